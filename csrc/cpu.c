@@ -1,0 +1,67 @@
+/* CPU features -> table of row kernels. The tables are constants; nothing here is mutable. */
+#include "rows.h"
+
+#if defined(LF_HAVE_AVX2)
+#if defined(_MSC_VER)
+#include <immintrin.h>
+#include <intrin.h>
+#else
+#include <cpuid.h>
+#endif
+
+/* AVX2 needs the CPU's word (CPUID leaf 7) and the system's (XGETBV: it saves the ymm state). */
+static int lf_cpu_has_avx2(void)
+{
+#if defined(_MSC_VER)
+    int r[4];
+    __cpuid(r, 0);
+    if (r[0] < 7) return 0;
+    __cpuid(r, 1);
+    if (!(r[2] & (1 << 27))) return 0; /* OSXSAVE */
+    if ((_xgetbv(0) & 6) != 6) return 0;
+    __cpuidex(r, 7, 0);
+    return (r[1] >> 5) & 1;
+#else
+    unsigned a, b, c, d, lo, hi;
+    if (__get_cpuid_max(0, NULL) < 7) return 0;
+    __cpuid(1, a, b, c, d);
+    if (!(c & (1u << 27))) return 0; /* OSXSAVE */
+    __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+    if ((lo & 6) != 6) return 0;
+    __cpuid_count(7, 0, a, b, c, d);
+    return (int)((b >> 5) & 1);
+#endif
+}
+
+static const lf_rows lf_rows_avx2 = {
+    .isa = LF_ISA_AVX2,
+};
+#endif
+
+#if defined(LF_HAVE_NEON)
+static const lf_rows lf_rows_neon = {
+    .isa = LF_ISA_NEON,
+};
+#endif
+
+static const lf_rows lf_rows_c = {
+    .isa = LF_ISA_C,
+};
+
+const lf_rows *lf_rows_for(lf_isa isa)
+{
+    switch (isa) {
+    case LF_ISA_C:
+        return &lf_rows_c;
+#if defined(LF_HAVE_AVX2)
+    case LF_ISA_AVX2:
+        return lf_cpu_has_avx2() ? &lf_rows_avx2 : NULL;
+#endif
+#if defined(LF_HAVE_NEON)
+    case LF_ISA_NEON:
+        return &lf_rows_neon;
+#endif
+    default:
+        return NULL;
+    }
+}

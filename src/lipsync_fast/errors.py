@@ -1,0 +1,37 @@
+"""The exceptions of lipsync_fast: each is a LipsyncError and the nearest builtin."""
+
+
+class LipsyncError(Exception):
+    """Base of all errors that lipsync_fast raises on purpose."""
+
+
+class InputError(LipsyncError, ValueError):
+    """A value, shape or file content that cannot be used; the message says what is needed."""
+
+
+class LayoutError(LipsyncError, TypeError):
+    """An array of the wrong dtype or memory layout."""
+
+
+class FileMissingError(LipsyncError, FileNotFoundError):
+    """A file or folder that was named does not exist."""
+
+
+class MissingExtraError(LipsyncError, ImportError):
+    """An optional dependency is not installed; the message names the extra that brings it."""
+
+
+class MediaError(LipsyncError, ValueError):
+    """A video, sound or image file that cannot be read, or an output that cannot be written."""
+
+
+class ModelError(LipsyncError, ValueError):
+    """An ONNX file that cannot be loaded or whose inputs and outputs fit no preset."""
+
+
+class TemplateError(LipsyncError, ValueError):
+    """A template folder that is incomplete, damaged or made for another preset."""
+
+
+class PoolExhausted(LipsyncError, MemoryError):
+    """A BufferPool has reached its limit and holds no idle block to give back."""

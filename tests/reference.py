@@ -1,0 +1,1 @@
+"""NumPy twins of the kernels, written for clarity: what the C code must equal."""

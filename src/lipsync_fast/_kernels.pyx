@@ -1,4 +1,4 @@
-# cython: language_level=3, freethreading_compatible=True, boundscheck=False, wraparound=False
+# cython: language_level=3, freethreading_compatible=True
 """The kernels as Python functions: check buffers, drop the GIL, call C, raise.
 
 Every function takes arrays through the buffer protocol, writes into ``out`` where it is

@@ -1,0 +1,399 @@
+"""A template as a folder of plain files: how it is written, checked and read.
+
+Fixed-size parts are .npy files, ragged ones .bin files with offsets, and template.json,
+written last, lists the byte size of each. A folder is built under another name and
+renamed when it is complete, so that it is never seen half-written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import asdict
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _kernels
+from ._store import FixedWriter, Ragged, RaggedWriter, open_fixed
+from .backgrounds import JpegBackgrounds, JpegMaker, JpegSettings
+from .crops import check_rects, cut_crop
+from .errors import FileMissingError, InputError, LipsyncError, TemplateError
+from .masks import rect_masks
+from .presets import Preset, get_preset
+from .timing import check_loop, parse_fps
+
+__all__ = ["STORES", "TemplateWriter", "read_folder"]
+
+VERSION = 1
+STORES = ("jpeg", "i420", "bgr24")
+
+
+def i420_size(width: int, height: int) -> int:
+    """Bytes of an I420 picture: the luma plane and two planes of half size, rounded up."""
+    return width * height + 2 * ((width + 1) // 2) * ((height + 1) // 2)
+
+
+# ---- reading -----------------------------------------------------------------------------
+
+
+def read_folder(folder: Path, load: bool) -> dict[str, Any]:
+    """All that `Template` is made of, mapped or loaded; see `Template.open`."""
+    head = _read_head(folder)
+    try:
+        return _read_parts(folder, head, load)
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        if isinstance(error, LipsyncError):
+            raise
+        raise TemplateError(
+            f"{folder}: template.json or a file it names is damaged ({error!r}); "
+            "prepare the template again"
+        ) from None
+
+
+def _read_parts(folder: Path, head: dict[str, Any], load: bool) -> dict[str, Any]:
+    preset = get_preset(head["preset"])
+    width, height, count = int(head["width"]), int(head["height"]), int(head["count"])
+    rects = open_fixed(folder / "rects.npy", np.int32, (4,), load=True)
+    crops = open_fixed(folder / "crops.npy", np.uint8, (preset.crop, preset.crop, 3), load=load)
+    store = head["store"]
+    bgr24 = i420 = jpeg = None
+    if "bgr24" in store:
+        bgr24 = open_fixed(folder / "bgr24.npy", np.uint8, (height, width, 3), load=load)
+    if "i420" in store:
+        i420 = open_fixed(folder / "i420.npy", np.uint8, (i420_size(width, height),), load=load)
+    if "jpeg" in store:
+        jpeg = _open_jpeg(folder, JpegSettings(**head["jpeg"]), load)
+    parts = [p for p in (bgr24, i420, jpeg and jpeg.files) if p is not None]
+    if not parts or count < 1 or any(len(part) != count for part in (rects, crops, *parts)):
+        raise TemplateError(
+            f"{folder}: its files do not hold {count} frames each; prepare the template again"
+        )
+    if not np.array_equal(check_rects(rects, count, width, height), rects):
+        raise TemplateError(f"{folder}/rects.npy holds rects outside the frame; prepare it again")
+    return {
+        "rects": rects,
+        "crops": crops,
+        "width": width,
+        "height": height,
+        "fps": Fraction(head["fps"]),
+        "preset": preset,
+        "matrix": head["matrix"],
+        "full_range": bool(head["full_range"]),
+        "tagged": bool(head["tagged"]),
+        "loop": check_loop(head["loop"]),
+        "start": int(head["start"]),
+        "bgr24": bgr24,
+        "i420": i420,
+        "jpeg": jpeg,
+        "masks": _open_masks(folder, rects, load),
+    }
+
+
+def _read_head(folder: Path) -> dict[str, Any]:
+    """template.json, checked against the sizes of the files it names."""
+    path = folder / "template.json"
+    if not folder.is_dir():
+        raise FileMissingError(
+            f"{folder}: no such template folder; make one with lipsync-fast prepare"
+        )
+    try:
+        head = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise TemplateError(f"{folder} has no template.json; it is no prepared template") from None
+    except (ValueError, OSError) as error:
+        raise TemplateError(
+            f"{path} cannot be read ({error}); prepare the template again"
+        ) from None
+    if not isinstance(head, dict) or head.get("version") != VERSION:
+        version = head.get("version") if isinstance(head, dict) else None
+        raise TemplateError(
+            f"{path} must be of version {VERSION}, got {version}; prepare the template again"
+        )
+    files = head.get("files")
+    if not isinstance(files, dict):
+        raise TemplateError(f"{path} does not list its files; prepare the template again")
+    for name, size in files.items():
+        if "/" in name or "\\" in name:
+            raise TemplateError(f"{path} names a file outside its folder: {name!r}")
+        try:
+            got = (folder / name).stat().st_size
+        except OSError:
+            raise TemplateError(f"{folder / name} is missing; prepare the template again") from None
+        if got != size:
+            raise TemplateError(
+                f"{folder / name} must have {size} bytes, got {got}; prepare the template again"
+            )
+    return head
+
+
+def _open_jpeg(folder: Path, settings: JpegSettings, load: bool) -> JpegBackgrounds:
+    segments = np.load(
+        folder / "jpeg_segments.npy", mmap_mode=None if load else "r", allow_pickle=False
+    )
+    boxes = open_fixed(folder / "regions.npy", np.int32, (4,), load=True)
+    files = Ragged.open(folder, "jpeg", load)
+    regions = Ragged.open(folder, "regions", load)
+    if segments.ndim != 2 or segments.dtype != np.uint32 or len(segments) != len(files):
+        raise TemplateError(f"{folder}/jpeg_segments.npy does not fit jpeg.bin; prepare it again")
+    area = boxes[:, 2].astype(np.int64) * boxes[:, 3] * 3
+    if len(boxes) != len(files) or not np.array_equal(np.diff(regions.offsets), area):
+        raise TemplateError(f"{folder}/regions.bin does not fit its boxes; prepare it again")
+    return JpegBackgrounds(settings, files, np.asarray(segments), boxes, regions)
+
+
+def _open_masks(
+    folder: Path, rects: NDArray[np.int32], load: bool
+) -> list[NDArray[np.uint8] | None]:
+    if not (folder / "masks.bin").exists():
+        return [None] * len(rects)
+    pool = Ragged.open(folder, "masks", load)
+    which = open_fixed(folder / "masks.npy", np.int32, (), load=True)
+    if len(which) != len(rects) or which.min() < -1 or which.max() >= len(pool):
+        raise TemplateError(f"{folder}/masks.npy does not fit its frames; prepare it again")
+    masks: list[NDArray[np.uint8] | None] = []
+    for i, m in enumerate(which):
+        _, _, w, h = rects[i]
+        if m >= 0 and pool[m].size != w * h:
+            raise TemplateError(f"{folder}/masks.bin does not fit rect {i}; prepare it again")
+        masks.append(pool[m].reshape(h, w) if m >= 0 else None)
+    return masks
+
+
+# ---- writing -----------------------------------------------------------------------------
+
+
+class TemplateWriter:
+    """Write a template frame by frame; memory does not grow with its length.
+
+    Use it as a context manager: leaving it normally completes the folder under its final
+    name, an exception removes what was written. An older template of that name stays
+    until the new one is complete.
+
+    Parameters
+    ----------
+    path : str or Path
+        Folder to make.
+    width, height : int
+        Size of all backgrounds, in pixels.
+    preset : str or Preset
+    fps : number or fraction such as "30000/1001"
+    matrix : {"bt601", "bt709"}
+    full_range, tagged : bool
+        Colour of the source, and whether it said so itself.
+    store : sequence of {"jpeg", "i420", "bgr24"}
+        Formats in which backgrounds are kept.
+    jpeg : JpegSettings, optional
+    loop, start : optional
+        Override the preset's.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        width: int,
+        height: int,
+        *,
+        preset: str | Preset,
+        fps: Fraction | int | float | str = 25,
+        matrix: str = "bt601",
+        full_range: bool = False,
+        tagged: bool = False,
+        store: tuple[str, ...] = ("jpeg", "i420"),
+        jpeg: JpegSettings | None = None,
+        loop: str | None = None,
+        start: int | None = None,
+    ) -> None:
+        self.path, self.width, self.height = Path(path), width, height
+        self.preset = get_preset(preset)
+        unknown = [name for name in store if name not in STORES]
+        if unknown or not store:
+            raise InputError(
+                f"store must name some of {', '.join(STORES)}, got {', '.join(store)!r}"
+            )
+        _check_target(self.path)
+        self._colour = {"matrix": matrix, "full_range": full_range}
+        self._maker = JpegMaker(jpeg or JpegSettings(), width, height) if "jpeg" in store else None
+        self._rects: list[tuple[int, int, int, int]] = []
+        self._boxes: list[tuple[int, int, int, int]] = []
+        self._masks: list[int] = []
+        self._mask_numbers: dict[tuple[tuple[int, ...], bytes], int] = {}
+        self._head: dict[str, Any] = {
+            "format": "lipsync_fast template",
+            "version": VERSION,
+            "width": width,
+            "height": height,
+            "fps": str(parse_fps(fps)),
+            "matrix": matrix,
+            "full_range": full_range,
+            "tagged": tagged,
+            "preset": self.preset.name,
+            "loop": check_loop(self.preset.loop if loop is None else loop),
+            "start": self.preset.start if start is None else start,
+            "store": list(store),
+        }
+        if self._maker is not None:
+            self._head["jpeg"] = asdict(self._maker.settings)
+        self._part = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
+        self._writers = self._open_writers(store)
+
+    def _open_writers(self, store: tuple[str, ...]) -> dict[str, FixedWriter | RaggedWriter]:
+        try:
+            self._part.mkdir(parents=True)
+        except OSError as error:
+            raise TemplateError(f"{self.path} cannot be written: {error.strerror}") from None
+        side = self.preset.crop
+        writers: dict[str, FixedWriter | RaggedWriter] = {
+            "crops": FixedWriter(self._part / "crops.npy", (side, side, 3), np.uint8)
+        }
+        if "bgr24" in store:
+            shape = (self.height, self.width, 3)
+            writers["bgr24"] = FixedWriter(self._part / "bgr24.npy", shape, np.uint8)
+        if "i420" in store:
+            size = i420_size(self.width, self.height)
+            writers["i420"] = FixedWriter(self._part / "i420.npy", (size,), np.uint8)
+        if "jpeg" in store:
+            writers["jpeg"] = RaggedWriter(self._part, "jpeg")
+            writers["regions"] = RaggedWriter(self._part, "regions")
+        return writers
+
+    def add(
+        self,
+        rect: tuple[int, int, int, int],
+        *,
+        bgr24: NDArray[np.uint8] | None = None,
+        i420: NDArray[np.uint8] | None = None,
+        crop: NDArray[np.uint8] | None = None,
+        mask: NDArray[np.uint8] | None = None,
+    ) -> None:
+        """Append one background.
+
+        Parameters
+        ----------
+        rect : (x, y, w, h)
+            In pixels, clipped to the frame; all 0 where there is no face.
+        bgr24 : (H, W, 3) uint8, or i420 : flat planes, uint8
+            The background; one is made from the other where only one is given.
+        crop : (C, C, 3) uint8, optional
+            The stored square, where it is at hand.
+        mask : (h, w) uint8, optional
+            Alpha over the rect; the preset's edge rule otherwise.
+        """
+        if bgr24 is None:
+            if i420 is None:
+                raise InputError("add needs a background, bgr24= or i420=, got neither")
+            bgr24 = _kernels.from_i420(i420, width=self.width, height=self.height, **self._colour)
+        if bgr24.shape != (self.height, self.width, 3):
+            raise InputError(
+                f"frame {len(self._rects)} must be {self.width}×{self.height} like the others, "
+                f"got {bgr24.shape[1]}×{bgr24.shape[0]}"
+            )
+        clipped = check_rects([rect], 1, self.width, self.height)
+        x, y, w, h = (int(v) for v in clipped[0])
+        if mask is None:
+            mask = rect_masks(self.preset, clipped)[0]
+        try:
+            self._write(bgr24, i420, (x, y, w, h), crop, mask)
+        except OSError as error:
+            raise TemplateError(f"{self.path} cannot be written: {error.strerror}") from None
+
+    def _write(
+        self,
+        bgr24: NDArray[np.uint8],
+        i420: NDArray[np.uint8] | None,
+        rect: tuple[int, int, int, int],
+        crop: NDArray[np.uint8] | None,
+        mask: NDArray[np.uint8] | None,
+    ) -> None:
+        writers = self._writers
+        writers["crops"].append(cut_crop(bgr24, rect, self.preset) if crop is None else crop)
+        if "bgr24" in writers:
+            writers["bgr24"].append(bgr24)
+        if "i420" in writers:
+            writers["i420"].append(
+                _kernels.to_i420(bgr24, **self._colour) if i420 is None else i420
+            )
+        if self._maker is not None:
+            file, offsets, box, region = self._maker.encode(bgr24, rect)
+            if "jpeg_segments" not in writers:
+                path = self._part / "jpeg_segments.npy"
+                writers["jpeg_segments"] = FixedWriter(path, offsets.shape, np.uint32)
+            writers["jpeg"].append(file)
+            writers["jpeg_segments"].append(offsets)
+            writers["regions"].append(region)
+            self._boxes.append(box)
+        self._masks.append(self._mask_number(mask))
+        self._rects.append(rect)
+
+    def _mask_number(self, mask: NDArray[np.uint8] | None) -> int:
+        """Number of a mask in masks.bin, where equal ones are stored once; -1 for none."""
+        if mask is None:
+            return -1
+        if "masks" not in self._writers:
+            self._writers["masks"] = RaggedWriter(self._part, "masks")
+        key = (mask.shape, mask.tobytes())
+        if key not in self._mask_numbers:
+            self._mask_numbers[key] = len(self._mask_numbers)
+            self._writers["masks"].append(mask)
+        return self._mask_numbers[key]
+
+    def finish(self) -> None:
+        """Complete the folder and give it its name; an older template there is replaced."""
+        if not self._rects:
+            self.abort()
+            raise InputError("a template needs at least one frame, got none")
+        try:
+            for writer in self._writers.values():
+                writer.close()
+            np.save(self._part / "rects.npy", np.array(self._rects, np.int32))
+            if self._boxes:
+                np.save(self._part / "regions.npy", np.array(self._boxes, np.int32))
+            if "masks" in self._writers:
+                np.save(self._part / "masks.npy", np.array(self._masks, np.int32))
+            files = {p.name: p.stat().st_size for p in sorted(self._part.iterdir())}
+            head = {**self._head, "count": len(self._rects), "files": files}
+            (self._part / "template.json").write_text(json.dumps(head, indent=1) + "\n", "utf-8")
+            old = self.path.with_name(f"{self.path.name}.{os.getpid()}.old")
+            if self.path.exists():
+                self.path.rename(old)
+            self._part.rename(self.path)
+            shutil.rmtree(old, ignore_errors=True)
+        except OSError as error:
+            self.abort()
+            raise TemplateError(f"{self.path} cannot be written: {error.strerror}") from None
+
+    def abort(self) -> None:
+        """Remove what was written."""
+        for writer in self._writers.values():
+            try:
+                writer.close()
+            except OSError:
+                continue  # a full disk: the folder goes anyway
+        shutil.rmtree(self._part, ignore_errors=True)
+
+    def __enter__(self) -> TemplateWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.finish()
+        else:
+            self.abort()
+
+
+def _check_target(path: Path) -> None:
+    """Refuse to replace anything that is not a template."""
+    if path.is_dir() and any(path.iterdir()) and not (path / "template.json").exists():
+        raise InputError(f"{path} is a folder with other files in it; name a new folder")
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path} is a file; name a folder for the template")

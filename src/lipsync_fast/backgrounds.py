@@ -1,0 +1,92 @@
+"""Encoded backgrounds: what a finished JPEG frame is spliced from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _jpeg
+from ._store import Ragged
+
+__all__ = ["JpegBackgrounds", "JpegMaker", "JpegSettings"]
+
+
+@dataclass(frozen=True)
+class JpegSettings:
+    """How backgrounds are encoded, and frames after them.
+
+    Attributes
+    ----------
+    quality : int
+        1–100, libjpeg's scale.
+    subsampling : str
+        ``"4:2:0"``, ``"4:2:2"`` or ``"4:4:4"``.
+    restart_interval : int
+        MCUs of one segment; it divides the MCUs of a row. 0 lets the width choose.
+    """
+
+    quality: int = 75
+    subsampling: str = "4:2:0"
+    restart_interval: int = 0
+
+    def resolve(self, width: int) -> JpegSettings:
+        """The same settings with the restart interval chosen for a frame width in pixels."""
+        if self.restart_interval:
+            return self
+        interval = _jpeg.choose_restart_interval(width, self.subsampling)
+        return JpegSettings(self.quality, self.subsampling, interval)
+
+
+@dataclass
+class JpegBackgrounds:
+    """Encoded backgrounds of a template with what a splice needs.
+
+    Attributes
+    ----------
+    settings : JpegSettings
+    files : Ragged
+        One complete JPEG per background.
+    segments : (n, segments + 1) uint32
+        Byte offsets of each background's segments, and of the EOI marker behind the last.
+    boxes : (n, 4) int32
+        The region round each rect: x, y, w, h in pixels.
+    regions : Ragged
+        Pixels of each region, (h, w, 3) bgr24, flat.
+    """
+
+    settings: JpegSettings
+    files: Ragged
+    segments: NDArray[np.uint32]
+    boxes: NDArray[np.int32]
+    regions: Ragged
+
+    def region(self, index: int) -> NDArray[np.uint8]:
+        """Background pixels of the region of one background: (h, w, 3) view."""
+        _, _, w, h = self.boxes[index]
+        return self.regions[index].reshape(h, w, 3)
+
+
+class JpegMaker:
+    """Encodes backgrounds one by one into the parts of `JpegBackgrounds`."""
+
+    def __init__(self, settings: JpegSettings, width: int, height: int) -> None:
+        self.settings = settings.resolve(width)
+        self.width, self.height = width, height
+        s = self.settings
+        self._encoder = _jpeg.JpegEncoder(s.quality, s.subsampling, s.restart_interval)
+        self._buffer = np.empty(_jpeg.jpeg_bound(width, height, s.subsampling), np.uint8)
+
+    def encode(
+        self, frame: NDArray[np.uint8], rect: Sequence[int]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint32], tuple[int, int, int, int], NDArray[np.uint8]]:
+        """File (view of the maker's buffer), segment offsets, region box, region pixels (view)."""
+        length = self._encoder.encode(frame, out=self._buffer)
+        file = self._buffer[:length]
+        s = self.settings
+        x, y, w, h = _jpeg.jpeg_region(
+            *(int(v) for v in rect), self.width, self.height, s.subsampling, s.restart_interval
+        )
+        return file, _jpeg.jpeg_segments(file), (x, y, w, h), frame[y : y + h, x : x + w]

@@ -1,0 +1,79 @@
+"""Rects and the crops cut from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _kernels
+from .errors import InputError
+from .presets import Preset
+
+__all__ = ["check_rects", "cut_crop"]
+
+
+def check_rects(rects: ArrayLike, count: int, width: int, height: int) -> NDArray[np.int32]:
+    """Rects clipped to the frame; w = h = 0 stays as the sign of no face.
+
+    Parameters
+    ----------
+    rects : (n, 4) or (4,) integers
+        x, y, w, h in pixels of the background; one rect serves all frames.
+    count, width, height : int
+        Frames, and their size in pixels.
+
+    Returns
+    -------
+    (count, 4) int32, fresh
+
+    Raises
+    ------
+    InputError
+        If the number of rects is wrong, or a rect lies outside the frame or has no area.
+    """
+    array = np.asarray(rects)
+    if array.shape == (4,):
+        array = np.broadcast_to(array, (count, 4))
+    if array.shape != (count, 4) or array.dtype.kind not in "iu":
+        raise InputError(
+            f"rects must be {count} rows of x, y, w, h as integers, got {array.dtype} {array.shape}"
+        )
+    array = array.astype(np.int64)
+    empty = (array == 0)[:, 2:].all(axis=1)
+    left, top = np.maximum(array[:, 0], 0), np.maximum(array[:, 1], 0)
+    right = np.minimum(array[:, 0] + array[:, 2], width)
+    bottom = np.minimum(array[:, 1] + array[:, 3], height)
+    bad = ~empty & ((right <= left) | (bottom <= top) | (array[:, 2:] <= 0).any(axis=1))
+    if bad.any():
+        i = int(np.flatnonzero(bad)[0])
+        raise InputError(
+            f"rect {i} must have an area inside the {width}×{height} frame, "
+            f"got x, y, w, h = {', '.join(map(str, array[i]))}; use 0,0,0,0 where there is no face"
+        )
+    clipped = np.stack([left, top, right - left, bottom - top], axis=1)
+    clipped[empty] = 0
+    return clipped.astype(np.int32)
+
+
+def cut_crop(
+    frame: NDArray[np.uint8],
+    rect: Iterable[int],
+    preset: Preset,
+    out: NDArray[np.uint8] | None = None,
+) -> NDArray[np.uint8]:
+    """The stored square of one frame: its rect, resized as the preset does; black without a face.
+
+    Returns
+    -------
+    (C, C, 3) uint8: `out`, or fresh
+    """
+    if out is None:
+        out = np.empty((preset.crop, preset.crop, 3), np.uint8)
+    x, y, w, h = (int(v) for v in rect)
+    if w == 0:
+        out[...] = 0
+        return out
+    _kernels.resize(frame[y : y + h, x : x + w], out=out, filter=preset.crop_filter)
+    return out

@@ -1,0 +1,299 @@
+"""Template: a prepared person, in memory or as a folder of plain files."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _jpeg, _kernels
+from ._folder import read_folder
+from ._store import Ragged
+from .backgrounds import JpegBackgrounds, JpegMaker, JpegSettings
+from .crops import check_rects, cut_crop
+from .errors import InputError, LayoutError, TemplateError
+from .masks import rect_masks
+from .presets import Preset, get_preset
+from .timing import check_loop, loop_indices, parse_fps
+
+__all__ = ["Template"]
+
+_log = logging.getLogger("lipsync_fast")
+
+
+class Template:
+    """A prepared person: backgrounds, rects, crops and masks, read-only.
+
+    Threads may share a template. Arrays it hands out are views that keep the files mapped
+    after `close`. A folder that is truncated while it is open kills the process on the next
+    read (as with any memory map); ``open(load=True)`` reads everything first.
+
+    Attributes
+    ----------
+    count, width, height : int
+        Number of backgrounds; their size in pixels.
+    fps : Fraction
+        Frames a second.
+    preset : Preset
+    matrix : {"bt601", "bt709"}
+    full_range : bool
+    tagged : bool
+        Whether the source said so itself; outputs are tagged only then.
+    loop, start : str, int
+        See `loop_indices`.
+    rects : (n, 4) int32
+        x, y, w, h inside the frame; w = h = 0 where there is no face.
+    crops : (n, C, C, 3) uint8, bgr24
+    """
+
+    def __init__(
+        self,
+        *,
+        rects: NDArray[np.int32],
+        crops: NDArray[np.uint8],
+        width: int,
+        height: int,
+        fps: Fraction,
+        preset: Preset,
+        matrix: str,
+        full_range: bool,
+        tagged: bool,
+        loop: str,
+        start: int,
+        bgr24: Sequence[NDArray[np.uint8]] | NDArray[np.uint8] | None,
+        i420: Sequence[NDArray[np.uint8]] | NDArray[np.uint8] | None,
+        jpeg: JpegBackgrounds | None,
+        masks: Sequence[NDArray[np.uint8] | None],
+    ) -> None:
+        self.rects, self.crops = rects, crops
+        self.count, self.width, self.height = len(rects), width, height
+        self.fps, self.preset = fps, preset
+        self.matrix, self.full_range, self.tagged = matrix, full_range, tagged
+        self.loop, self.start = loop, start
+        self._bgr24, self._i420, self._jpeg = bgr24, i420, jpeg
+        self._masks = masks
+
+    # ---- making ------------------------------------------------------------------------
+
+    @classmethod
+    def from_arrays(
+        cls,
+        frames: Sequence[NDArray[np.uint8]] | NDArray[np.uint8],
+        rects: ArrayLike,
+        *,
+        preset: str | Preset,
+        fps: Fraction | int | str = 25,
+        loop: str | None = None,
+        start: int | None = None,
+        crops: NDArray[np.uint8] | None = None,
+        masks: Sequence[NDArray[np.uint8] | None] | None = None,
+    ) -> Template:
+        """Template in memory over the caller's frames, which are kept, not copied.
+
+        Parameters
+        ----------
+        frames : (n, H, W, 3) uint8 or sequence of (H, W, 3) uint8, bgr24
+            Backgrounds; they must not be changed afterwards.
+        rects : (n, 4) or (4,) integers
+            Where the generated picture goes; clipped to the frame.
+        preset : str or Preset
+        fps : number or fraction such as "30000/1001"
+        loop, start : optional
+            Override the preset's; see `loop_indices`.
+        crops : (n, C, C, 3) uint8, optional
+            Stored squares, where they are at hand; else resized from the rects.
+        masks : sequence of (h, w) uint8 or None, optional
+            Alpha over each rect; the preset's edge rule otherwise.
+
+        Raises
+        ------
+        InputError, LayoutError
+            If frames, rects, crops or masks do not fit each other.
+        """
+        row = get_preset(preset)
+        if len(frames) == 0:
+            raise InputError("frames must hold at least one picture, got none")
+        height, width = _check_frames(frames)
+        clipped = check_rects(rects, len(frames), width, height)
+        if crops is None:
+            crops = np.zeros((len(frames), row.crop, row.crop, 3), np.uint8)
+            for frame, rect, crop in zip(frames, clipped, crops, strict=True):
+                cut_crop(frame, rect, row, out=crop)
+        elif crops.shape != (len(frames), row.crop, row.crop, 3) or crops.dtype != np.uint8:
+            raise InputError(
+                f"crops must be ({len(frames)}, {row.crop}, {row.crop}, 3) uint8 for {row.name}, "
+                f"got {crops.dtype} {crops.shape}"
+            )
+        return cls(
+            rects=clipped,
+            crops=crops,
+            width=width,
+            height=height,
+            fps=parse_fps(fps),
+            preset=row,
+            matrix="bt601",
+            full_range=False,
+            tagged=False,
+            loop=row.loop if loop is None else check_loop(loop),
+            start=row.start if start is None else start,
+            bgr24=frames,
+            i420=None,
+            jpeg=None,
+            masks=_check_masks(masks, clipped) if masks is not None else rect_masks(row, clipped),
+        )
+
+    @classmethod
+    def open(cls, path: str | Path, *, load: bool = False) -> Template:
+        """Open a prepared folder.
+
+        Parameters
+        ----------
+        path : str or Path
+            Folder that `prepare` wrote.
+        load : bool
+            Read all files into memory instead of mapping them.
+
+        Raises
+        ------
+        FileMissingError
+            If there is no such folder.
+        TemplateError
+            If it is not a template, is of another version, or a file is missing or has
+            another size than when it was written.
+        """
+        return cls(**read_folder(Path(path), load))
+
+    def close(self) -> None:
+        """Let go of the files; views that are still in use keep theirs mapped."""
+        self._bgr24 = self._i420 = self._jpeg = None
+        self.crops = self.crops[:0]
+        self._masks = ()
+
+    def __enter__(self) -> Template:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __repr__(self) -> str:
+        return (
+            f"<Template {self.count} × {self.width}×{self.height} at {self.fps} fps, "
+            f"{self.preset.name}, {self.loop}, stores {', '.join(self.stored)}>"
+        )
+
+    # ---- reading -----------------------------------------------------------------------
+
+    @property
+    def stored(self) -> tuple[str, ...]:
+        """Formats in which the backgrounds are at hand: of "jpeg", "i420", "bgr24"."""
+        parts = {"jpeg": self._jpeg, "i420": self._i420, "bgr24": self._bgr24}
+        return tuple(name for name, part in parts.items() if part is not None)
+
+    def indices(self, start: int, count: int) -> NDArray[np.int64]:
+        """Template indices of output frames ``start … start + count − 1``: (count,) int64, fresh."""
+        return loop_indices(start, count, self.count, self.loop, self.start)
+
+    def has_face(self, index: int) -> bool:
+        """False where the rect is empty and the background passes through."""
+        return bool(self.rects[index, 2])
+
+    def mask(self, index: int) -> NDArray[np.uint8] | None:
+        """Alpha over the rect, (h, w) uint8 view, or None where the patch overwrites."""
+        return self._masks[index]
+
+    def bgr24(self, index: int) -> NDArray[np.uint8]:
+        """Background as (H, W, 3) uint8 bgr24: a view where it is stored so, else fresh."""
+        if self._bgr24 is not None:
+            return self._bgr24[index]
+        if self._i420 is not None:
+            return _kernels.from_i420(
+                self._i420[index],
+                width=self.width,
+                height=self.height,
+                matrix=self.matrix,
+                full_range=self.full_range,
+            )
+        if self._jpeg is not None:
+            return _jpeg.decode(self._jpeg.files[index])
+        raise TemplateError("the template is closed; open it again")
+
+    def i420(self, index: int) -> NDArray[np.uint8]:
+        """Background as flat I420 planes, uint8: a view where it is stored so, else fresh."""
+        if self._i420 is not None:
+            return self._i420[index]
+        return _kernels.to_i420(self.bgr24(index), matrix=self.matrix, full_range=self.full_range)
+
+    def jpeg(self, settings: JpegSettings | None = None) -> JpegBackgrounds:
+        """Encoded backgrounds; made in memory where the template does not store them so.
+
+        Parameters
+        ----------
+        settings : JpegSettings, optional
+            Those of the stored ones by default.
+        """
+        stored = self._jpeg
+        if stored is not None and settings in (None, stored.settings):
+            return stored
+        wanted = (settings or JpegSettings()).resolve(self.width)
+        if stored is not None and wanted == stored.settings:
+            return stored
+        _log.info("encoding %d backgrounds as JPEG, quality %d", self.count, wanted.quality)
+        maker = JpegMaker(wanted, self.width, self.height)
+        files, segments, boxes, regions = [], [], [], []
+        for i in range(self.count):
+            file, offsets, box, region = maker.encode(self.bgr24(i), self.rects[i])
+            files.append(file.copy())
+            segments.append(offsets)
+            boxes.append(box)
+            regions.append(region)
+        made = JpegBackgrounds(
+            maker.settings,
+            Ragged.from_items(files),
+            np.stack(segments),
+            np.array(boxes, np.int32),
+            Ragged.from_items(regions),
+        )
+        if stored is None:
+            self._jpeg = made
+        return made
+
+
+# ---- checks ------------------------------------------------------------------------------
+
+
+def _check_frames(frames: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> tuple[int, int]:
+    shape = np.shape(frames[0])
+    for i, frame in enumerate(frames):
+        if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8:
+            got = getattr(frame, "dtype", type(frame).__name__)
+            raise LayoutError(f"frame {i} must be an array of uint8, got {got}; convert it first")
+        if frame.ndim != 3 or frame.shape[2] != 3 or frame.shape != shape or 0 in shape:
+            raise InputError(
+                f"frame {i} must have shape (H, W, 3) as all others, {shape}, got {frame.shape}"
+            )
+        if frame.strides[1:] != (3, 1):
+            raise LayoutError(
+                f"frame {i} must have packed pixels in each row, got strides {frame.strides}; "
+                "pass np.ascontiguousarray(frame)"
+            )
+    return shape[0], shape[1]
+
+
+def _check_masks(
+    masks: Sequence[NDArray[np.uint8] | None], rects: NDArray[np.int32]
+) -> Sequence[NDArray[np.uint8] | None]:
+    if len(masks) != len(rects):
+        raise InputError(f"masks must be {len(rects)}, one a frame, got {len(masks)}")
+    for i, (mask, (_, _, w, h)) in enumerate(zip(masks, rects, strict=True)):
+        if mask is not None and (mask.shape != (h, w) or mask.dtype != np.uint8):
+            raise InputError(
+                f"mask {i} must be ({h}, {w}) uint8 like its rect, got {mask.dtype} {mask.shape}"
+            )
+    return masks

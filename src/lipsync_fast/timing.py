@@ -1,0 +1,77 @@
+"""Frame rates and loops: which template frame is shown when."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import InputError
+from .presets import LOOPS
+
+__all__ = ["check_loop", "loop_indices", "parse_fps"]
+
+
+def loop_indices(
+    start: int, count: int, frames: int, loop: str, first: int = 0
+) -> NDArray[np.int64]:
+    """Template indices that output frames ``start … start + count − 1`` show.
+
+    Parameters
+    ----------
+    start, count : int
+        Output frames asked for.
+    frames : int
+        Length n of the template.
+    loop : {"pingpong", "pingpong-doubled", "forward", "once"}
+        0 1 … n−1 n−2 … 1 0; the same with doubled ends; modulo; or holding the last frame.
+    first : int
+        Place in the loop that output frame 0 shows.
+
+    Returns
+    -------
+    (count,) int64, fresh
+    """
+    step = np.arange(start + first, start + first + count, dtype=np.int64)
+    if loop == "forward":
+        return step % frames
+    if loop == "once":
+        return np.minimum(step, frames - 1)
+    if loop == "pingpong":
+        period = max(2 * (frames - 1), 1)
+        step %= period
+        return np.minimum(step, period - step) if frames > 1 else step * 0
+    if loop == "pingpong-doubled":
+        step %= 2 * frames
+        return np.minimum(step, 2 * frames - 1 - step)
+    raise InputError(f"loop must be one of {', '.join(LOOPS)}, got {loop!r}")
+
+
+def parse_fps(fps: Fraction | float | int | str) -> Fraction:
+    """Frame rate as a fraction; 29.97 and its like become the NTSC fraction they stand for.
+
+    Raises
+    ------
+    InputError
+        If it is not a number between 1 and 1000.
+    """
+    try:
+        rate = Fraction(fps)
+    except (ValueError, TypeError, ZeroDivisionError, OverflowError):
+        raise InputError(
+            f"fps must be a number or a fraction such as 30000/1001, got {fps!r}"
+        ) from None
+    ntsc = Fraction(round(rate) * 1000, 1001)
+    if rate.denominator not in (1, 1001) and abs(rate - ntsc) < Fraction(1, 200):
+        rate = ntsc
+    if not 1 <= rate <= 1000:
+        raise InputError(f"fps must be between 1 and 1000, got {fps}")
+    return rate
+
+
+def check_loop(loop: str) -> str:
+    """`loop` if it is one of LOOPS, else InputError."""
+    if loop not in LOOPS:
+        raise InputError(f"loop must be one of {', '.join(LOOPS)}, got {loop!r}")
+    return loop

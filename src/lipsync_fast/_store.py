@@ -87,12 +87,8 @@ class Ragged:
         offsets = open_fixed(folder / f"{name}_offsets.npy", np.int64, (), load=True)
         path = folder / f"{name}.bin"
         size = path.stat().st_size
-        if (
-            offsets.size == 0
-            or offsets[0] != 0
-            or offsets[-1] != size
-            or (np.diff(offsets) < 0).any()
-        ):
+        rising = offsets.size > 0 and offsets[0] == 0 and bool((np.diff(offsets) >= 0).all())
+        if not rising or offsets[-1] != size:
             raise TemplateError(
                 f"{path}: its offsets do not match its {size} bytes; prepare the template again"
             )

@@ -197,7 +197,7 @@ class Template:
         return tuple(name for name, part in parts.items() if part is not None)
 
     def indices(self, start: int, count: int) -> NDArray[np.int64]:
-        """Template indices of output frames ``start … start + count − 1``: (count,) int64, fresh."""
+        """Template indices of `count` output frames from `start` on: (count,) int64, fresh."""
         return loop_indices(start, count, self.count, self.loop, self.start)
 
     def has_face(self, index: int) -> bool:

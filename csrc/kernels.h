@@ -38,9 +38,58 @@ const lf_rows *lf_rows_for(lf_isa isa);
 
 /* ---- convert -------------------------------------------------------------------------- */
 
+/* How a net's floats and a picture's bytes stand to each other. */
+typedef struct lf_tone {
+    float low, high; /* the floats that stand for the bytes 0 and 255; low < high, both finite */
+    int truncate;    /* to bytes: nonzero cuts the fraction off as the nets' own scripts do,
+                        zero rounds to the nearest, ties to even; not used the other way */
+    int swap;        /* nonzero: plane 0 is the third byte of a pixel and plane 2 the first */
+} lf_tone;
+
+/* A half-open box in pixels: x0 <= x < x1, y0 <= y < y1. */
+typedef struct lf_box {
+    int x0, y0, x1, y1;
+} lf_box;
+
+/* Net output to picture: byte = (value - low) * (255 / (high - low)), clamped to 0..255, then
+ * cut or rounded; NaN gives 0. Every step is one float operation, so for 0..1 the bytes are
+ * those of (value * 255).astype(uint8) in NumPy float32, and for -1..1 those of
+ * (value / 2 + 0.5) * 255.
+ * src: three planes `src_plane_stride` bytes apart, rows `src_stride` bytes apart, aligned to 4.
+ * The fourth byte of u8x4 becomes 255. dst and src must not overlap. */
+lf_status lf_convert_f32p3_u8x3(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride,
+                                const float *src, ptrdiff_t src_stride, ptrdiff_t src_plane_stride,
+                                int width, int height, const lf_tone *tone);
+lf_status lf_convert_f32p3_u8x4(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride,
+                                const float *src, ptrdiff_t src_stride, ptrdiff_t src_plane_stride,
+                                int width, int height, const lf_tone *tone);
+
+/* Picture to net input: value = byte / 255 * (high - low) + low, each step one float operation:
+ * for 0..1 the very bits of float32 byte / 255, for -1..1 those of (byte / 255 - 0.5) / 0.5.
+ * `black` (or NULL) is a box inside the picture that is stored as the value of byte 0.
+ * dst: three planes as above, aligned to 4. dst and src must not overlap. */
+lf_status lf_convert_u8x3_f32p3(const lf_rows *rows, float *dst, ptrdiff_t dst_stride,
+                                ptrdiff_t dst_plane_stride, const uint8_t *src,
+                                ptrdiff_t src_stride, int width, int height, const lf_tone *tone,
+                                const lf_box *black);
+
 /* ---- resize --------------------------------------------------------------------------- */
 
 /* ---- blend ---------------------------------------------------------------------------- */
+
+/* Puts the patch `src` onto the background `dst`, in place, its top left pixel at (x, y); what
+ * lies outside the background is cut off, x and y may be negative or beyond it.
+ * Without a mask (NULL) the patch replaces the background. With one, of the patch's size, the
+ * alpha a of a pixel mixes every byte: t = d*(255-a) + s*a + 128; d = (t + (t >> 8)) >> 8,
+ * which is the rounded quotient by 255: a = 0 keeps d, a = 255 gives s.
+ * Channels: dst_channels == src_channels (1, 3 or 4; the fourth byte is treated like the rest),
+ * or 3 onto 4, where the background's fourth byte stays.
+ * swap: nonzero exchanges the patch's first and third byte; only for a patch of 3 channels.
+ * dst must not overlap src or mask. */
+lf_status lf_blend_u8(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride, int dst_width,
+                      int dst_height, int dst_channels, const uint8_t *src, ptrdiff_t src_stride,
+                      int src_width, int src_height, int src_channels, const uint8_t *mask,
+                      ptrdiff_t mask_stride, int x, int y, int swap);
 
 /* ---- yuv ------------------------------------------------------------------------------ */
 

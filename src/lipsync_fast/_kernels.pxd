@@ -22,10 +22,39 @@ cdef extern from "kernels.h" nogil:
     const lf_rows *lf_rows_for(lf_isa isa)
 
     # convert
+    ctypedef struct lf_tone:
+        float low
+        float high
+        int truncate
+        int swap
+
+    ctypedef struct lf_box:
+        int x0
+        int y0
+        int x1
+        int y1
+
+    int lf_convert_f32p3_u8x3(
+        const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride, const float *src,
+        ptrdiff_t src_stride, ptrdiff_t src_plane_stride, int width, int height,
+        const lf_tone *tone)
+    int lf_convert_f32p3_u8x4(
+        const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride, const float *src,
+        ptrdiff_t src_stride, ptrdiff_t src_plane_stride, int width, int height,
+        const lf_tone *tone)
+    int lf_convert_u8x3_f32p3(
+        const lf_rows *rows, float *dst, ptrdiff_t dst_stride, ptrdiff_t dst_plane_stride,
+        const uint8_t *src, ptrdiff_t src_stride, int width, int height, const lf_tone *tone,
+        const lf_box *black)
 
     # resize
 
     # blend
+    int lf_blend_u8(
+        const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride, int dst_width, int dst_height,
+        int dst_channels, const uint8_t *src, ptrdiff_t src_stride, int src_width,
+        int src_height, int src_channels, const uint8_t *mask, ptrdiff_t mask_stride, int x,
+        int y, int swap)
 
     # yuv
 
@@ -37,7 +66,16 @@ cdef class Array:
     cdef Py_buffer view
     cdef bint held
     cdef str name
+    # of an image or float planes, set by image_of and planes_of
+    cdef int height
+    cdef int width
+    cdef int channels
+    cdef ptrdiff_t stride        # bytes from a row to the next
+    cdef ptrdiff_t plane_stride  # bytes from a float plane to the next
 
 
 cdef const lf_rows *rows_of(object isa) except NULL
 cdef int check(int status) except -1
+cdef Array image_of(object array, str name, bint writable=*)
+cdef Array planes_of(object array, str name, bint writable=*)
+cdef int need_apart(Array out, Array source) except -1

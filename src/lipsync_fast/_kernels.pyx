@@ -12,6 +12,8 @@ from cpython.buffer cimport (
     PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
 
+from libc.math cimport isfinite
+
 import numpy as np
 
 
@@ -73,7 +75,7 @@ cdef class Array:
     """A caller's array for the length of one call: buffer taken here, given back on death."""
 
     def __cinit__(self, array, str name, str dtype, int ndim, bint writable=False):
-        """`dtype` is the name of the NumPy dtype needed, `ndim` the number of axes."""
+        """`dtype` is the name of the NumPy dtype needed, `ndim` the number of axes, 0 for any."""
         self.name = name
         cdef int flags = PyBUF_FORMAT | PyBUF_STRIDES
         try:
@@ -85,7 +87,7 @@ cdef class Array:
             raise ValueError(f"{name} must be writable, got a read-only array; pass a copy")
         if self.view.format == NULL or (<bytes> self.view.format).decode() != np.dtype(dtype).char:
             raise TypeError(f"{name} must be {dtype}, got {getattr(array, 'dtype', 'another type')}; convert it first")
-        if self.view.ndim != ndim:
+        if ndim and self.view.ndim != ndim:
             raise ValueError(f"{name} must have {ndim} axes, got shape {self.shape}")
 
     def __dealloc__(self):
@@ -95,3 +97,284 @@ cdef class Array:
     @property
     def shape(self):
         return tuple(self.view.shape[i] for i in range(self.view.ndim))
+
+    @property
+    def strides(self):
+        return tuple(self.view.strides[i] for i in range(self.view.ndim))
+
+
+cdef int set_size(Array array, Py_ssize_t height, Py_ssize_t width) except -1:
+    if not (1 <= height <= 0x7FFFFFFF and 1 <= width <= 0x7FFFFFFF):
+        raise ValueError(f"{array.name} must have 1 to 2**31 - 1 pixels a side, got shape {array.shape}")
+    array.height, array.width = height, width
+    return 0
+
+
+cdef Array image_of(object array, str name, bint writable=False):
+    """An image: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) uint8, pixels in a row packed, rows anywhere."""
+    cdef Array image = Array(array, name, "uint8", 0, writable)
+    cdef Py_buffer *view = &image.view
+    if view.ndim not in (2, 3) or (view.ndim == 3 and view.shape[2] not in (1, 3, 4)):
+        raise ValueError(f"{name} must have shape (H, W) or (H, W, C) with C of 1, 3 or 4, got shape {image.shape}")
+    set_size(image, view.shape[0], view.shape[1])
+    image.channels = view.shape[2] if view.ndim == 3 else 1
+    image.stride = view.strides[0]
+    if (image.width > 1 and view.strides[1] != image.channels) or (image.channels > 1 and view.strides[2] != 1):
+        raise TypeError(f"{name} must have the pixels of a row packed, got strides {image.strides}; pass a copy")
+    return image
+
+
+cdef Array planes_of(object array, str name, bint writable=False):
+    """Float planes: (3, H, W) float32, values of a row packed, rows and planes anywhere."""
+    cdef Array planes = Array(array, name, "float32", 3, writable)
+    cdef Py_buffer *view = &planes.view
+    if view.shape[0] != 3:
+        raise ValueError(f"{name} must have shape (3, H, W), got shape {planes.shape}")
+    set_size(planes, view.shape[1], view.shape[2])
+    planes.plane_stride, planes.stride = view.strides[0], view.strides[1]
+    if (planes.width > 1 and view.strides[2] != 4) or <size_t> view.buf % 4 or view.strides[0] % 4 or view.strides[1] % 4:
+        raise TypeError(
+            f"{name} must have the values of a row packed and aligned to 4 bytes, got strides {planes.strides}; pass a copy"
+        )
+    return planes
+
+
+cdef void extent_of(Array array, size_t *begin, size_t *end) noexcept:
+    """The addresses [begin, end) between which all of the array lies."""
+    cdef int axis
+    cdef ptrdiff_t span
+    begin[0] = <size_t> array.view.buf
+    end[0] = begin[0] + array.view.itemsize
+    for axis in range(array.view.ndim):
+        span = (array.view.shape[axis] - 1) * array.view.strides[axis]
+        if span < 0:
+            begin[0] += span
+        else:
+            end[0] += span
+
+
+cdef int need_apart(Array out, Array source) except -1:
+    """Refuse an output whose memory reaches into an input's."""
+    cdef size_t out_begin, out_end, begin, end
+    extent_of(out, &out_begin, &out_end)
+    extent_of(source, &begin, &end)
+    if out_begin < end and begin < out_end:
+        raise ValueError(f"{out.name} must not overlap {source.name}; pass other memory or a copy")
+    return 0
+
+
+# ---- convert ---------------------------------------------------------------------------
+
+cdef lf_tone tone_of(object low, object high, str rounding, bint swap) except *:
+    cdef lf_tone tone
+    if rounding not in ("truncate", "round"):
+        raise ValueError(f"rounding must be 'truncate' or 'round', got {rounding!r}")
+    tone.low, tone.high = low, high
+    tone.truncate, tone.swap = rounding == "truncate", swap
+    if not (isfinite(tone.low) and isfinite(tone.high) and isfinite(tone.high - tone.low) and tone.low < tone.high):
+        raise ValueError(f"low and high must be finite with low < high, got {low} and {high}")
+    return tone
+
+
+def convert(planar, out=None, *, low=0.0, high=1.0, rounding="truncate", swap=False, isa=None):
+    """Turn a net's planar floats into packed bytes.
+
+    ``byte = (value - low) * (255 / (high - low))``, clamped to 0..255; NaN gives 0. In the
+    range 0..1 these are the bytes of ``(value * 255).astype(uint8)``.
+
+    Parameters
+    ----------
+    planar : (3, H, W) float32
+        One picture; values of a row packed, rows and planes may be apart.
+    out : (H, W, 3) or (H, W, 4) uint8, optional
+        Where to write; pixels of a row packed, rows may be apart. A fourth byte becomes 255.
+    low, high : float
+        The values that stand for the bytes 0 and 255: 0 and 1, or -1 and 1.
+    rounding : {"truncate", "round"}
+        Cut the fraction off, as the nets' own scripts do, or round to the nearest, ties to even.
+    swap : bool
+        Exchange the first and third channel: RGB planes to bgr24 pixels or the reverse.
+    isa : str, optional
+        The row kernels to use, for tests and benchmarks.
+
+    Returns
+    -------
+    (H, W, 3) or (H, W, 4) uint8
+        `out`, or a fresh array of three channels.
+
+    Raises
+    ------
+    TypeError
+        Wrong dtype or layout.
+    ValueError
+        Wrong shape, range or rounding, a read-only `out`, or one that overlaps `planar`.
+    """
+    cdef const lf_rows *rows = rows_of(isa)
+    cdef lf_tone tone = tone_of(low, high, rounding, swap)
+    cdef Array src = planes_of(planar, "planar")
+    if out is None:
+        out = np.empty((src.height, src.width, 3), np.uint8)
+    cdef Array dst = image_of(out, "out", True)
+    if dst.height != src.height or dst.width != src.width or dst.channels not in (3, 4):
+        raise ValueError(f"out must have shape ({src.height}, {src.width}, 3 or 4), got shape {dst.shape}")
+    need_apart(dst, src)
+    cdef int status
+    with nogil:
+        if dst.channels == 3:
+            status = lf_convert_f32p3_u8x3(
+                rows, <uint8_t *> dst.view.buf, dst.stride, <const float *> src.view.buf,
+                src.stride, src.plane_stride, src.width, src.height, &tone)
+        else:
+            status = lf_convert_f32p3_u8x4(
+                rows, <uint8_t *> dst.view.buf, dst.stride, <const float *> src.view.buf,
+                src.stride, src.plane_stride, src.width, src.height, &tone)
+    check(status)
+    return out
+
+
+def to_planes(image, out=None, *, low=0.0, high=1.0, swap=False, black=None, isa=None):
+    """Turn packed bytes into the planar floats that a net sees.
+
+    ``value = byte / 255 * (high - low) + low``, each step one float32 operation: in the range
+    0..1 the bits of ``byte / 255``, in -1..1 those of ``(byte / 255 - 0.5) / 0.5``.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8
+        A picture or a view into a larger one; pixels of a row packed, rows may be apart.
+    out : (3, H, W) float32, optional
+        Where to write, such as three planes of a net's input; values of a row packed.
+    low, high : float
+        The values that stand for the bytes 0 and 255: 0 and 1, or -1 and 1.
+    swap : bool
+        Exchange the first and third channel: bgr24 pixels to RGB planes or the reverse.
+    black : (x0, y0, x1, y1), optional
+        Half-open box in pixels, inside the image, that is stored as the value of byte 0.
+    isa : str, optional
+        The row kernels to use, for tests and benchmarks.
+
+    Returns
+    -------
+    (3, H, W) float32
+        `out`, or a fresh array.
+
+    Raises
+    ------
+    TypeError
+        Wrong dtype or layout.
+    ValueError
+        Wrong shape, range or box, a read-only `out`, or one that overlaps `image`.
+    """
+    cdef const lf_rows *rows = rows_of(isa)
+    cdef lf_tone tone = tone_of(low, high, "truncate", swap)
+    cdef Array src = image_of(image, "image")
+    if src.channels != 3:
+        raise ValueError(f"image must have shape (H, W, 3), got shape {src.shape}")
+    cdef lf_box box
+    if black is not None:
+        box.x0, box.y0, box.x1, box.y1 = black
+        if not (0 <= box.x0 <= box.x1 <= src.width and 0 <= box.y0 <= box.y1 <= src.height):
+            raise ValueError(f"black must be a box (x0, y0, x1, y1) inside {src.width}x{src.height}, got {black}")
+    cdef const lf_box *box_or_null = NULL if black is None else &box
+    if out is None:
+        out = np.empty((3, src.height, src.width), np.float32)
+    cdef Array dst = planes_of(out, "out", True)
+    if dst.height != src.height or dst.width != src.width:
+        raise ValueError(f"out must have shape (3, {src.height}, {src.width}), got shape {dst.shape}")
+    need_apart(dst, src)
+    cdef int status
+    with nogil:
+        status = lf_convert_u8x3_f32p3(
+            rows, <float *> dst.view.buf, dst.stride, dst.plane_stride,
+            <const uint8_t *> src.view.buf, src.stride, src.width, src.height, &tone, box_or_null)
+    check(status)
+    return out
+
+
+# ---- resize ----------------------------------------------------------------------------
+
+
+# ---- blend -----------------------------------------------------------------------------
+
+def blend(patch, background, mask=None, out=None, *, int x=0, int y=0, bint swap=False, isa=None):
+    """Put a patch onto a background, as it is or through an alpha mask.
+
+    The patch's top left pixel lands at (x, y); what lies outside the background is cut off.
+    Alpha mixes as ``t = d*(255-a) + s*a + 128; (t + (t >> 8)) >> 8``, the rounded quotient by
+    255: 0 keeps the background, 255 gives the patch.
+
+    Parameters
+    ----------
+    patch : (h, w), (h, w, 3) or (h, w, 4) uint8
+        Pixels of a row packed, rows may be apart; as all images here.
+    background : (H, W), (H, W, 3) or (H, W, 4) uint8
+        As many channels as the patch, all mixed alike; or four to the patch's three, and then
+        its fourth channel stays.
+    mask : (h, w) uint8, optional
+        Alpha of each patch pixel. Without it the patch replaces the background.
+    out : array like `background`, optional
+        Where to write; ``out=background`` works in place and touches only the patch's pixels.
+    x, y : int
+        Place of the patch in pixels; may be negative or beyond the background.
+    swap : bool
+        Exchange the first and third channel of a patch of three: bgr24 onto rgb24 or rgba.
+    isa : str, optional
+        The row kernels to use, for tests and benchmarks.
+
+    Returns
+    -------
+    array like `background`
+        `out`, or a fresh array.
+
+    Raises
+    ------
+    TypeError
+        Wrong dtype or layout.
+    ValueError
+        Wrong shape, a read-only `out`, or one that overlaps an input without being `background`.
+    """
+    cdef const lf_rows *rows = rows_of(isa)
+    cdef Array src = image_of(patch, "patch")
+    cdef Array base = image_of(background, "background")
+    cdef Array alpha = None
+    if src.channels != base.channels and not (src.channels == 3 and base.channels == 4):
+        raise ValueError(f"patch must have background's channels, or 3 onto 4; got {src.channels} onto {base.channels}")
+    if swap and src.channels != 3:
+        raise ValueError(f"swap needs a patch of 3 channels, got {src.channels}")
+    if mask is not None:
+        alpha = image_of(mask, "mask")
+        if alpha.channels != 1 or alpha.height != src.height or alpha.width != src.width:
+            raise ValueError(f"mask must have shape ({src.height}, {src.width}), got shape {alpha.shape}")
+    if out is None:
+        out = np.empty(base.shape, np.uint8)
+    cdef Array dst = image_of(out, "out", True)
+    if dst.shape != base.shape:
+        raise ValueError(f"out must have background's shape {base.shape}, got shape {dst.shape}")
+    cdef bint in_place = dst.view.buf == base.view.buf and dst.stride == base.stride
+    if not in_place:
+        need_apart(dst, base)
+    need_apart(dst, src)
+    if alpha is not None:
+        need_apart(dst, alpha)
+    cdef const uint8_t *alphas = NULL if alpha is None else <uint8_t *> alpha.view.buf
+    cdef ptrdiff_t alpha_stride = 0 if alpha is None else alpha.stride
+    cdef int status = LF_OK
+    with nogil:
+        if not in_place:
+            status = lf_blend_u8(
+                rows, <uint8_t *> dst.view.buf, dst.stride, dst.width, dst.height, dst.channels,
+                <const uint8_t *> base.view.buf, base.stride, base.width, base.height,
+                base.channels, NULL, 0, 0, 0, 0)
+        if status == LF_OK:
+            status = lf_blend_u8(
+                rows, <uint8_t *> dst.view.buf, dst.stride, dst.width, dst.height, dst.channels,
+                <const uint8_t *> src.view.buf, src.stride, src.width, src.height, src.channels,
+                alphas, alpha_stride, x, y, swap)
+    check(status)
+    return out
+
+
+# ---- yuv -------------------------------------------------------------------------------
+
+
+# ---- mel -------------------------------------------------------------------------------

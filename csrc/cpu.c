@@ -36,17 +36,17 @@ static int lf_cpu_has_avx2(void)
 static const lf_rows lf_rows_avx2 = {
     .isa = LF_ISA_AVX2,
     /* convert */
-    .convert_f32p3_u8x3 = lf_convert_f32p3_u8x3_row_c,
-    .convert_f32p3_u8x4 = lf_convert_f32p3_u8x4_row_c,
-    .convert_u8x3_f32p3 = lf_convert_u8x3_f32p3_row_c,
+    .convert_f32p3_u8x3 = lf_convert_f32p3_u8x3_row_avx2,
+    .convert_f32p3_u8x4 = lf_convert_f32p3_u8x4_row_avx2,
+    .convert_u8x3_f32p3 = lf_convert_u8x3_f32p3_row_avx2,
     /* resize */
     /* blend */
-    .blend_u8x1 = lf_blend_u8x1_row_c,
-    .blend_u8x3 = lf_blend_u8x3_row_c,
-    .blend_u8x4 = lf_blend_u8x4_row_c,
-    .blend_u8x3_u8x4 = lf_blend_u8x3_u8x4_row_c,
-    .swap_u8x3 = lf_swap_u8x3_row_c,
-    .paste_u8x3_u8x4 = lf_paste_u8x3_u8x4_row_c,
+    .blend_u8x1 = lf_blend_u8x1_row_avx2,
+    .blend_u8x3 = lf_blend_u8x3_row_avx2,
+    .blend_u8x4 = lf_blend_u8x4_row_avx2,
+    .blend_u8x3_u8x4 = lf_blend_u8x3_u8x4_row_avx2,
+    .swap_u8x3 = lf_swap_u8x3_row_avx2,
+    .paste_u8x3_u8x4 = lf_paste_u8x3_u8x4_row_avx2,
     /* yuv */
     /* mel */
 };
@@ -56,17 +56,17 @@ static const lf_rows lf_rows_avx2 = {
 static const lf_rows lf_rows_neon = {
     .isa = LF_ISA_NEON,
     /* convert */
-    .convert_f32p3_u8x3 = lf_convert_f32p3_u8x3_row_c,
-    .convert_f32p3_u8x4 = lf_convert_f32p3_u8x4_row_c,
-    .convert_u8x3_f32p3 = lf_convert_u8x3_f32p3_row_c,
+    .convert_f32p3_u8x3 = lf_convert_f32p3_u8x3_row_neon,
+    .convert_f32p3_u8x4 = lf_convert_f32p3_u8x4_row_neon,
+    .convert_u8x3_f32p3 = lf_convert_u8x3_f32p3_row_neon,
     /* resize */
     /* blend */
-    .blend_u8x1 = lf_blend_u8x1_row_c,
-    .blend_u8x3 = lf_blend_u8x3_row_c,
-    .blend_u8x4 = lf_blend_u8x4_row_c,
-    .blend_u8x3_u8x4 = lf_blend_u8x3_u8x4_row_c,
-    .swap_u8x3 = lf_swap_u8x3_row_c,
-    .paste_u8x3_u8x4 = lf_paste_u8x3_u8x4_row_c,
+    .blend_u8x1 = lf_blend_u8x1_row_neon,
+    .blend_u8x3 = lf_blend_u8x3_row_neon,
+    .blend_u8x4 = lf_blend_u8x4_row_neon,
+    .blend_u8x3_u8x4 = lf_blend_u8x3_u8x4_row_neon,
+    .swap_u8x3 = lf_swap_u8x3_row_neon,
+    .paste_u8x3_u8x4 = lf_paste_u8x3_u8x4_row_neon,
     /* yuv */
     /* mel */
 };

@@ -23,13 +23,19 @@ typedef void lf_to_bytes_row(uint8_t *LF_RESTRICT dst, const float *LF_RESTRICT 
                              const float *LF_RESTRICT c1, const float *LF_RESTRICT c2, int width,
                              float low, float gain, int truncate);
 lf_to_bytes_row lf_convert_f32p3_u8x3_row_c;
+lf_to_bytes_row lf_convert_f32p3_u8x3_row_avx2;
+lf_to_bytes_row lf_convert_f32p3_u8x3_row_neon;
 lf_to_bytes_row lf_convert_f32p3_u8x4_row_c;
+lf_to_bytes_row lf_convert_f32p3_u8x4_row_avx2;
+lf_to_bytes_row lf_convert_f32p3_u8x4_row_neon;
 
 /* value = byte / 255 * span + low; the first, second and third byte go to c0, c1, c2. */
 typedef void lf_from_bytes_row(float *LF_RESTRICT c0, float *LF_RESTRICT c1,
                                float *LF_RESTRICT c2, const uint8_t *LF_RESTRICT src, int width,
                                float span, float low);
 lf_from_bytes_row lf_convert_u8x3_f32p3_row_c;
+lf_from_bytes_row lf_convert_u8x3_f32p3_row_avx2;
+lf_from_bytes_row lf_convert_u8x3_f32p3_row_neon;
 
 /* ---- resize --------------------------------------------------------------------------- */
 
@@ -39,14 +45,28 @@ lf_from_bytes_row lf_convert_u8x3_f32p3_row_c;
 typedef void lf_blend_row(uint8_t *LF_RESTRICT dst, const uint8_t *LF_RESTRICT src,
                           const uint8_t *LF_RESTRICT mask, int width, int swap);
 lf_blend_row lf_blend_u8x1_row_c;
+lf_blend_row lf_blend_u8x1_row_avx2;
+lf_blend_row lf_blend_u8x1_row_neon;
 lf_blend_row lf_blend_u8x3_row_c;
+lf_blend_row lf_blend_u8x3_row_avx2;
+lf_blend_row lf_blend_u8x3_row_neon;
 lf_blend_row lf_blend_u8x4_row_c;
-lf_blend_row lf_blend_u8x3_u8x4_row_c; /* three byte source, four byte destination */
+lf_blend_row lf_blend_u8x4_row_avx2;
+lf_blend_row lf_blend_u8x4_row_neon;
+/* three byte source, four byte destination */
+lf_blend_row lf_blend_u8x3_u8x4_row_c;
+lf_blend_row lf_blend_u8x3_u8x4_row_avx2;
+lf_blend_row lf_blend_u8x3_u8x4_row_neon;
 
 typedef void lf_paste_row(uint8_t *LF_RESTRICT dst, const uint8_t *LF_RESTRICT src, int width,
                           int swap);
-lf_paste_row lf_swap_u8x3_row_c; /* always exchanges */
+/* always exchanges */
+lf_paste_row lf_swap_u8x3_row_c;
+lf_paste_row lf_swap_u8x3_row_avx2;
+lf_paste_row lf_swap_u8x3_row_neon;
 lf_paste_row lf_paste_u8x3_u8x4_row_c;
+lf_paste_row lf_paste_u8x3_u8x4_row_avx2;
+lf_paste_row lf_paste_u8x3_u8x4_row_neon;
 
 /* ---- yuv ------------------------------------------------------------------------------ */
 

@@ -1,0 +1,7 @@
+"""``python -m lipsync_fast``: the command line."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

@@ -1,0 +1,111 @@
+"""Canvases: a template's backgrounds in one output format, ready to take patches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _canvas, _jpeg
+from ._kernels import i420_size
+from .backgrounds import JpegSettings
+from .errors import InputError
+from .template import Template
+
+__all__ = ["FORMATS", "PACKED_FORMATS", "Canvas", "open_canvas"]
+
+PACKED_FORMATS = {"bgr24": 3, "rgb24": 3, "bgra": 4, "rgba": 4}
+FORMATS = (*PACKED_FORMATS, "i420", "jpeg")
+
+
+@dataclass(frozen=True, eq=False)
+class Canvas:
+    """Backgrounds of one template in one format.
+
+    Threads may share a canvas: it is read-only, all scratch belongs to the workers.
+
+    Attributes
+    ----------
+    format : str
+        One of FORMATS.
+    shape : tuple of int
+        Shape of a frame's buffer: (H, W, channels), flat I420 planes, or the most bytes
+        that a JPEG can take.
+    backgrounds : _canvas.Backgrounds
+        The compiled part.
+    template : Template
+        Kept alive, since the compiled part points into it.
+    """
+
+    format: str
+    shape: tuple[int, ...]
+    backgrounds: _canvas.Backgrounds
+    template: Template
+
+
+def open_canvas(template: Template, format: str, quality: int | None = None) -> Canvas:
+    """Make the canvas of a template for an output format.
+
+    Parameters
+    ----------
+    template : Template
+        Backgrounds that it does not store in the format are derived: packed pixels from
+        I420 frame by frame, JPEG and I420 once, in memory.
+    format : {"bgr24", "rgb24", "bgra", "rgba", "i420", "jpeg"}
+    quality : int, optional
+        JPEG quality, 1–100; the template's own by default.
+
+    Raises
+    ------
+    InputError
+        If the format is unknown, or a quality is given for another format than JPEG.
+    """
+    if format not in FORMATS:
+        raise InputError(f"format must be one of {', '.join(FORMATS)}, got {format!r}")
+    if quality is not None and format != "jpeg":
+        raise InputError(f"quality is for format 'jpeg' only, got it with {format!r}")
+    preset = template.preset
+    backgrounds = _canvas.Backgrounds(
+        template.count,
+        width=template.width,
+        height=template.height,
+        format=format,
+        view=preset.view,
+        crop=preset.crop,
+        low=preset.low,
+        high=preset.high,
+        swap=preset.rgb,
+        patch_filter=preset.patch_filter,
+        matrix=template.matrix,
+        full_range=template.full_range,
+    )
+    if format == "jpeg":
+        shape = _fill_jpeg(backgrounds, template, quality)
+    elif format == "i420":
+        shape = (i420_size(template.width, template.height),)
+        for i in range(template.count):
+            backgrounds.set_i420(i, template.i420(i))
+    else:
+        shape = (template.height, template.width, PACKED_FORMATS[format])
+        from_i420 = "bgr24" not in template.stored and "i420" in template.stored
+        for i in range(template.count):
+            if from_i420:
+                backgrounds.set_i420(i, template.i420(i))
+            else:
+                backgrounds.set_bgr24(i, template.bgr24(i))
+    for i in range(template.count):
+        rect: NDArray[np.int32] = template.rects[i]
+        backgrounds.set_mouth(i, rect, template.crops[i], template.mask(i))
+    return Canvas(format, shape, backgrounds, template)
+
+
+def _fill_jpeg(
+    backgrounds: _canvas.Backgrounds, template: Template, quality: int | None
+) -> tuple[int, ...]:
+    jpeg = template.jpeg(None if quality is None else JpegSettings(quality))
+    s = jpeg.settings
+    backgrounds.use_jpeg(s.quality, s.subsampling, s.restart_interval)
+    for i in range(template.count):
+        backgrounds.set_jpeg(i, jpeg.files[i], jpeg.segments[i], jpeg.boxes[i], jpeg.region(i))
+    return (_jpeg.jpeg_bound(template.width, template.height, s.subsampling),)

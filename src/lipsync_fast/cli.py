@@ -1,0 +1,259 @@
+"""The command line: lipsync-fast demo, prepare, render, inspect."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from . import __version__
+from .errors import LipsyncError, MissingExtraError
+from .presets import LOOPS, PRESETS
+
+__all__ = ["main"]
+
+_DESCRIPTION = """\
+Finished talking-head frames from a template, an ONNX generator and speech.
+
+  lipsync-fast demo                                  a drawn person speaks, to demo.mp4
+  lipsync-fast prepare anna.mp4 anna/ --preset synctalk328 --detector yunet.onnx \\
+      --landmarks mesh.onnx                          film a person once
+  lipsync-fast render anna/ speech.wav out.mp4 --generator unet.onnx \\
+      --audio-encoder ave.onnx                       then let her say anything
+  lipsync-fast inspect anna/                         what a template or a net is
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the exit status: 0, 2 for bad input, 130 when interrupted."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.getLogger("lipsync_fast").setLevel(logging.INFO if options.verbose else "WARNING")
+    try:
+        options.run(options)
+    except LipsyncError as error:
+        print(f"lipsync-fast: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("lipsync-fast: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "lipsync-fast",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    for add in (_add_demo, _add_prepare, _add_render, _add_inspect):
+        add(commands)
+    for command in commands.choices.values():
+        command.add_argument("-q", "--quiet", action="store_true", help="no progress, no summary")
+        command.add_argument("-v", "--verbose", action="store_true", help="log what is chosen")
+    return parser
+
+
+def _version() -> str:
+    from ._kernels import ISA
+
+    return f"lipsync_fast {__version__} ({ISA})"
+
+
+# ---- demo --------------------------------------------------------------------------------
+
+
+def _add_demo(commands: Any) -> None:
+    command = commands.add_parser(
+        "demo",
+        help="render a drawn person, no files needed",
+        description="Render a drawn person with tiny built-in nets: shows that all is in place.",
+    )
+    command.add_argument(
+        "output", nargs="?", default="demo.mp4", help="an .mp4, or a folder for JPEG files"
+    )
+    command.add_argument("--audio", help="your own sound file instead of the synthesised one")
+    command.set_defaults(run=_demo)
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from . import demo
+
+    with demo.open_pipeline() as pipeline:
+        speech = options.audio if options.audio else demo.speech()
+        _render(pipeline, speech, options)
+
+
+# ---- prepare -----------------------------------------------------------------------------
+
+
+def _add_prepare(commands: Any) -> None:
+    command = commands.add_parser(
+        "prepare",
+        help="make a template from a video or images",
+        description="Make a template: backgrounds, rects and crops, from a video or a folder "
+        "of images. Rects are given, or found with a face detector.",
+    )
+    command.add_argument("source", help="a video file or a folder of images")
+    command.add_argument("template", help="the folder to make")
+    command.add_argument("--preset", required=True, choices=list(PRESETS), metavar="PRESET",
+                         help=f"the generator's family: {', '.join(PRESETS)}")  # fmt: skip
+    command.add_argument("--rect", metavar="X,Y,W,H", help="one rect in pixels for all frames")
+    command.add_argument(
+        "--rects", metavar="FILE",
+        help="rects of every frame: a folder of .lms, crop_rects.json, .json, .csv or .npy",
+    )  # fmt: skip
+    command.add_argument("--detector", metavar="ONNX", help="YuNet, finds the face")
+    command.add_argument(
+        "--landmarks", metavar="ONNX", help="478-point face mesh, for square rects"
+    )
+    command.add_argument("--smooth", choices=("steady", "reference", "none"),
+                         help="how found rects are smoothed (default: steady)")  # fmt: skip
+    command.add_argument("--store", default="jpeg,i420", metavar="LIST",
+                         help="of jpeg, i420, bgr24 (default: %(default)s)")  # fmt: skip
+    command.add_argument("--quality", type=int, default=75, help="JPEG quality (default: 75)")
+    command.add_argument(
+        "--loop", choices=LOOPS, help="order of the frames (default: the preset's)"
+    )
+    command.set_defaults(run=_prepare)
+
+
+def _prepare(options: argparse.Namespace) -> None:
+    from .prepare import prepare
+
+    with _Progress("prepare", options.quiet) as progress:
+        template = prepare(
+            options.source,
+            options.template,
+            preset=options.preset,
+            rects=options.rect or options.rects,
+            detector=options.detector,
+            landmarks=options.landmarks,
+            smooth=options.smooth,
+            store=tuple(options.store.split(",")),
+            quality=options.quality,
+            loop=options.loop,
+            progress=progress,
+        )
+    with template:
+        _say(options, f"{options.template}: {template!r}")
+
+
+# ---- render ------------------------------------------------------------------------------
+
+
+def _add_render(commands: Any) -> None:
+    command = commands.add_parser(
+        "render",
+        help="let a template say a speech",
+        description="Render a speech with a prepared template to an mp4 or to JPEG files.",
+    )
+    command.add_argument("template", help="a folder that prepare made")
+    command.add_argument("speech", help="a sound file, or a video with sound")
+    command.add_argument("output", help="an .mp4, or a folder for JPEG files")
+    command.add_argument("--generator", required=True, metavar="ONNX")
+    command.add_argument("--audio-encoder", metavar="ONNX", help="for presets with ave features")
+    command.add_argument("--quality", type=int, help="JPEG quality (default: the template's)")
+    command.add_argument("--provider", action="append", metavar="NAME",
+                         help="ONNX Runtime provider (default: CUDA, else CPU)")  # fmt: skip
+    command.add_argument("--threads", type=int, help="threads that composite (default: the cores)")
+    command.add_argument("--request", type=int, default=8, help="frames asked for at once (8)")
+    command.set_defaults(run=_render_command)
+
+
+def _render_command(options: argparse.Namespace) -> None:
+    from .pipeline import Pipeline
+
+    with Pipeline.open(
+        options.template,
+        options.generator,
+        options.audio_encoder,
+        providers=options.provider,
+        threads=options.threads,
+        request=options.request,
+    ) as pipeline:
+        _render(pipeline, options.speech, options)
+
+
+def _render(pipeline: Any, speech: Any, options: argparse.Namespace) -> None:
+    _say(options, f"generator on {pipeline.generator.provider}")
+    with _Progress("render", options.quiet) as progress:
+        frames = pipeline.render(
+            speech,
+            options.output,
+            quality=getattr(options, "quality", None),
+            progress=progress,
+        )
+    seconds = float(frames / pipeline.template.fps)
+    _say(options, f"{options.output}: {frames} frames, {seconds:.2f} s")
+
+
+# ---- inspect -----------------------------------------------------------------------------
+
+
+def _add_inspect(commands: Any) -> None:
+    command = commands.add_parser(
+        "inspect",
+        help="tell what a template or a net is",
+        description="Tell what a template folder or an ONNX net is.",
+    )
+    command.add_argument("path", help="a template folder or an .onnx file")
+    command.add_argument("--json", action="store_true", help="machine-readable")
+    command.set_defaults(run=_inspect)
+
+
+def _inspect(options: argparse.Namespace) -> None:
+    from .inspection import inspect
+
+    facts = inspect(options.path)
+    if options.json:
+        print(json.dumps(facts, indent=2))
+        return
+    width = max(len(name) for name in facts)
+    for name, value in facts.items():
+        print(f"{name:{width}}  {value}")
+
+
+# ---- showing -----------------------------------------------------------------------------
+
+
+def _say(options: argparse.Namespace, line: str) -> None:
+    if not options.quiet:
+        print(line, file=sys.stderr)
+
+
+class _Progress:
+    """A progress bar with frames a second and time left, fed with (done, total)."""
+
+    def __init__(self, label: str, quiet: bool) -> None:
+        self._bar: Any = None
+        self._label, self._quiet = label, quiet
+
+    def __enter__(self) -> Callable[[int, int | None], None] | None:
+        if self._quiet:
+            return None
+        try:
+            from tqdm import tqdm
+        except ImportError:
+            raise MissingExtraError(
+                'the progress bar needs tqdm: pip install "lipsync_fast[cli]", or pass --quiet'
+            ) from None
+        self._bar = tqdm(desc=self._label, unit=" frames", dynamic_ncols=True)
+        return self._update
+
+    def _update(self, done: int, total: int | None) -> None:
+        if total is not None and self._bar.total != total:
+            self._bar.total = total
+        self._bar.update(done - self._bar.n)
+
+    def __exit__(self, *exc: object) -> None:
+        if self._bar is not None:
+            self._bar.close()

@@ -1,0 +1,260 @@
+"""Compositor: net outputs and template indices in, finished frames out."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _canvas
+from ._pool import BufferPool
+from .canvas import Canvas, open_canvas
+from .errors import InputError, LayoutError
+from .template import Template
+
+__all__ = ["Compositor", "Frame", "Frames"]
+
+
+class Frame:
+    """A finished frame in pooled memory, lent until it is released or no longer used.
+
+    Attributes
+    ----------
+    index : int
+        Number of the output frame, counted from the start of the speech.
+    template_index : int
+        Which background it shows.
+    format : str
+    array : ndarray of uint8
+        (H, W, channels) for packed formats, flat I420 planes, or the JPEG's bytes: a view.
+    """
+
+    __slots__ = ("array", "format", "index", "template_index")
+
+    def __init__(self, array: NDArray[np.uint8], format: str, index: int, template_index: int):
+        self.array = array
+        self.format, self.index, self.template_index = format, index, template_index
+
+    @property
+    def data(self) -> memoryview:
+        """The frame's bytes: a flat memoryview, valid as long as it is held."""
+        return memoryview(self.array).cast("B")
+
+    def release(self) -> None:
+        """Let go of the memory; it returns to the pool once no view of it is left."""
+        self.array = self.array[:0].copy()
+
+    def __enter__(self) -> Frame:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.release()
+
+    def __repr__(self) -> str:
+        return f"<Frame {self.index} {self.format}, {self.array.nbytes} bytes>"
+
+
+class Frames(Sequence[Frame]):
+    """The frames of one request, in order; leaving the ``with`` block releases them all."""
+
+    def __init__(self, frames: list[Frame]) -> None:
+        self._frames = frames
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._frames[index]
+
+    def __iter__(self) -> Iterator[Frame]:
+        return iter(self._frames)
+
+    def __enter__(self) -> Frames:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for frame in self._frames:
+            frame.release()
+
+
+class Compositor:
+    """Puts generated mouths on a template's backgrounds.
+
+    Threads may share a compositor; each call borrows workers of its own.
+
+    Parameters
+    ----------
+    template : Template
+    threads : int, optional
+        Threads that share a request's frames; the machine's cores by default, at most 8.
+    pool : BufferPool, optional
+        Where frames are lent from; a pool of its own by default.
+
+    Examples
+    --------
+    >>> compositor = Compositor(Template.from_arrays(frames, rects, preset="wav2lip256"))
+    >>> compositor.composite(net_outputs, indices, out=buffers)
+    """
+
+    def __init__(
+        self, template: Template, *, threads: int | None = None, pool: BufferPool | None = None
+    ) -> None:
+        if threads is None:
+            threads = min(os.cpu_count() or 1, 8)
+        if threads < 1:
+            raise InputError(f"threads must be 1 or more, got {threads}")
+        self.template, self.threads = template, threads
+        self.pool = BufferPool() if pool is None else pool
+        self._canvases: dict[tuple[str, int | None], Canvas] = {}
+        self._workers: dict[Canvas, list[_canvas.Worker]] = {}
+        self._lock = threading.Lock()
+        self._executor = (
+            ThreadPoolExecutor(threads - 1, "lipsync-compositor") if threads > 1 else None
+        )
+
+    def close(self) -> None:
+        """End the threads; calls still running finish first."""
+        if self._executor is not None:
+            self._executor.shutdown()
+        self._workers.clear()
+
+    def __enter__(self) -> Compositor:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def canvas(self, format: str, quality: int | None = None) -> Canvas:
+        """The canvas of a format, made at its first use; see `open_canvas`."""
+        key = (format, quality)
+        with self._lock:
+            if key not in self._canvases:
+                self._canvases[key] = open_canvas(self.template, format, quality)
+            return self._canvases[key]
+
+    def composite(
+        self,
+        outputs: NDArray[np.float32],
+        indices: ArrayLike,
+        *,
+        format: str = "bgr24",
+        quality: int | None = None,
+        out: Sequence[NDArray[np.uint8]] | NDArray[np.uint8] | None = None,
+        start: int = 0,
+    ) -> Frames | NDArray[np.int64]:
+        """Finish one request.
+
+        Parameters
+        ----------
+        outputs : (N, 3, S, S) float32, C-contiguous
+            What the generator made, as it made it: planes in the preset's channel order
+            and range. Not changed.
+        indices : (N,) integers
+            The background of each frame. Where it has no face, the output is not used and
+            the background passes through.
+        format : {"bgr24", "rgb24", "bgra", "rgba", "i420", "jpeg"}
+        quality : int, optional
+            JPEG quality; the template's own by default.
+        out : array or sequence of N arrays, uint8, optional
+            The caller's buffers, each of the canvas's shape: (H, W, channels) with rows
+            any stride apart, flat I420 planes, or flat room for a JPEG.
+        start : int
+            Number of the first frame, for `Frame.index`.
+
+        Returns
+        -------
+        Frames
+            Leases from the pool, without `out`.
+        (N,) int64
+            Bytes written to each buffer of `out`.
+
+        Raises
+        ------
+        LayoutError
+            If an array has another dtype or layout.
+        InputError
+            If a shape or an index does not fit, or a JPEG does not fit its buffer.
+        """
+        canvas = self.canvas(format, quality)
+        chosen = self._check(outputs, indices)
+        if out is not None:
+            if len(out) != len(chosen):
+                raise InputError(f"out must hold {len(chosen)} buffers, got {len(out)}")
+            return self._finish(canvas, outputs, chosen, list(out))
+        buffers = [self.pool.empty(canvas.shape, "uint8") for _ in chosen]
+        lengths = self._finish(canvas, outputs, chosen, buffers)
+        if format == "jpeg":
+            buffers = [b[:n] for b, n in zip(buffers, lengths, strict=True)]
+        return Frames([Frame(b, format, start + i, int(chosen[i])) for i, b in enumerate(buffers)])
+
+    def _check(self, outputs: NDArray[np.float32], indices: ArrayLike) -> NDArray[np.int64]:
+        chosen = np.asarray(indices)
+        if chosen.ndim != 1 or chosen.dtype.kind not in "iu":
+            raise InputError(
+                f"indices must be one integer a frame, got {chosen.dtype} {chosen.shape}"
+            )
+        count, side = self.template.count, self.template.preset.view
+        if chosen.size and (chosen.min() < 0 or chosen.max() >= count):
+            raise InputError(
+                f"indices must be 0 to {count - 1}, got {chosen.min()} to {chosen.max()}"
+            )
+        needed = (len(chosen), 3, side, side)
+        if not isinstance(outputs, np.ndarray) or outputs.dtype != np.float32:
+            got = getattr(outputs, "dtype", type(outputs).__name__)
+            raise LayoutError(f"outputs must be an array of float32, got {got}; convert it first")
+        if outputs.shape != needed:
+            raise InputError(f"outputs must have shape {needed}, got {outputs.shape}")
+        if not outputs.flags.c_contiguous:
+            raise LayoutError("outputs must be C-contiguous; pass np.ascontiguousarray(outputs)")
+        return chosen.astype(np.int64, copy=False)
+
+    def _finish(
+        self,
+        canvas: Canvas,
+        outputs: NDArray[np.float32],
+        indices: NDArray[np.int64],
+        buffers: list[NDArray[np.uint8]],
+    ) -> NDArray[np.int64]:
+        """Finish frames into buffers, a run of neighbours on each thread; their lengths."""
+        targets = _canvas.Targets(canvas.backgrounds, buffers)
+        count = len(indices)
+        shares = min(self.threads, count)
+        bounds = [count * share // shares for share in range(shares + 1)] if shares else [0]
+        runs = list(itertools.pairwise(bounds))
+
+        def finish(first: int, last: int) -> None:
+            worker = self._borrow(canvas)
+            try:
+                canvas.backgrounds.finish(worker, outputs, indices, targets, first, last)
+            finally:
+                self._workers[canvas].append(worker)
+
+        others = [self._executor.submit(finish, *run) for run in runs[1:]] if self._executor else []
+        try:
+            if runs:
+                finish(*runs[0])
+        finally:
+            # Their buffers must not be let go of while they are written to.
+            errors = [error for other in others if (error := other.exception()) is not None]
+        if errors:
+            raise errors[0]
+        return targets.lengths
+
+    def _borrow(self, canvas: Canvas) -> _canvas.Worker:
+        with self._lock:
+            idle = self._workers.setdefault(canvas, [])
+            if idle:
+                return idle.pop()
+        return _canvas.Worker(canvas.backgrounds)

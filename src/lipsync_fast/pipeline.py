@@ -1,0 +1,394 @@
+"""Pipeline: speech, template and nets in, frames out; it wires the rest together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _kernels, media
+from ._pool import BufferPool
+from .audio import SAMPLE_RATE, FeatureStream, frame_count
+from .compositor import Compositor, Frame, Frames
+from .drive import LiteAvatarDriver
+from .errors import InputError
+from .session import AudioEncoder, Generator
+from .template import Template
+
+__all__ = ["Pipeline"]
+
+_log = logging.getLogger("lipsync_fast")
+
+REQUEST = 8  # frames of one request: few enough for a short wait, enough to fill the threads
+
+Speech = str | Path | NDArray[np.float32] | Iterable[NDArray[np.float32]]
+Progress = Callable[[int, int | None], None]
+
+
+@dataclass
+class _Request:
+    """Net outputs of some frames, on their way to the compositor."""
+
+    start: int
+    indices: NDArray[np.int64]
+    outputs: NDArray[np.float32]
+
+
+class Pipeline:
+    """A template with its nets, ready to speak.
+
+    Several threads may call `composite`; `frames` and `render` may run side by side, each
+    with its own speech.
+
+    Parameters
+    ----------
+    template : Template
+    generator : Generator
+    audio_encoder : AudioEncoder, optional
+        Needed where the preset's features come from one ("ave").
+    request : int
+        Frames that are asked for at once.
+    threads : int, optional
+        Threads of the compositor; the machine's cores by default, at most 8.
+    pool : BufferPool, optional
+        Memory of all buffers on the frame path; a pool of its own by default.
+    """
+
+    def __init__(
+        self,
+        template: Template,
+        generator: Generator,
+        audio_encoder: AudioEncoder | None = None,
+        *,
+        request: int = REQUEST,
+        threads: int | None = None,
+        pool: BufferPool | None = None,
+    ) -> None:
+        _check_match(template, generator, audio_encoder)
+        if request < 1:
+            raise InputError(f"request must be 1 or more frames, got {request}")
+        self.template, self.generator, self.audio_encoder = template, generator, audio_encoder
+        self.request = request
+        self.pool = BufferPool() if pool is None else pool
+        self.compositor = Compositor(template, threads=threads, pool=self.pool)
+
+    @classmethod
+    def open(
+        cls,
+        template: str | Path | Template,
+        generator: str | Path,
+        audio_encoder: str | Path | None = None,
+        *,
+        providers: list[str] | None = None,
+        threads: int | None = None,
+        request: int = REQUEST,
+    ) -> Pipeline:
+        """Open a template folder and its nets.
+
+        Parameters
+        ----------
+        template : str, Path or Template
+            A folder that `prepare` made, or a template at hand.
+        generator, audio_encoder : str or Path
+            ONNX files; the encoder is needed by presets with "ave" features.
+        providers : list of str, optional
+            ONNX Runtime providers in order; CUDA where it works and else the CPU by default.
+        threads, request : see `Pipeline`
+
+        Raises
+        ------
+        FileMissingError, TemplateError, ModelError, InputError, MissingExtraError
+        """
+        opened = template if isinstance(template, Template) else Template.open(template)
+        net = Generator(generator, preset=opened.preset, providers=providers)
+        encoder = AudioEncoder(audio_encoder, providers=providers) if audio_encoder else None
+        return cls(opened, net, encoder, request=request, threads=threads)
+
+    def close(self) -> None:
+        """End the compositor's threads and let go of the template's files."""
+        self.compositor.close()
+
+    def __enter__(self) -> Pipeline:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    # ---- one request -------------------------------------------------------------------
+
+    def composite(
+        self,
+        features: NDArray[np.float32],
+        start: int = 0,
+        *,
+        format: str = "bgr24",
+        quality: int | None = None,
+    ) -> Frames:
+        """Finish one request: feature windows in, frames out.
+
+        Parameters
+        ----------
+        features : (N, *audio_shape) float32
+            One feature window for each frame.
+        start : int
+            Number of the first frame; with the template's loop it says which backgrounds
+            are shown.
+        format, quality : see `Compositor.composite`
+
+        Returns
+        -------
+        Frames
+            Leases; use it as a context manager to give them all back.
+        """
+        return self._finish(self._infer(features, start), format, quality)
+
+    def _infer(self, features: NDArray[np.float32], start: int) -> _Request:
+        """Run the net for the frames that have a face, in micro-batches."""
+        preset = self.template.preset
+        count = len(features)
+        needed = (count, *preset.audio_shape)
+        if features.shape != needed:
+            raise InputError(
+                f"features must have shape {needed} for {preset.name}, got {features.shape}"
+            )
+        indices = self.template.indices(start, count)
+        outputs = self.pool.empty((count, 3, preset.view, preset.view), "float32")
+        step = self.generator.micro_batch
+        faces = self.template.rects[indices, 2] > 0
+        first = 0
+        while first < count:
+            if not faces[first]:
+                first += 1
+                continue
+            last = first + 1
+            while last < min(first + step, count) and faces[last]:
+                last += 1
+            visual = self.pool.empty((last - first, *preset.visual_shape), "float32")
+            for slot, index in enumerate(indices[first:last]):
+                pack_visual(self.template, int(index), out=visual[slot])
+            self.generator.infer(visual, features[first:last], out=outputs[first:last])
+            first = last
+        return _Request(start, indices, outputs)
+
+    def _finish(self, request: _Request, format: str, quality: int | None) -> Frames:
+        frames = self.compositor.composite(
+            request.outputs, request.indices, format=format, quality=quality, start=request.start
+        )
+        assert isinstance(frames, Frames)
+        return frames
+
+    # ---- whole speeches ----------------------------------------------------------------
+
+    def frames(
+        self, speech: Speech, *, format: str = "bgr24", quality: int | None = None
+    ) -> Iterator[Frame]:
+        """Frames of a speech, one after the other, as soon as they can be made.
+
+        The net works on the next request while frames of this one are finished and used.
+
+        Parameters
+        ----------
+        speech : path, (n,) float32 samples, or an iterable of such chunks
+            Sound file, or samples at 16 kHz mono in [-1, 1]; an iterable is read as frames
+            are asked for, so that live speech can be streamed.
+        format, quality : see `Compositor.composite`
+
+        Yields
+        ------
+        Frame
+            ceil(samples · fps / 16000) frames; each lent until it is released or dropped.
+        """
+        requests = self._requests(speech)
+        with ThreadPoolExecutor(1, "lipsync-net") as net:
+            following = net.submit(next, requests, None)
+            try:
+                while (request := following.result()) is not None:
+                    following = net.submit(next, requests, None)
+                    yield from self._finish(request, format, quality)
+            finally:
+                following.cancel()
+
+    def _requests(self, speech: Speech) -> Iterator[_Request]:
+        """Net outputs of a speech, request by request."""
+        preset = self.template.preset
+        stream = FeatureStream(
+            preset.features,
+            self.template.fps,
+            encoder=self.audio_encoder,
+            driver=LiteAvatarDriver(self.template.fps) if preset.features == "params" else None,
+        )
+        start = 0
+        for chunk in _chunks(speech):
+            ready = stream.push(chunk)
+            while ready >= self.request:
+                yield self._take(stream, start, self.request)
+                start += self.request
+                ready -= self.request
+        ready = stream.finish()
+        while ready:
+            count = min(self.request, ready)
+            yield self._take(stream, start, count)
+            start += count
+            ready -= count
+
+    def _take(self, stream: FeatureStream, start: int, count: int) -> _Request:
+        shape = (count, *self.template.preset.audio_shape)
+        features = self.pool.empty(shape, "float32")
+        stream.take(count, out=features)
+        return self._infer(features, start)
+
+    def render(
+        self,
+        speech: str | Path | NDArray[np.float32],
+        path: str | Path,
+        *,
+        quality: int | None = None,
+        progress: Progress | None = None,
+    ) -> int:
+        """Render a speech to a video file or a folder of JPEG files.
+
+        Parameters
+        ----------
+        speech : path or (n,) float32 samples at 16 kHz mono
+        path : str or Path
+            ``.mp4`` for H.264 with AAC sound; a name without a suffix for a folder of
+            ``000000.jpg``, ``000001.jpg``, …
+        quality : int, optional
+            JPEG quality; the template's own by default.
+        progress : callable, optional
+            Called with the frames done and the frames to do (None where unknown).
+
+        Returns
+        -------
+        int
+            Frames written.
+
+        Raises
+        ------
+        MediaError
+            If the speech cannot be read or the output cannot be written.
+        """
+        target = Path(path)
+        total = self._expected(speech)
+        if target.suffix.lower() == ".mp4":
+            if quality is not None:
+                raise InputError("quality is for JPEG files; an mp4 takes none")
+            return self._render_mp4(speech, target, total, progress)
+        if target.suffix:
+            raise InputError(f"{target}: output must be .mp4 or a folder name without a suffix")
+        return self._render_jpegs(speech, target, quality, total, progress)
+
+    def _expected(self, speech: Any) -> int | None:
+        if isinstance(speech, (str, Path)):
+            duration = media.duration(speech)
+            return None if duration is None else -(-duration * self.template.fps // 1)
+        return frame_count(len(speech), self.template.fps)
+
+    def _render_mp4(
+        self, speech: Any, target: Path, total: int | None, progress: Progress | None
+    ) -> int:
+        t = self.template
+        done = 0
+        with media.VideoWriter(
+            target,
+            t.width,
+            t.height,
+            t.fps,
+            matrix=t.matrix,
+            full_range=t.full_range,
+            tagged=t.tagged,
+            audio=speech,
+        ) as writer:
+            for frame in self.frames(speech, format="i420"):
+                with frame:
+                    writer.write(frame.array)
+                done += 1
+                if progress:
+                    progress(done, total)
+        return done
+
+    def _render_jpegs(
+        self,
+        speech: Any,
+        target: Path,
+        quality: int | None,
+        total: int | None,
+        progress: Progress | None,
+    ) -> int:
+        done = 0
+        with media.JpegFolder(target) as folder:
+            for frame in self.frames(speech, format="jpeg", quality=quality):
+                with frame:
+                    folder.write(frame.data)
+                done += 1
+                if progress:
+                    progress(done, total)
+        return done
+
+
+def pack_visual(
+    template: Template, index: int, out: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """Visual input of one background: its crop as the preset's float planes.
+
+    Parameters
+    ----------
+    template : Template
+    index : int
+        Which background.
+    out : (channels, S, S) float32, optional
+
+    Returns
+    -------
+    (channels, S, S) float32: `out`, or fresh
+    """
+    preset = template.preset
+    if out is None:
+        out = np.empty(preset.visual_shape, np.float32)
+    b = preset.border
+    view = template.crops[index][b : b + preset.view, b : b + preset.view]
+    order = preset.visual.split("+")
+    for place, name in enumerate(order):
+        _kernels.to_planes(
+            view,
+            out=out[3 * place : 3 * place + 3],
+            low=preset.low,
+            high=preset.high,
+            swap=preset.rgb,
+            black=preset.black if name == "masked" else None,
+        )
+    return out
+
+
+def _chunks(speech: Speech) -> Iterable[NDArray[np.float32]]:
+    """Speech as chunks of 16 kHz mono samples."""
+    if isinstance(speech, (str, Path)):
+        return media.AudioSource(speech)
+    if isinstance(speech, np.ndarray):
+        return [speech[i : i + SAMPLE_RATE] for i in range(0, max(len(speech), 1), SAMPLE_RATE)]
+    return speech
+
+
+def _check_match(
+    template: Template, generator: Generator, audio_encoder: AudioEncoder | None
+) -> None:
+    preset = template.preset
+    if generator.preset.visual_shape != preset.visual_shape:
+        raise InputError(
+            f"the template was prepared for {preset.name}, the generator is "
+            f"{generator.preset.name}; prepare the template with that preset"
+        )
+    if preset.features == "ave" and audio_encoder is None:
+        raise InputError(f"preset {preset.name} needs an audio encoder; name its ONNX file")
+    if preset.feature_rate and template.fps != Fraction(preset.feature_rate):
+        raise InputError(
+            f"preset {preset.name} speaks at {preset.feature_rate} frames a second, the template "
+            f"has {template.fps}; prepare it again, which resamples it"
+        )

@@ -36,6 +36,20 @@ typedef struct lf_rows lf_rows; /* table of row kernels, constant; rows.h */
 /* The table of an ISA, or NULL where this build or this CPU lacks it. */
 const lf_rows *lf_rows_for(lf_isa isa);
 
+/* ---- memory (memory.c): the only functions here that ask the system for memory ------------ */
+
+#define LF_MEMORY_ALIGNMENT ((size_t)64)      /* of every block: a cache line, and any vector */
+#define LF_MEMORY_LARGE ((size_t)2 << 20)     /* from this size on: aligned to it, huge pages advised */
+#define LF_MEMORY_LARGE_STEP ((size_t)64 << 10) /* sizes of large blocks: whole pages of any Linux */
+
+/* A block of `size` bytes, a multiple of LF_MEMORY_ALIGNMENT and, from LF_MEMORY_LARGE on, of
+ * LF_MEMORY_LARGE_STEP. Large blocks have had every page touched once, so that later writes
+ * fault no more. NULL: the system has no such memory, or the size breaks the rule. */
+void *lf_memory_obtain(size_t size);
+
+/* Gives back a block of lf_memory_obtain with the size it was asked for; NULL is fine. */
+void lf_memory_release(void *block, size_t size);
+
 /* ---- convert -------------------------------------------------------------------------- */
 
 /* How a net's floats and a picture's bytes stand to each other. */

@@ -1,2 +1,625 @@
-# cython: language_level=3, freethreading_compatible=True
-"""BufferPool: placeholder until the pool lands."""
+# cython: language_level=3, freethreading_compatible=True, embedsignature=False
+"""BufferPool: arrays whose memory comes back to a pool when their last view dies.
+
+A block is lent through a `_Hold`, the object that NumPy keeps as the base of the array and
+of every view derived from it. When the last of them dies, the hold dies, and its block goes to
+the idle list of its size class. All bookkeeping is C data under one lock per pool; while the
+lock is held, no Python object is made or freed and the system is not called, so a garbage
+collection can never re-enter it and waiting for it is a matter of nanoseconds.
+"""
+cimport cython
+from cpython.buffer cimport PyBuffer_FillInfo
+from cpython.number cimport PyNumber_Index
+from libc.stdint cimport uint64_t
+from libc.stdlib cimport free, malloc
+
+import dataclasses
+
+import numpy as np
+
+from .errors import InputError, LayoutError, PoolExhausted
+
+cdef extern from "kernels.h" nogil:
+    const size_t LF_MEMORY_ALIGNMENT
+    void *lf_memory_obtain(size_t size)
+    void lf_memory_release(void *block, size_t size)
+
+cdef object _ndarray = np.ndarray
+cdef object _dtype = np.dtype
+
+cdef extern from *:
+    """
+    #define LF_POOL_CLASSES 512
+    #define LF_POOL_MAX_BYTES ((size_t)PTRDIFF_MAX / 2)
+    """
+    enum: LF_POOL_CLASSES
+    const size_t LF_POOL_MAX_BYTES
+
+
+# ---- size classes: eight to the doubling ------------------------------------------------
+
+cdef size_t _class_size(size_t size) noexcept nogil:
+    """`size` rounded up to its four leading binary digits, in steps of 64 bytes at least.
+
+    One rule for every size: less than 12.5 % is wasted from 512 bytes on.
+    """
+    cdef size_t step = LF_MEMORY_ALIGNMENT
+    if size == 0:
+        size = 1
+    while size > step * 16:
+        step *= 2
+    return (size + step - 1) // step * step
+
+
+cdef unsigned _class_index(size_t capacity) noexcept nogil:
+    """Number of a class size: its step's logarithm over 64 and its steps, 1..16, in eights."""
+    cdef size_t step = LF_MEMORY_ALIGNMENT
+    cdef unsigned octave = 0
+    while capacity > step * 16:
+        step *= 2
+        octave += 1
+    return octave * 8 + <unsigned> (capacity // step)
+
+
+# ---- the pool's memory ------------------------------------------------------------------
+
+cdef struct Block:
+    Block *next         # in an idle list, or in a chain to be given to the system
+    void *data
+    size_t capacity     # bytes, a class size
+    unsigned holders    # living holds of arrays, and the lease if one is open; 0 = idle
+
+
+cdef void _free_chain(Block *block) noexcept nogil:
+    cdef Block *following
+    while block != NULL:
+        following = block.next
+        lf_memory_release(block.data, block.capacity)
+        free(block)
+        block = following
+
+
+@cython.final
+@cython.no_gc
+@cython.internal
+cdef class _Store:
+    """What outlives the BufferPool: idle lists and counts, shared with every hold."""
+
+    cdef cython.pymutex lock
+    cdef Block *idle[LF_POOL_CLASSES]
+    cdef bint closed            # the BufferPool is gone: returning blocks go to the system
+    cdef size_t limit
+    cdef size_t lent_bytes
+    cdef size_t idle_bytes
+    cdef size_t peak
+    cdef size_t lent
+    cdef size_t idle_count
+    cdef uint64_t hits
+    cdef uint64_t misses
+    cdef uint64_t trimmed
+    cdef uint64_t served_bytes
+
+    def __dealloc__(self):
+        _free_chain(self.unlink_idle(0))
+
+    # The functions named *_locked are called with the lock held.
+
+    cdef Block *unlink_locked(self, size_t keep) noexcept nogil:
+        """Takes idle blocks, largest first, out of the lists until at most `keep` bytes idle."""
+        cdef Block *chain = NULL
+        cdef Block *block
+        cdef int index = LF_POOL_CLASSES - 1
+        while index >= 0 and self.idle_bytes > keep:
+            block = self.idle[index]
+            if block == NULL:
+                index -= 1
+                continue
+            self.idle[index] = block.next
+            self.idle_bytes -= block.capacity
+            self.idle_count -= 1
+            self.trimmed += 1
+            block.next = chain
+            chain = block
+        return chain
+
+    cdef Block *unlink_idle(self, size_t keep) noexcept nogil:
+        cdef Block *chain
+        with self.lock:
+            chain = self.unlink_locked(keep)
+        return chain
+
+    cdef Block *set_limit(self, size_t limit) noexcept nogil:
+        """Sets the limit and returns the idle blocks above it."""
+        cdef Block *chain
+        with self.lock:
+            self.limit = limit
+            chain = self.unlink_locked(limit - self.lent_bytes if limit > self.lent_bytes else 0)
+        return chain
+
+    cdef Block *take_idle(
+        self, size_t size, size_t capacity, Block **surplus, bint *exhausted
+    ) noexcept nogil:
+        """An idle block with one holder; else NULL, with its bytes reserved unless `exhausted`."""
+        cdef unsigned index = _class_index(capacity)
+        cdef Block *block
+        surplus[0] = NULL
+        exhausted[0] = False
+        with self.lock:
+            block = self.idle[index]
+            if block != NULL:
+                self.idle[index] = block.next
+                self.idle_bytes -= capacity
+                self.idle_count -= 1
+                self.hits += 1
+                block.holders = 1
+            else:
+                self.misses += 1
+                if self.lent_bytes > self.limit or capacity > self.limit - self.lent_bytes:
+                    exhausted[0] = True
+                elif self.idle_bytes > self.limit - self.lent_bytes - capacity:
+                    surplus[0] = self.unlink_locked(self.limit - self.lent_bytes - capacity)
+            if not exhausted[0]:
+                self.lent += 1
+                self.lent_bytes += capacity
+                self.served_bytes += size
+                if self.lent_bytes + self.idle_bytes > self.peak:
+                    self.peak = self.lent_bytes + self.idle_bytes
+        return block
+
+    cdef void unreserve(self, size_t size, size_t capacity) noexcept nogil:
+        with self.lock:
+            self.lent -= 1
+            self.lent_bytes -= capacity
+            self.served_bytes -= size
+
+    cdef Block *take(self, size_t size) except NULL:
+        """A block of at least `size` bytes with one holder."""
+        cdef size_t capacity = _class_size(size)
+        cdef Block *surplus
+        cdef bint exhausted
+        cdef Block *block = self.take_idle(size, capacity, &surplus, &exhausted)
+        if block != NULL:
+            return block
+        if exhausted:
+            raise PoolExhausted(
+                f"the pool cannot lend {capacity} bytes: {self.lent_bytes} of its limit of {self.limit} bytes "
+                "are lent and in use; raise the limit or let go of arrays"
+            )
+        with nogil:
+            _free_chain(surplus)
+            block = <Block *> malloc(sizeof(Block))
+            if block != NULL:
+                block.data = lf_memory_obtain(capacity)
+                if block.data == NULL:
+                    free(block)
+                    block = NULL
+        if block == NULL:
+            self.unreserve(size, capacity)
+            raise PoolExhausted(f"the system has no memory for a block of {capacity} bytes")
+        block.capacity = capacity
+        block.holders = 1
+        return block
+
+    cdef void hold(self, Block *block) noexcept nogil:
+        with self.lock:
+            block.holders += 1
+
+    cdef bint drop(self, Block *block, bint only_last) noexcept nogil:
+        """Takes one holder off; after the last the block is idle again.
+
+        With `only_last`, a block that others hold stays as it is. Returns whether it was taken off.
+        """
+        cdef Block *chain = NULL
+        cdef unsigned index = _class_index(block.capacity)
+        with self.lock:
+            if only_last and block.holders != 1:
+                return False
+            block.holders -= 1
+            if block.holders == 0:
+                self.lent -= 1
+                self.lent_bytes -= block.capacity
+                if self.closed or self.lent_bytes + self.idle_bytes + block.capacity > self.limit:
+                    block.next = NULL
+                    chain = block
+                else:
+                    block.next = self.idle[index]
+                    self.idle[index] = block
+                    self.idle_bytes += block.capacity
+                    self.idle_count += 1
+        _free_chain(chain)
+        return True
+
+    cdef void close(self) noexcept nogil:
+        with self.lock:
+            self.closed = True
+        _free_chain(self.unlink_idle(0))
+
+
+@cython.final
+@cython.no_gc
+@cython.freelist(64)
+cdef class _Hold:
+    """One holder of a block: base of an array and of all its views."""
+
+    cdef _Store store
+    cdef Block *block
+    cdef Py_ssize_t size
+
+    def __init__(self):
+        raise TypeError("holds are made by BufferPool.empty and Lease.array")
+
+    def __getbuffer__(self, Py_buffer *buffer, int flags):
+        PyBuffer_FillInfo(buffer, self, self.block.data, self.size, 0, flags)
+
+    def __releasebuffer__(self, Py_buffer *buffer):
+        pass
+
+    def __dealloc__(self):
+        if self.block != NULL:
+            self.store.drop(self.block, False)
+
+
+cdef object _array_over(_Store store, Block *block, Py_ssize_t size, object shape, object dtype):
+    """An array over a block; takes over one holder of it, also where it raises."""
+    cdef _Hold hold
+    try:
+        hold = _Hold.__new__(_Hold)
+    except MemoryError:
+        store.drop(block, False)
+        raise
+    hold.store = store
+    hold.block = block
+    hold.size = size
+    return _ndarray(shape, dtype, hold)
+
+
+# ---- what the caller asks for -------------------------------------------------------------
+
+cdef object _checked_dtype(object dtype):
+    if type(dtype) is not _dtype:
+        try:
+            dtype = _dtype(dtype)
+        except TypeError:
+            raise LayoutError(f"dtype must be a NumPy dtype or its name, got {dtype!r}") from None
+    if dtype.hasobject:
+        raise LayoutError(f"dtype must be without Python objects, got {dtype}; pooled memory is not cleared")
+    if not dtype.isnative:
+        raise LayoutError(f"dtype must be in the machine's byte order, got {dtype.str}; convert it first")
+    if dtype.subdtype is not None or dtype.itemsize == 0:
+        raise LayoutError(f"dtype must be that of one element of known size, got {dtype!r}")
+    return dtype
+
+
+cdef tuple _checked_shape(object shape):
+    try:
+        if isinstance(shape, (tuple, list)):
+            return tuple([PyNumber_Index(length) for length in shape])
+        return (PyNumber_Index(shape),)
+    except TypeError:
+        raise LayoutError(f"shape must be an integer or a tuple of integers, got {shape!r}") from None
+
+
+cdef Py_ssize_t _byte_size(tuple shape, object dtype) except -1:
+    """Bytes of an array; refuses what NumPy or the address space cannot hold."""
+    cdef size_t size = dtype.itemsize
+    cdef size_t length
+    cdef bint empty = False
+    if len(shape) > 32:
+        raise InputError(f"shape must have at most 32 axes, got {len(shape)}")
+    for number in shape:
+        if number < 0:
+            raise InputError(f"shape must have no negative length, got {shape}")
+        if number > <object> LF_POOL_MAX_BYTES:
+            raise InputError(f"shape {shape} of {dtype} is more than memory can hold")
+        length = number
+        if length == 0:
+            empty = True
+        elif size > LF_POOL_MAX_BYTES // length:
+            raise InputError(f"shape {shape} of {dtype} is more than memory can hold")
+        else:
+            size *= length
+    return 0 if empty else <Py_ssize_t> size
+
+
+@dataclasses.dataclass(frozen=True)
+class PoolStats:
+    """Counts of a BufferPool at one instant, consistent with each other.
+
+    Attributes
+    ----------
+    hits : int
+        Times an idle block was lent again.
+    misses : int
+        Times no idle block had the size; the system was asked, or the limit refused.
+    lent : int
+        Blocks in use now.
+    lent_bytes : int
+        Bytes of those blocks, at their class sizes.
+    idle : int
+        Blocks waiting to be lent.
+    bytes : int
+        Bytes held, lent and idle together; what `limit` bounds.
+    peak : int
+        Greatest value that `bytes` had.
+    trimmed : int
+        Idle blocks given back to the system, by `trim()` or at the limit.
+    served_bytes : int
+        Sum of the bytes asked for, over all borrowings so far.
+    limit : int or None
+        The pool's limit in bytes.
+    """
+
+    hits: int
+    misses: int
+    lent: int
+    lent_bytes: int
+    idle: int
+    bytes: int
+    peak: int
+    trimmed: int
+    served_bytes: int
+    limit: "int | None"
+
+
+@cython.final
+@cython.no_gc
+cdef class Lease:
+    """A pooled buffer lent out until `release()`, the end of a ``with`` block, or its death.
+
+    Made by `BufferPool.lend`. As a context manager it gives the array; leaving never raises,
+    and the block returns to the pool once the last view of the array is dead as well.
+    """
+
+    cdef _Store store
+    cdef Block *block
+    cdef bint released
+    cdef Py_ssize_t size
+    cdef readonly tuple shape
+    cdef readonly object dtype
+
+    def __init__(self):
+        raise TypeError("leases are made by BufferPool.lend")
+
+    cdef bint end(self, bint only_last) noexcept:
+        """Gives the lease's own hold back, once; whether the lease is over now."""
+        cdef bint mine
+        with cython.critical_section(self):
+            if self.released:
+                return True
+            mine = self.store.drop(self.block, only_last)
+            self.released = mine
+        return mine
+
+    def __dealloc__(self):
+        if self.block != NULL and not self.released:
+            self.store.drop(self.block, False)
+
+    @property
+    def array(self):
+        """The memory as an array, C-contiguous, uninitialised at first; a new view each time.
+
+        Raises
+        ------
+        InputError
+            The lease has been released.
+        """
+        with cython.critical_section(self):
+            if self.released:
+                raise InputError("the lease was released; lend a new one")
+            self.store.hold(self.block)
+        return _array_over(self.store, self.block, self.size, self.shape, self.dtype)
+
+    @property
+    def nbytes(self):
+        """Bytes of the array."""
+        return self.size
+
+    def release(self):
+        """Give the block back to the pool now; a second call does nothing.
+
+        Raises
+        ------
+        BufferError
+            Views of the array are alive. The lease stays open.
+        """
+        if not self.end(True):
+            raise BufferError(
+                "views of the leased array are alive; drop them first, or leave the lease to end with them"
+            )
+
+    def __enter__(self):
+        return self.array
+
+    def __exit__(self, *exception):
+        self.end(False)
+
+    def __repr__(self):
+        return f"<Lease of {self.shape} {self.dtype}{', released' if self.released else ''}>"
+
+
+@cython.final
+@cython.no_gc
+cdef class BufferPool:
+    """Memory for frames and tensors that is asked from the system once.
+
+    Blocks come in size classes, eight to the doubling, so that any frame size wastes less than
+    12.5 %. They are aligned to 64 bytes; from 2 MiB on to 2 MiB, on huge pages where the
+    system has them, with each page touched once. Threads may share a pool and arrays may
+    die in any thread. The pool never waits for a block. Arrays outlive their pool: when it is
+    gone, each block goes to the system with its last view. A forked child has its own copy of
+    the pool and may use it; on free-threaded Python fork, as ever, only while no other
+    thread runs.
+
+    Parameters
+    ----------
+    limit : int, optional
+        Most bytes to hold, lent and idle, counted at class sizes. At the limit idle blocks go to
+        the system; if that is not enough, `PoolExhausted` is raised. Default: none.
+
+    Examples
+    --------
+    >>> pool = BufferPool(limit=512 << 20)
+    >>> pool.empty((4, 3, 320, 320), "float32").shape
+    (4, 3, 320, 320)
+    >>> pool.stats().lent
+    0
+    """
+
+    cdef _Store store
+    cdef object __weakref__
+
+    def __cinit__(self, *, limit=None):
+        self.store = _Store.__new__(_Store)
+        self.store.limit = _checked_limit(limit)
+
+    def __dealloc__(self):
+        if self.store is not None:
+            self.store.close()
+
+    def empty(self, shape, dtype="uint8"):
+        """An uninitialised C-contiguous array, like `numpy.empty`, on pooled memory.
+
+        Its block returns to the pool when the array and all views of it are dead.
+
+        Parameters
+        ----------
+        shape : int or tuple of int
+        dtype : numpy.dtype or its name
+            Of the machine's byte order and without Python objects.
+
+        Returns
+        -------
+        numpy.ndarray
+            Fresh; aligned to 64 bytes, from 2 MiB on to 2 MiB.
+
+        Raises
+        ------
+        LayoutError
+            A dtype that cannot be pooled, or a shape that is not made of integers.
+        InputError
+            A negative length, or more bytes than an address can reach.
+        PoolExhausted
+            The limit is reached and nothing idles, or the system has no memory.
+        """
+        dtype = _checked_dtype(dtype)
+        cdef tuple lengths = _checked_shape(shape)
+        cdef Py_ssize_t size = _byte_size(lengths, dtype)
+        return _array_over(self.store, self.store.take(size), size, lengths, dtype)
+
+    def lend(self, shape, dtype="uint8"):
+        """A lease on an uninitialised array, for memory with a clear end.
+
+        Parameters
+        ----------
+        shape : int or tuple of int
+        dtype : numpy.dtype or its name
+
+        Returns
+        -------
+        Lease
+            With `array` and `release()`; in a ``with`` statement it gives the array.
+
+        Raises
+        ------
+        LayoutError, InputError, PoolExhausted
+            As `empty`.
+        """
+        dtype = _checked_dtype(dtype)
+        cdef tuple lengths = _checked_shape(shape)
+        cdef Py_ssize_t size = _byte_size(lengths, dtype)
+        cdef Lease lease = Lease.__new__(Lease)
+        lease.store = self.store
+        lease.shape = lengths
+        lease.dtype = dtype
+        lease.size = size
+        lease.block = self.store.take(size)
+        return lease
+
+    def trim(self):
+        """Give all idle blocks back to the system.
+
+        Returns
+        -------
+        int
+            Bytes given back.
+        """
+        cdef Block *chain = self.store.unlink_idle(0)
+        cdef Block *block = chain
+        cdef size_t size = 0
+        while block != NULL:
+            size += block.capacity
+            block = block.next
+        with nogil:
+            _free_chain(chain)
+        return size
+
+    @property
+    def limit(self):
+        """Most bytes to hold, or None; lowering it gives idle blocks above it to the system."""
+        cdef size_t limit = self.store.limit
+        return None if limit == <size_t> -1 else limit
+
+    @limit.setter
+    def limit(self, limit):
+        cdef Block *chain = self.store.set_limit(_checked_limit(limit))
+        with nogil:
+            _free_chain(chain)
+
+    def stats(self):
+        """Counts of this pool so far.
+
+        Returns
+        -------
+        PoolStats
+        """
+        cdef _Store store = self.store
+        cdef size_t lent, lent_bytes, idle, held, peak, limit
+        cdef uint64_t hits, misses, trimmed, served
+        with store.lock:
+            hits, misses, peak, limit = store.hits, store.misses, store.peak, store.limit
+            lent, lent_bytes, idle = store.lent, store.lent_bytes, store.idle_count
+            held = lent_bytes + store.idle_bytes
+            trimmed, served = store.trimmed, store.served_bytes
+        return PoolStats(
+            hits=hits,
+            misses=misses,
+            lent=lent,
+            lent_bytes=lent_bytes,
+            idle=idle,
+            bytes=held,
+            peak=peak,
+            trimmed=trimmed,
+            served_bytes=served,
+            limit=None if limit == <size_t> -1 else limit,
+        )
+
+    def __repr__(self):
+        stats = self.stats()
+        limit = "none" if stats.limit is None else f"{stats.limit >> 20} MiB"
+        return f"<BufferPool: {stats.lent} lent, {stats.idle} idle, {stats.bytes >> 20} MiB held, limit {limit}>"
+
+
+cdef size_t _checked_limit(object limit) except? 0:
+    """Bytes of a limit; None is the largest number."""
+    if limit is None:
+        return <size_t> -1
+    try:
+        limit = PyNumber_Index(limit)
+    except TypeError:
+        raise LayoutError(f"limit must be a number of bytes or None, got {limit!r}") from None
+    if limit < 0:
+        raise InputError(f"limit must not be negative, got {limit}")
+    return limit if limit < <object> LF_POOL_MAX_BYTES else LF_POOL_MAX_BYTES
+
+
+_default = BufferPool()
+
+
+def default_pool():
+    """The pool that calls use which are given none; one per process, without a limit.
+
+    Returns
+    -------
+    BufferPool
+    """
+    return _default

@@ -1,0 +1,69 @@
+"""Borrowing a block and letting it die, beside numpy.empty: alone, and with every page written."""
+
+import numpy as np
+import pytest
+
+from lipsync_fast._pool import BufferPool
+
+SHAPES = {
+    "720p": (720, 1280, 3),
+    "1080p": (1080, 1920, 3),
+    "1440p bgra": (1440, 2560, 4),
+    "net": (4, 3, 320, 320),
+}
+
+
+def sources():
+    pool = BufferPool()
+
+    def lend(shape, dtype):
+        with pool.lend(shape, dtype) as array:
+            return array
+
+    return {
+        "pool.empty": (pool.empty, pool),
+        "pool.lend": (lend, pool),
+        "numpy.empty": (np.empty, None),
+    }
+
+
+def check(make, pool, shape, dtype):
+    """The array is what was asked for, and from the second time on the pool has it."""
+    for _ in range(2):
+        array = make(shape, dtype)
+        assert array.shape == shape
+        assert array.dtype == dtype
+        del array
+    if pool:
+        assert (pool.stats().misses, pool.stats().lent) == (1, 0)
+
+
+@pytest.mark.parametrize("source", sources())
+@pytest.mark.parametrize("size", SHAPES)
+def test_borrow_and_let_die(benchmark, size, source):
+    benchmark.group = f"pool: borrow {size}"
+    make, pool = sources()[source]
+    shape, dtype = SHAPES[size], np.dtype("float32" if size == "net" else "uint8")
+    check(make, pool, shape, dtype)
+    benchmark(make, shape, dtype)
+    if pool:
+        benchmark.extra_info["misses"] = pool.stats().misses
+
+
+@pytest.mark.parametrize("source", sources())
+@pytest.mark.parametrize("size", SHAPES)
+def test_borrow_and_write_a_batch(benchmark, size, source):
+    """Four arrays alive at once, a byte of each page written: what fresh memory really costs."""
+    benchmark.group = f"pool: write 4 x {size}"
+    make, pool = sources()[source]
+    shape, dtype = SHAPES[size], np.dtype("float32" if size == "net" else "uint8")
+    check(make, pool, shape, dtype)
+
+    def batch():
+        arrays = [make(shape, dtype) for _ in range(4)]
+        for array in arrays:
+            array.reshape(-1).view(np.uint8)[::4096] = 1
+        return arrays
+
+    assert all(array.shape == shape for array in batch())
+    benchmark(batch)

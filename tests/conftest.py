@@ -16,6 +16,12 @@ def isa(request):
     return request.param
 
 
+@pytest.fixture
+def rng():
+    """A random generator that is the same in every run."""
+    return np.random.default_rng(20)
+
+
 @pytest.fixture(scope="session")
 def assets():
     """Folder of the shared real inputs; skips the test where it is absent."""

@@ -7,6 +7,7 @@ the same memory. ``isa`` names the row kernels to use ("c", "avx2", "neon"); it 
 tests and benchmarks, the default is the best that this machine has.
 """
 import os
+from operator import index
 
 from cpython.buffer cimport (
     PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
@@ -86,7 +87,10 @@ cdef class Array:
         if writable and self.view.readonly:
             raise ValueError(f"{name} must be writable, got a read-only array; pass a copy")
         if self.view.format == NULL or (<bytes> self.view.format).decode() != np.dtype(dtype).char:
-            raise TypeError(f"{name} must be {dtype}, got {getattr(array, 'dtype', 'another type')}; convert it first")
+            raise TypeError(
+                f"{name} must be {dtype}, aligned and in native byte order, "
+                f"got {getattr(array, 'dtype', 'another type')}; convert it first"
+            )
         if ndim and self.view.ndim != ndim:
             raise ValueError(f"{name} must have {ndim} axes, got shape {self.shape}")
 
@@ -272,7 +276,7 @@ def to_planes(image, out=None, *, low=0.0, high=1.0, swap=False, black=None, isa
         raise ValueError(f"image must have shape (H, W, 3), got shape {src.shape}")
     cdef lf_box box
     if black is not None:
-        box.x0, box.y0, box.x1, box.y1 = black
+        box.x0, box.y0, box.x1, box.y1 = map(index, black)
         if not (0 <= box.x0 <= box.x1 <= src.width and 0 <= box.y0 <= box.y1 <= src.height):
             raise ValueError(f"black must be a box (x0, y0, x1, y1) inside {src.width}x{src.height}, got {black}")
     cdef const lf_box *box_or_null = NULL if black is None else &box
@@ -296,7 +300,7 @@ def to_planes(image, out=None, *, low=0.0, high=1.0, swap=False, black=None, isa
 
 # ---- blend -----------------------------------------------------------------------------
 
-def blend(patch, background, mask=None, out=None, *, int x=0, int y=0, bint swap=False, isa=None):
+def blend(patch, background, mask=None, out=None, *, x=0, y=0, bint swap=False, isa=None):
     """Put a patch onto a background, as it is or through an alpha mask.
 
     The patch's top left pixel lands at (x, y); what lies outside the background is cut off.
@@ -334,6 +338,8 @@ def blend(patch, background, mask=None, out=None, *, int x=0, int y=0, bint swap
         Wrong shape, a read-only `out`, or one that overlaps an input without being `background`.
     """
     cdef const lf_rows *rows = rows_of(isa)
+    cdef int left = index(x)
+    cdef int top = index(y)
     cdef Array src = image_of(patch, "patch")
     cdef Array base = image_of(background, "background")
     cdef Array alpha = None
@@ -369,7 +375,7 @@ def blend(patch, background, mask=None, out=None, *, int x=0, int y=0, bint swap
             status = lf_blend_u8(
                 rows, <uint8_t *> dst.view.buf, dst.stride, dst.width, dst.height, dst.channels,
                 <const uint8_t *> src.view.buf, src.stride, src.width, src.height, src.channels,
-                alphas, alpha_stride, x, y, swap)
+                alphas, alpha_stride, left, top, swap)
     check(status)
     return out
 

@@ -48,6 +48,12 @@ static const lf_rows lf_rows_avx2 = {
     .swap_u8x3 = lf_swap_u8x3_row_avx2,
     .paste_u8x3_u8x4 = lf_paste_u8x3_u8x4_row_avx2,
     /* yuv */
+    .yuv_luma_u8x3 = lf_yuv_luma_u8x3_row_avx2,
+    .yuv_blend_luma_u8x3 = lf_yuv_blend_luma_u8x3_row_avx2,
+    .yuv_chroma_u8x3 = lf_yuv_chroma_u8x3_row_avx2,
+    .yuv_blend_chroma_u8x3 = lf_yuv_blend_chroma_u8x3_row_avx2,
+    .yuv_i420_to_u8x3 = lf_yuv_i420_to_u8x3_row_avx2,
+    .yuv_i420_to_u8x4 = lf_yuv_i420_to_u8x4_row_avx2,
     /* mel */
 };
 #endif
@@ -68,6 +74,12 @@ static const lf_rows lf_rows_neon = {
     .swap_u8x3 = lf_swap_u8x3_row_neon,
     .paste_u8x3_u8x4 = lf_paste_u8x3_u8x4_row_neon,
     /* yuv */
+    .yuv_luma_u8x3 = lf_yuv_luma_u8x3_row_c,
+    .yuv_blend_luma_u8x3 = lf_yuv_blend_luma_u8x3_row_c,
+    .yuv_chroma_u8x3 = lf_yuv_chroma_u8x3_row_c,
+    .yuv_blend_chroma_u8x3 = lf_yuv_blend_chroma_u8x3_row_c,
+    .yuv_i420_to_u8x3 = lf_yuv_i420_to_u8x3_row_c,
+    .yuv_i420_to_u8x4 = lf_yuv_i420_to_u8x4_row_c,
     /* mel */
 };
 #endif
@@ -87,6 +99,12 @@ static const lf_rows lf_rows_c = {
     .swap_u8x3 = lf_swap_u8x3_row_c,
     .paste_u8x3_u8x4 = lf_paste_u8x3_u8x4_row_c,
     /* yuv */
+    .yuv_luma_u8x3 = lf_yuv_luma_u8x3_row_c,
+    .yuv_blend_luma_u8x3 = lf_yuv_blend_luma_u8x3_row_c,
+    .yuv_chroma_u8x3 = lf_yuv_chroma_u8x3_row_c,
+    .yuv_blend_chroma_u8x3 = lf_yuv_blend_chroma_u8x3_row_c,
+    .yuv_i420_to_u8x3 = lf_yuv_i420_to_u8x3_row_c,
+    .yuv_i420_to_u8x4 = lf_yuv_i420_to_u8x4_row_c,
     /* mel */
 };
 

@@ -107,6 +107,53 @@ lf_status lf_blend_u8(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride, i
 
 /* ---- yuv ------------------------------------------------------------------------------ */
 
+/* Y'CbCr in 8 bits, from the luma weights kr and kb of the standard (BT.601: 0.299, 0.114;
+ * BT.709: 0.2126, 0.0722):
+ *   Y = kr R + (1 - kr - kb) G + kb B,  Cb = (B - Y) / (2 - 2 kb),  Cr = (R - Y) / (2 - 2 kr);
+ *   full range:    Y, Cb + 128, Cr + 128;
+ *   limited range: 219/255 Y + 16, 224/255 Cb + 128, 224/255 Cr + 128.
+ * Everything is integer arithmetic, rounded once to the nearest (ties up) and clamped, with
+ * weights of 15 fraction bits for luma and 13 for chroma and for the way back: every result is
+ * within 0.6 of the exact value. Grey has chroma 128 exactly. */
+typedef enum lf_yuv_matrix { LF_BT601 = 0, LF_BT709 = 1 } lf_yuv_matrix;
+
+/* An I420 picture: luma of every pixel, chroma of every 2x2 block. `width` and `height` count
+ * luma, 1..LF_I420_MAX_SIDE; u and v have (width + 1) / 2 columns and (height + 1) / 2 rows.
+ * For a region of a larger picture point at its first pixel, which must have even coordinates. */
+#define LF_I420_MAX_SIDE (1 << 24)
+typedef struct lf_i420 {
+    uint8_t *y, *u, *v; /* only read where the picture is a source */
+    ptrdiff_t y_stride, u_stride, v_stride;
+    int width, height;
+} lf_i420;
+
+/* Packed pixels (bgr24; swap nonzero: rgb24) to I420. Chroma is the mean of its block's pixels,
+ * at an odd right or lower edge the mean of those that exist. dst and src must not overlap. */
+lf_status lf_yuv_u8x3_to_i420(const lf_rows *rows, const lf_i420 *dst, const uint8_t *src,
+                              ptrdiff_t src_stride, lf_yuv_matrix matrix, int full_range, int swap);
+
+/* I420 to packed pixels (bgr24, swap: rgb24): each pixel takes its block's chroma as it is.
+ * u8x4: bgra or rgba, alpha 255. dst and src must not overlap. */
+lf_status lf_yuv_i420_to_u8x3(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride,
+                              const lf_i420 *src, lf_yuv_matrix matrix, int full_range, int swap);
+lf_status lf_yuv_i420_to_u8x4(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride,
+                              const lf_i420 *src, lf_yuv_matrix matrix, int full_range, int swap);
+
+/* Puts a patch of packed pixels (bgr24; swap: rgb24) onto an I420 picture, in place, its top left
+ * pixel at luma pixel (x, y), any position; what lies outside the picture is cut off. `mask` (or
+ * NULL: all 255) has the patch's size and holds the alpha a of each pixel.
+ *   luma:   the patch's luma s, rounded; t = d*(255-a) + s*a + 128; d = (t + (t >> 8)) >> 8.
+ *   chroma: only blocks that the patch touches. With the block's four alphas (0 outside the
+ *           patch, an odd edge's pixels counted twice) and the patch pixels' exact chroma c:
+ *           d = 128 + (sum(a) / 1020) * (sum(a c) / sum(a) - 128) + (1 - sum(a) / 1020) * (d - 128),
+ *           rounded once: the chroma of the blended block where the background is flat.
+ * Where all alphas of a block are 255 this gives the bytes of lf_yuv_u8x3_to_i420; where they are
+ * 0 it changes nothing. dst must not overlap patch or mask. */
+lf_status lf_yuv_blend_u8x3_i420(const lf_rows *rows, const lf_i420 *dst, const uint8_t *patch,
+                                 ptrdiff_t patch_stride, const uint8_t *mask, ptrdiff_t mask_stride,
+                                 int x, int y, int width, int height, lf_yuv_matrix matrix,
+                                 int full_range, int swap);
+
 /* ---- mel ------------------------------------------------------------------------------ */
 
 /* ---- jpeg ----------------------------------------------------------------------------- */

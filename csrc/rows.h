@@ -70,6 +70,60 @@ lf_paste_row lf_paste_u8x3_u8x4_row_neon;
 
 /* ---- yuv ------------------------------------------------------------------------------ */
 
+enum {
+    LF_YUV_LUMA_BITS = 15, /* fraction bits of the luma weights */
+    LF_YUV_BITS = 13,      /* of the chroma weights and of all weights on the way back */
+    /* 128 and a half, at the scale of four pixels' weighted sum, and of four alphas times that */
+    LF_YUV_CHROMA_BIAS = (128 * 4 + 2) << LF_YUV_BITS,
+    LF_YUV_BLEND_BIAS = (128 * 1020 + 510) << LF_YUV_BITS
+};
+
+/* Weights of a pixel's three bytes in memory order. */
+typedef struct lf_yuv_weights {
+    int16_t luma[3], u[3], v[3];
+    int32_t luma_bias; /* black's luma and the rounding half, LF_YUV_LUMA_BITS up */
+} lf_yuv_weights;
+
+/* The way back: byte 0 = gain * luma + c0_first * first, byte 2 = gain * luma + c2_last * last,
+ * byte 1 takes both; `first` is the chroma plane of the first byte's colour. */
+typedef struct lf_yuv_back {
+    int16_t gain, offset; /* offset: black's luma */
+    int16_t c0_first, c1_first, c1_last, c2_last;
+} lf_yuv_back;
+
+typedef void lf_luma_row(uint8_t *LF_RESTRICT y, const uint8_t *LF_RESTRICT src, int width,
+                         const lf_yuv_weights *m);
+lf_luma_row lf_yuv_luma_u8x3_row_c;
+
+typedef void lf_blend_luma_row(uint8_t *LF_RESTRICT y, const uint8_t *LF_RESTRICT src,
+                               const uint8_t *LF_RESTRICT mask, int width, const lf_yuv_weights *m);
+lf_blend_luma_row lf_yuv_blend_luma_u8x3_row_c;
+
+/* Two rows of pixels, which may be the same row; at an odd width the last column counts twice. */
+typedef void lf_chroma_row(uint8_t *LF_RESTRICT u, uint8_t *LF_RESTRICT v, const uint8_t *top,
+                           const uint8_t *bottom, int width, const lf_yuv_weights *m);
+lf_chroma_row lf_yuv_chroma_u8x3_row_c;
+
+typedef void lf_blend_chroma_row(uint8_t *LF_RESTRICT u, uint8_t *LF_RESTRICT v, const uint8_t *top,
+                                 const uint8_t *bottom, const uint8_t *mask_top,
+                                 const uint8_t *mask_bottom, int width, const lf_yuv_weights *m);
+lf_blend_chroma_row lf_yuv_blend_chroma_u8x3_row_c;
+
+typedef void lf_i420_to_packed_row(uint8_t *LF_RESTRICT dst, const uint8_t *LF_RESTRICT y,
+                                   const uint8_t *LF_RESTRICT first,
+                                   const uint8_t *LF_RESTRICT last, int width,
+                                   const lf_yuv_back *m);
+lf_i420_to_packed_row lf_yuv_i420_to_u8x3_row_c;
+lf_i420_to_packed_row lf_yuv_i420_to_u8x4_row_c;
+#if defined(LF_HAVE_AVX2)
+lf_luma_row lf_yuv_luma_u8x3_row_avx2;
+lf_blend_luma_row lf_yuv_blend_luma_u8x3_row_avx2;
+lf_chroma_row lf_yuv_chroma_u8x3_row_avx2;
+lf_blend_chroma_row lf_yuv_blend_chroma_u8x3_row_avx2;
+lf_i420_to_packed_row lf_yuv_i420_to_u8x3_row_avx2;
+lf_i420_to_packed_row lf_yuv_i420_to_u8x4_row_avx2;
+#endif
+
 /* ---- mel ------------------------------------------------------------------------------ */
 
 /* ---- the table ------------------------------------------------------------------------ */
@@ -89,6 +143,12 @@ struct lf_rows {
     lf_paste_row *swap_u8x3;
     lf_paste_row *paste_u8x3_u8x4;
     /* yuv */
+    lf_luma_row *yuv_luma_u8x3;
+    lf_blend_luma_row *yuv_blend_luma_u8x3;
+    lf_chroma_row *yuv_chroma_u8x3;
+    lf_blend_chroma_row *yuv_blend_chroma_u8x3;
+    lf_i420_to_packed_row *yuv_i420_to_u8x3;
+    lf_i420_to_packed_row *yuv_i420_to_u8x4;
     /* mel */
 };
 

@@ -51,3 +51,92 @@ def blend(patch, background, mask=None, x=0, y=0, swap=False):
         alpha = mask[top - y : bottom - y, left - x : right - x]
         part[...] = mix(part, patch, alpha if patch.ndim == 2 else alpha[..., None])
     return out
+
+
+KR_KB = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722)}
+LUMA_BITS, CHROMA_BITS = 15, 13
+
+
+def yuv_matrix(matrix, full_range):
+    """Exact (3, 3) of rows y, u, v and columns b, g, r, and the offsets of y, u, v."""
+    kr, kb = KR_KB[matrix]
+    luma = np.array([kb, 1 - kr - kb, kr])
+    u = (np.array([1, 0, 0]) - luma) / (2 - 2 * kb)
+    v = (np.array([0, 0, 1]) - luma) / (2 - 2 * kr)
+    scale = (1, 1) if full_range else (219 / 255, 224 / 255)
+    rows = np.stack([luma * scale[0], u * scale[1], v * scale[1]])
+    return rows, np.array([0 if full_range else 16, 128, 128])
+
+
+def yuv_weights(matrix, full_range):
+    """The integer weights: rows y, u, v; columns b, g, r; green takes what the sum needs."""
+    rows, _ = yuv_matrix(matrix, full_range)
+    scaled = rows * np.array([[1 << LUMA_BITS], [1 << CHROMA_BITS], [1 << CHROMA_BITS]])
+    weights = np.rint(scaled).astype(np.int64)
+    weights[:, 1] = np.rint(scaled.sum(1)).astype(np.int64) - weights[:, 0] - weights[:, 2]
+    return weights
+
+
+def pad_even(plane):
+    """The last row and column again where the size is odd."""
+    pad = [(0, plane.shape[0] % 2), (0, plane.shape[1] % 2)] + [(0, 0)] * (plane.ndim - 2)
+    return np.pad(plane, pad, mode="edge")
+
+
+def block_sum(plane):
+    """Sums over 2x2 blocks; at an odd edge the pixels that exist count twice."""
+    p = pad_even(plane)
+    return p[::2, ::2] + p[::2, 1::2] + p[1::2, ::2] + p[1::2, 1::2]
+
+
+def luma_of(image, matrix, full_range, swap=False):
+    """Rounded luma of packed pixels."""
+    image = image[..., ::-1] if swap else image
+    black = 0 if full_range else 16
+    total = image.astype(np.int64) @ yuv_weights(matrix, full_range)[0]
+    return (total + (black << LUMA_BITS) + (1 << (LUMA_BITS - 1)) >> LUMA_BITS).astype(np.uint8)
+
+
+def to_i420(image, matrix="bt601", full_range=False, swap=False):
+    """Packed pixels -> (y, u, v)."""
+    y = luma_of(image, matrix, full_range, swap)
+    image = image[..., ::-1] if swap else image
+    weights = yuv_weights(matrix, full_range)
+    sums = block_sum(image.astype(np.int64) @ weights[1:].T)
+    chroma = (sums + ((128 * 4 + 2) << CHROMA_BITS)) >> (CHROMA_BITS + 2)
+    chroma = np.minimum(chroma, 255).astype(np.uint8)
+    return y, chroma[..., 0].copy(), chroma[..., 1].copy()
+
+
+def from_i420(planes, channels=3, matrix="bt601", full_range=False, swap=False):
+    """(y, u, v) -> packed pixels, every pixel with its block's chroma."""
+    inverse = np.linalg.inv(yuv_matrix(matrix, full_range)[0])
+    weights = np.rint(inverse * (1 << CHROMA_BITS)).astype(np.int64)
+    height, width = planes[0].shape
+    u, v = (
+        np.repeat(np.repeat(p, 2, 0), 2, 1)[:height, :width].astype(np.int64) for p in planes[1:]
+    )
+    yuv = np.stack([planes[0].astype(np.int64) - (0 if full_range else 16), u - 128, v - 128], -1)
+    bgr = (yuv @ weights.T + (1 << (CHROMA_BITS - 1))) >> CHROMA_BITS
+    out = np.full((height, width, channels), 255, np.uint8)
+    out[..., :3] = np.clip(bgr, 0, 255)[..., :: -1 if swap else 1]
+    return out
+
+
+def blend_i420(patch, planes, mask=None, x=0, y=0, matrix="bt601", full_range=False, swap=False):
+    """Fresh (y, u, v) with the patch at (x, y), cut off at the borders."""
+    patch = patch[..., ::-1] if swap else patch
+    height, width = planes[0].shape
+    # The patch and its alphas laid over the whole picture, alpha 0 where there is no patch.
+    over = np.zeros((height, width, 3), np.uint8)
+    over = blend(patch, over, None, x, y)
+    opaque = np.full(patch.shape[:2], 255, np.uint8) if mask is None else mask
+    alpha = blend(opaque, np.zeros((height, width), np.uint8), None, x, y)
+    luma = mix(planes[0], luma_of(over, matrix, full_range), alpha)
+    weighted = (over.astype(np.int64) @ yuv_weights(matrix, full_range)[1:].T) * alpha[..., None]
+    total = block_sum(alpha.astype(np.int64))[..., None]
+    old = np.stack(planes[1:], -1).astype(np.int64)
+    numerator = block_sum(weighted) + (((old - 128) * (1020 - total)) << CHROMA_BITS)
+    chroma = (numerator + ((128 * 1020 + 510) << CHROMA_BITS)) // (1020 << CHROMA_BITS)
+    chroma = np.minimum(chroma, 255).astype(np.uint8)
+    return luma, chroma[..., 0].copy(), chroma[..., 1].copy()

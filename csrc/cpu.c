@@ -55,6 +55,7 @@ static const lf_rows lf_rows_avx2 = {
     .yuv_i420_to_u8x3 = lf_yuv_i420_to_u8x3_row_avx2,
     .yuv_i420_to_u8x4 = lf_yuv_i420_to_u8x4_row_avx2,
     /* mel */
+    .mel = lf_mel_f64_row_avx2,
 };
 #endif
 
@@ -81,6 +82,7 @@ static const lf_rows lf_rows_neon = {
     .yuv_i420_to_u8x3 = lf_yuv_i420_to_u8x3_row_c,
     .yuv_i420_to_u8x4 = lf_yuv_i420_to_u8x4_row_c,
     /* mel */
+    .mel = lf_mel_f64_row_c,
 };
 #endif
 
@@ -106,6 +108,7 @@ static const lf_rows lf_rows_c = {
     .yuv_i420_to_u8x3 = lf_yuv_i420_to_u8x3_row_c,
     .yuv_i420_to_u8x4 = lf_yuv_i420_to_u8x4_row_c,
     /* mel */
+    .mel = lf_mel_f64_row_c,
 };
 
 const lf_rows *lf_rows_for(lf_isa isa)

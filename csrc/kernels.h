@@ -156,6 +156,23 @@ lf_status lf_yuv_blend_u8x3_i420(const lf_rows *rows, const lf_i420 *dst, const 
 
 /* ---- mel ------------------------------------------------------------------------------ */
 
+/* The most bins and bands of a frame: its magnitudes and sums live on the stack. */
+#define LF_MEL_MAX_BINS 1025
+#define LF_MEL_MAX_BANDS 256
+
+/* Mel columns of complex spectra: dst[k][b] = clip(8 (S + 100) / 100 - 4, -4, 4) with
+ * S = 20 log10(max(1e-5, m)) - 20 dB and m = sum of weight x magnitude over the bins of band b.
+ *
+ * dst: one row of `bands` floats a frame. spectrum: one row of `bins` complex doubles (real,
+ * imaginary) a frame. edges: first and end bin of every band, 0 <= first <= end <= bins.
+ * weights: the bands' weights one after the other, end - first of each. Strides are bytes.
+ * The sum of a band is taken in a fixed order (four lanes, then (0+1) + (2+3)), so that a frame
+ * gives the same bits alone or in any block and on every ISA. A NaN bin makes its bands -4.
+ */
+lf_status lf_mel_f64(const lf_rows *rows, float *dst, ptrdiff_t dst_stride, const double *spectrum,
+                     ptrdiff_t spectrum_stride, int bins, const int32_t *edges, const float *weights,
+                     int bands, int frames);
+
 /* ---- jpeg ----------------------------------------------------------------------------- */
 
 #ifdef __cplusplus

@@ -126,6 +126,19 @@ lf_i420_to_packed_row lf_yuv_i420_to_u8x4_row_avx2;
 
 /* ---- mel ------------------------------------------------------------------------------ */
 
+typedef struct lf_mel_bands {
+    const int32_t *edges; /* first and end bin of every band */
+    const float *weights; /* end - first of every band, one after the other */
+    int count;            /* of the bands */
+    int lowest, highest;  /* bins that some band hears, half-open */
+} lf_mel_bands;
+
+/* One frame: complex bins (real, imaginary) -> bands->count levels. */
+typedef void lf_mel_row(float *LF_RESTRICT dst, const double *LF_RESTRICT spectrum,
+                        const lf_mel_bands *bands);
+lf_mel_row lf_mel_f64_row_c;
+lf_mel_row lf_mel_f64_row_avx2;
+
 /* ---- the table ------------------------------------------------------------------------ */
 
 struct lf_rows {
@@ -150,6 +163,7 @@ struct lf_rows {
     lf_i420_to_packed_row *yuv_i420_to_u8x3;
     lf_i420_to_packed_row *yuv_i420_to_u8x4;
     /* mel */
+    lf_mel_row *mel;
 };
 
 #endif

@@ -140,3 +140,15 @@ def blend_i420(patch, planes, mask=None, x=0, y=0, matrix="bt601", full_range=Fa
     chroma = (numerator + ((128 * 1020 + 510) << CHROMA_BITS)) // (1020 << CHROMA_BITS)
     chroma = np.minimum(chroma, 255).astype(np.uint8)
     return luma, chroma[..., 0].copy(), chroma[..., 1].copy()
+
+
+def mel(spectrum, edges, weights):
+    """Mel columns of (frames, bins) complex spectra; see `_kernels.mel`."""
+    magnitude = np.abs(spectrum)
+    offsets = np.concatenate([[0], np.cumsum(edges[:, 1] - edges[:, 0])])
+    columns = np.empty((len(spectrum), len(edges)))
+    for band, (first, end) in enumerate(edges):
+        w = weights[offsets[band] : offsets[band + 1]].astype(np.float64)
+        columns[:, band] = magnitude[:, first:end] @ w
+    decibels = 20.0 * np.log10(np.maximum(1e-5, columns)) - 20.0
+    return np.clip(8.0 * (decibels + 100.0) / 100.0 - 4.0, -4.0, 4.0)

@@ -89,6 +89,13 @@ cdef extern from "kernels.h" nogil:
         lf_yuv_matrix matrix, int full_range, int swap)
 
     # mel
+    enum:
+        LF_MEL_MAX_BINS
+        LF_MEL_MAX_BANDS
+
+    lf_status lf_mel_f64(const lf_rows *rows, float *dst, ptrdiff_t dst_stride, const double *spectrum,
+                         ptrdiff_t spectrum_stride, int bins, const int32_t *edges,
+                         const float *weights, int bands, int frames)
 
 
 # A caller's array, checked and held for the length of a call.

@@ -103,3 +103,12 @@ def blend_i420(
 ) -> _Picture: ...
 
 # mel
+
+def mel(
+    spectrum: NDArray[np.float64],
+    edges: NDArray[np.int32],
+    weights: NDArray[np.float32],
+    *,
+    out: NDArray[np.float32] | None = None,
+    isa: str | None = None,
+) -> NDArray[np.float32]: ...

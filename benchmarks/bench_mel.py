@@ -1,0 +1,79 @@
+"""The mel of 60 s of speech beside librosa's, and the kernel of one block by ISA."""
+
+import numpy as np
+import pytest
+import threadpoolctl
+
+from lipsync_fast import _kernels
+from lipsync_fast.mel import MelStream, mel_spectrogram, slaney_bands
+
+SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def speech():
+    """Noise bursts over a hum, 60 s at 16 kHz."""
+    rng = np.random.default_rng(2)
+    time = np.arange(SECONDS * 16000) / 16000
+    loudness = np.maximum(0.0, np.sin(2 * np.pi * 1.3 * time)) ** 2
+    sound = loudness * rng.normal(0, 0.1, time.size) + 0.05 * np.sin(2 * np.pi * 180 * time)
+    return sound.astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def peer(speech):
+    """Wav2Lip's own steps with librosa; dtype float64 is what its scipy filter makes of them."""
+    librosa = pytest.importorskip("librosa")
+    signal = pytest.importorskip("scipy.signal")
+    basis = librosa.filters.mel(sr=16000, n_fft=800, n_mels=80, fmin=55, fmax=7600)
+
+    def mel(dtype):
+        emphasised = signal.lfilter([1, -0.97], [1], speech).astype(dtype, copy=False)
+        spectrum = librosa.stft(emphasised, n_fft=800, hop_length=200, pad_mode="constant")
+        decibels = 20 * np.log10(np.maximum(1e-5, basis @ np.abs(spectrum))) - 20
+        return np.clip(8 * (decibels + 100) / 100 - 4, -4, 4).T
+
+    return mel
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    with threadpoolctl.threadpool_limits(1):
+        yield
+
+
+@pytest.mark.benchmark(group="mel of 60 s")
+def test_mel(benchmark, speech, peer):
+    out = mel_spectrogram(speech)
+    np.testing.assert_allclose(out, peer(np.float64), rtol=0, atol=1e-6)
+    benchmark(mel_spectrogram, speech, out=out)
+
+
+@pytest.mark.benchmark(group="mel of 60 s")
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_librosa(benchmark, speech, peer, dtype):
+    np.testing.assert_allclose(peer(dtype), mel_spectrogram(speech), rtol=0, atol=1e-3)
+    benchmark(peer, dtype)
+
+
+@pytest.mark.benchmark(group="mel of 60 s")
+def test_stream_of_40_ms_chunks(benchmark, speech):
+    def stream():
+        mel = MelStream()
+        columns = [mel.push(speech[start : start + 640]) for start in range(0, speech.size, 640)]
+        return np.concatenate([*columns, mel.flush()])
+
+    assert stream().tobytes() == mel_spectrogram(speech).tobytes()
+    benchmark(stream)
+
+
+@pytest.mark.benchmark(group="mel kernel, 64 frames")
+@pytest.mark.parametrize("isa", _kernels.available_isas())
+def test_kernel(benchmark, isa):
+    frames = np.random.default_rng(0).normal(size=(64, 800))
+    spectrum = np.fft.rfft(frames).view(np.float64).reshape(64, 401, 2)
+    edges, weights = slaney_bands()
+    out = np.empty((64, 80), np.float32)
+    _kernels.mel(spectrum, edges, weights, out=out, isa=isa)
+    assert (out == _kernels.mel(spectrum, edges, weights, isa="c")).all()
+    benchmark(_kernels.mel, spectrum, edges, weights, out=out, isa=isa)

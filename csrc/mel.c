@@ -1,0 +1,85 @@
+/* Mel columns: magnitude, sparse bands, decibels, clip. One row is one frame of the spectrum. */
+#include "mel.h"
+
+#include <math.h>
+#include <string.h>
+
+static void lf_mel_magnitudes(double *LF_RESTRICT dst, const double *LF_RESTRICT spectrum, int bins)
+{
+    for (int i = 0; i < bins; i++) {
+        double re = spectrum[2 * i], im = spectrum[2 * i + 1];
+        dst[i] = sqrt(re * re + im * im);
+    }
+}
+
+static double lf_mel_band_sum(const double *magnitude, const float *weights, int count)
+{
+    double lane[4] = {0.0, 0.0, 0.0, 0.0};
+    int i = 0;
+    for (; i + 4 <= count; i += 4)
+        for (int j = 0; j < 4; j++) lane[j] += magnitude[i + j] * (double)weights[i + j];
+    for (int j = 0; i + j < count; j++) lane[j] += magnitude[i + j] * (double)weights[i + j];
+    return (lane[0] + lane[1]) + (lane[2] + lane[3]);
+}
+
+/* The steps and their order are those of the SIMD rows: same bits, whatever the C library. */
+static float lf_mel_level(double m)
+{
+    m = m > LF_MEL_SILENT ? m : LF_MEL_SILENT; /* a NaN too becomes silent */
+    m = m < LF_MEL_LOUD ? m : LF_MEL_LOUD;
+
+    uint64_t bits, step;
+    memcpy(&bits, &m, sizeof bits);
+    step = bits - LF_MEL_SQRT_HALF_BITS + (LF_MEL_EXPONENT_BIAS << 52);
+    double exponent = (double)(step >> 52) - (double)LF_MEL_EXPONENT_BIAS;
+    bits -= (step & LF_MEL_EXPONENT_MASK) - (LF_MEL_EXPONENT_BIAS << 52);
+    memcpy(&m, &bits, sizeof m);
+
+    double s = (m - 1.0) / (m + 1.0), s2 = s * s;
+    double series = LF_MEL_S11;
+    series = series * s2 + LF_MEL_S9;
+    series = series * s2 + LF_MEL_S7;
+    series = series * s2 + LF_MEL_S5;
+    series = series * s2 + LF_MEL_S3;
+    series = series * s2 + LF_MEL_S1;
+    double level = series * s + (exponent * LF_MEL_OCTAVE + LF_MEL_OFFSET);
+    level = level > -4.0 ? level : -4.0;
+    return (float)(level < 4.0 ? level : 4.0);
+}
+
+void lf_mel_f64_row_c(float *LF_RESTRICT dst, const double *LF_RESTRICT spectrum,
+                      const lf_mel_bands *bands)
+{
+    double magnitude[LF_MEL_MAX_BINS];
+    const float *weights = bands->weights;
+    lf_mel_magnitudes(magnitude + bands->lowest, spectrum + 2 * bands->lowest,
+                      bands->highest - bands->lowest);
+    for (int b = 0; b < bands->count; b++) {
+        int first = bands->edges[2 * b], width = bands->edges[2 * b + 1] - first;
+        dst[b] = lf_mel_level(lf_mel_band_sum(magnitude + first, weights, width));
+        weights += width;
+    }
+}
+
+lf_status lf_mel_f64(const lf_rows *rows, float *dst, ptrdiff_t dst_stride, const double *spectrum,
+                     ptrdiff_t spectrum_stride, int bins, const int32_t *edges, const float *weights,
+                     int bands, int frames)
+{
+    if (!rows || !dst || !spectrum || !edges || !weights || bins < 1 || bins > LF_MEL_MAX_BINS ||
+        bands < 1 || bands > LF_MEL_MAX_BANDS || frames < 0)
+        return LF_ERR_ARGUMENT;
+    lf_mel_bands table = {edges, weights, bands, bins, 0};
+    for (int b = 0; b < bands; b++) {
+        int first = edges[2 * b], end = edges[2 * b + 1];
+        if (first < 0 || first > end || end > bins) return LF_ERR_ARGUMENT;
+        if (first == end) continue;
+        if (first < table.lowest) table.lowest = first;
+        if (end > table.highest) table.highest = end;
+    }
+    if (table.lowest > table.highest) table.lowest = table.highest;
+
+    for (int k = 0; k < frames; k++)
+        rows->mel((float *)((char *)dst + k * dst_stride),
+                  (const double *)((const char *)spectrum + k * spectrum_stride), &table);
+    return LF_OK;
+}

@@ -1,0 +1,19 @@
+"""Files in and out: sound, video, images; PyAV (extra ``video``) is loaded when a file needs it."""
+
+from .images import JpegFolder, list_images, read_image, read_images
+from .sound import SAMPLE_RATE, AudioSource, duration, load_audio
+from .video_in import VideoReader
+from .video_out import VideoWriter
+
+__all__ = [
+    "SAMPLE_RATE",
+    "AudioSource",
+    "JpegFolder",
+    "VideoReader",
+    "VideoWriter",
+    "duration",
+    "list_images",
+    "load_audio",
+    "read_image",
+    "read_images",
+]

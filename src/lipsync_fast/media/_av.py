@@ -1,0 +1,61 @@
+"""The only door to PyAV: loads it when first needed and turns its errors into sentences."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ..errors import FileMissingError, MediaError, MissingExtraError
+
+
+def load_av(purpose: str) -> ModuleType:
+    """Return the module ``av``; where it is missing, MissingExtraError names `purpose`."""
+    try:
+        import av
+
+        # A package that was removed may leave a folder of its name, which imports as empty.
+        if not hasattr(av, "open"):
+            raise ImportError("the module av is empty")
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{purpose} needs PyAV, which cannot be loaded ({error}); "
+            'install it with `pip install "lipsync_fast[video]"`'
+        ) from error
+    return av
+
+
+def require_file(path: str | os.PathLike[str]) -> Path:
+    """Return `path` as a Path; FileMissingError or MediaError where it is no readable file."""
+    path = Path(path)
+    if path.is_dir():
+        raise MediaError(f"{path} is a folder; name a file")
+    if not path.exists():
+        raise FileMissingError(f"no such file: {path}")
+    if not os.access(path, os.R_OK):
+        raise MediaError(f"{path} cannot be read: permission denied")
+    return path
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn the errors that FFmpeg reports while `path` is decoded into one MediaError."""
+    av = load_av(f"reading {path.name}")
+    try:
+        yield
+    except av.error.FFmpegError as error:
+        raise MediaError(
+            f"{path} is damaged, or not a media file that FFmpeg can read: {error.strerror}"
+        ) from error
+
+
+@contextmanager
+def open_input(path: Path) -> Iterator[Any]:
+    """Open `path` with FFmpeg for the length of a ``with`` block; errors become MediaError."""
+    av = load_av(f"reading {path.name}")
+    # "file:" keeps a colon in the name from being taken for a protocol.
+    with reading(path), av.open(f"file:{path}", metadata_errors="ignore") as container:
+        yield container

@@ -1,0 +1,307 @@
+"""mp4 files from I420 frames and a sound, written as they come."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import numpy as np
+
+from .._kernels import i420_planes, i420_size
+from ..errors import InputError, LipsyncError, MediaError
+from ._av import load_av
+from .sound import SAMPLE_RATE
+from .sound_out import SoundTrack
+
+_FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov"}
+# Numbers of ITU-T H.273: matrix, primaries, transfer.
+_TAGS = {"bt709": (1, 1, 1), "bt601": (6, 6, 6)}
+_LIMITED, _FULL = 1, 2
+_MUXER_OPTIONS = {
+    # Fragments while writing, so that what a killed process leaves can be played; at the end the
+    # muxer adds the index of a plain file and hides the fragments' headers.
+    # The header waits for the first packets: only then are the edit lists right that skip the
+    # priming samples of AAC and the reordering delay of H.264.
+    "movflags": "hybrid_fragmented+delay_moov",
+    "frag_duration": "1000000",  # microseconds
+    "flush_packets": "1",
+    # The default, 1000, would round the tracks' lengths to milliseconds.
+    "movie_timescale": "90000",
+}
+# H.264 levels end there, and so do the decoders.
+_MAX_SIDE = 16384
+
+Result = TypeVar("Result")
+log = logging.getLogger(__name__)
+
+
+class VideoWriter:
+    """An mp4 of H.264 and AAC, written while frames arrive.
+
+    What is written goes to ``<path>.part``, which plays as far as it got even if the process is
+    killed; `close` makes a plain mp4 of it and renames it to `path`. A file that was there before
+    stays until then. As a context manager it closes at the end of the block, and aborts where the
+    block raises.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        Ends in .mp4, .m4v or .mov; its folder exists.
+    width, height : int
+        Pixels of the frames. Odd ones get their last column or row twice: H.264 needs even ones.
+    fps : Fraction or int
+        Frames a second, exact.
+    matrix : str
+        "bt601" or "bt709": what the chroma of the frames was computed with.
+    full_range : bool
+        Luma 0..255 instead of 16..235.
+    tagged : bool
+        Whether the file shall name its matrix; False where the source named none.
+    audio : str or PathLike or (n,) float32, optional
+        A sound or video file, whose rate and channels are kept, or mono samples at `audio_rate`.
+        Sample n of the sound belongs to second n / rate of the video; the sound is cut, or filled
+        up with silence, to the end of the last frame.
+    audio_rate : int
+        Samples a second of an `audio` given as an array.
+    crf : float
+        Quality of libx264, 0 (lossless) to 51.
+    preset : str
+        Effort of libx264, "ultrafast" to "placebo".
+    threads : int
+        Threads of the encoder; 0 lets it choose.
+
+    Attributes
+    ----------
+    frames : int
+        Frames written so far.
+
+    Raises
+    ------
+    InputError
+        A size, rate, name or matrix that cannot be used.
+    MediaError
+        The output cannot be written, or the sound not be read.
+    FileMissingError
+        The sound file does not exist.
+    MissingExtraError
+        PyAV is not installed.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        width: int,
+        height: int,
+        fps: Fraction | int,
+        *,
+        matrix: str = "bt601",
+        full_range: bool = False,
+        tagged: bool = True,
+        audio: str | os.PathLike[str] | np.ndarray | None = None,
+        audio_rate: int = SAMPLE_RATE,
+        crf: float = 20,
+        preset: str = "veryfast",
+        threads: int = 0,
+    ) -> None:
+        self._container: Any = None
+        self.path = Path(path)
+        self.frames = 0
+        self._av = load_av("writing video")
+        self._size = width, height
+        self._fps = Fraction(fps)
+        _check_output(self.path)
+        _check_video(width, height, self._fps, matrix)
+        self._part = self.path.with_name(self.path.name + ".part")
+        # Of even size, the caller's own buffer is encoded; of odd size, this one is.
+        self._even = width + width % 2, height + height % 2
+        self._staging: np.ndarray | None = None
+        if self._even != self._size:
+            self._staging = np.empty(i420_size(*self._even), np.uint8)
+        sound = None if audio is None else SoundTrack(audio, audio_rate)
+        self._container = self._guard(self._open_container)
+        try:
+            self._video = self._guard(self._add_video, crf, preset, threads)
+            self._tag_colour(matrix, full_range, tagged)
+            self._sound = sound
+            if sound is not None:
+                sound.start(self._container)
+            self._guard(self._container.start_encoding)
+        except BaseException:
+            self.abort()
+            raise
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.close()
+        else:
+            self.abort()
+
+    def write(self, frame: np.ndarray) -> None:
+        """Encode the next frame.
+
+        Parameters
+        ----------
+        frame : (n,) or (H*3/2, W) uint8, I420: luma, U, V, packed, chroma ceil(W/2) x ceil(H/2)
+            Free to be changed when this returns. May be read-only.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Not such a buffer, or the writer is closed; an open writer stays usable.
+        MediaError
+            The output cannot be written (a full disk, say), or the sound is damaged; the writer
+            has given up and removed its ``.part``.
+        """
+        if self._container is None:
+            raise InputError(f"the writer of {self.path} is closed; no frame can be added")
+        planes = i420_planes(frame, *self._size)
+        if self._staging is not None:
+            _pad_to_even(planes, i420_planes(self._staging, *self._even))
+            frame = self._staging
+        width, height = self._even
+        # from_numpy_buffer aliases the buffer; libx264 copies it before encode() returns.
+        picture = self._av.VideoFrame.from_numpy_buffer(
+            frame.reshape(height * 3 // 2, width), "yuv420p"
+        )
+        picture.pts = self.frames
+        picture.time_base = 1 / self._fps
+        self._guard(self._encode, picture)
+        self.frames += 1
+        if self._sound is not None:
+            self._guard(self._sound.feed, self.frames / self._fps)
+
+    def close(self) -> None:
+        """Finish the file and give it its name; a closed writer does nothing.
+
+        Raises
+        ------
+        MediaError
+            The output cannot be written, or no frame was; ``.part`` is removed.
+        """
+        if self._container is None:
+            return
+        if not self.frames:
+            self.abort()
+            raise MediaError(f"{self.path} was not written: there was no frame")
+        self._guard(self._finish)
+
+    def abort(self) -> None:
+        """Give up: remove ``.part``, leave an earlier file of the name as it is."""
+        container, self._container = self._container, None
+        if container is None:
+            return
+        with suppress(self._av.error.FFmpegError, OSError, ValueError):
+            container.close()
+        with suppress(OSError):
+            self._part.unlink()
+
+    def _guard(self, action: Callable[..., Result], *arguments: Any) -> Result:
+        """Run `action`; whatever it raises ends the writer, FFmpeg's errors as MediaError."""
+        try:
+            return action(*arguments)
+        except (self._av.error.FFmpegError, OSError) as error:
+            self.abort()
+            if isinstance(error, LipsyncError):
+                raise
+            reason = error.strerror or str(error)
+            raise MediaError(f"{self.path} cannot be written: {reason}") from error
+        except BaseException:
+            self.abort()
+            raise
+
+    def _open_container(self) -> Any:
+        return self._av.open(
+            f"file:{self._part}",
+            "w",
+            format=_FORMATS[self.path.suffix.lower()],
+            container_options=_MUXER_OPTIONS,
+        )
+
+    def _add_video(self, crf: float, preset: str, threads: int) -> Any:
+        try:
+            stream = self._container.add_stream("libx264", rate=self._fps)
+        except self._av.codec.codec.UnknownCodecError as error:
+            raise MediaError(
+                "this build of PyAV has no libx264; install the wheels with "
+                '`pip install "lipsync_fast[video]"`'
+            ) from error
+        codec = stream.codec_context
+        codec.width, codec.height = self._even
+        codec.pix_fmt = "yuv420p"
+        codec.time_base = 1 / self._fps
+        codec.options = {"crf": str(crf), "preset": preset}
+        codec.thread_count = threads
+        # PyAV's default, SLICE, would cut each picture into slices, which costs quality.
+        codec.thread_type = "FRAME"
+        return stream
+
+    def _tag_colour(self, matrix: str, full_range: bool, tagged: bool) -> None:
+        codec = self._video.codec_context
+        if tagged:
+            codec.colorspace, codec.color_primaries, codec.color_trc = _TAGS[matrix]
+        if tagged or full_range:
+            codec.color_range = _FULL if full_range else _LIMITED
+
+    def _encode(self, picture: Any) -> None:
+        for packet in self._video.encode(picture):
+            self._container.mux(packet)
+
+    def _finish(self) -> None:
+        if self._sound is not None:
+            self._sound.finish(self.frames / self._fps)
+        self._encode(None)
+        self._container.close()
+        # On the disk before it takes the name of a file that may be there already.
+        with self._part.open("rb") as file:
+            os.fsync(file.fileno())
+        self._part.replace(self.path)
+        self._container = None
+        log.debug("%s: %d frames", self.path, self.frames)
+
+
+def _check_output(path: Path) -> None:
+    if path.suffix.lower() not in _FORMATS:
+        raise InputError(
+            f"{path} must end in {', '.join(_FORMATS)}; got {path.suffix or 'no'} ending"
+        )
+    if path.is_dir():
+        raise MediaError(f"{path} cannot be written: it is a folder")
+    if not path.parent.is_dir():
+        raise MediaError(f"{path} cannot be written: {path.parent} is not a folder")
+
+
+def _check_video(width: int, height: int, fps: Fraction, matrix: str) -> None:
+    if not (0 < width <= _MAX_SIDE and 0 < height <= _MAX_SIDE):
+        raise InputError(f"a video must be of 1..{_MAX_SIDE} pixels a side; got {width}x{height}")
+    if not 0 < fps <= 1000:
+        raise InputError(f"fps must be over 0 and at most 1000; got {fps}")
+    if matrix not in _TAGS:
+        raise InputError(f"matrix must be one of {', '.join(_TAGS)}; got {matrix!r}")
+
+
+def _pad_to_even(
+    planes: tuple[np.ndarray, np.ndarray, np.ndarray],
+    even: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    """Copy a frame into one that is even; the chroma planes of both are of one size."""
+    luma, padded = planes[0], even[0]
+    height, width = luma.shape
+    padded[:height, :width] = luma
+    padded[:height, width:] = luma[:, -1:]
+    padded[height:] = padded[height - 1]
+    for source, target in zip(planes[1:], even[1:], strict=True):
+        np.copyto(target, source)

@@ -89,6 +89,44 @@ lf_status lf_convert_u8x3_f32p3(const lf_rows *rows, float *dst, ptrdiff_t dst_s
 
 /* ---- resize --------------------------------------------------------------------------- */
 
+#define LF_RESIZE_SIDE 32767 /* the largest width or height, in pixels */
+
+typedef enum lf_resize_filter {
+    /* equal sampling, as OpenCV's: the kernel does not widen when shrinking */
+    LF_RESIZE_NEAREST = 0,  /* the bytes of INTER_NEAREST */
+    LF_RESIZE_BILINEAR = 1, /* pixel centres on pixel centres; the bytes of INTER_LINEAR */
+    LF_RESIZE_BICUBIC = 2,  /* a = -0.75; within one level of INTER_CUBIC */
+    LF_RESIZE_AREA = 3,     /* mean of the covered pixels, within one level of INTER_AREA; where
+                               one side or both grow, the bytes of INTER_AREA, which is a
+                               bilinear that blends only where boxes meet */
+    LF_RESIZE_BILINEAR_TOPLEFT = 4, /* bilinear with pixel corners on pixel corners: x * scale */
+    /* antialiased: the kernel is as wide as a destination pixel; Pillow's bytes */
+    LF_RESIZE_BILINEAR_AA = 5,
+    LF_RESIZE_BICUBIC_AA = 6, /* a = -0.5 */
+    LF_RESIZE_LANCZOS_AA = 7  /* three lobes */
+} lf_resize_filter;
+
+/* Sampling positions and weights for one pair of sizes. Immutable once made, so threads may
+ * share it; without pointers, so it may be copied or moved; aligned to 8. */
+typedef struct lf_resize_plan lf_resize_plan;
+
+/* Bytes of a plan; 0 where a side is outside 1..LF_RESIZE_SIDE or the filter unknown. */
+size_t lf_resize_plan_size(int src_width, int src_height, int dst_width, int dst_height,
+                           lf_resize_filter filter);
+
+/* Makes a plan in `size` bytes of the caller's memory; LF_ERR_FULL if they are too few. */
+lf_status lf_resize_plan_init(lf_resize_plan *plan, size_t size, int src_width, int src_height,
+                              int dst_width, int dst_height, lf_resize_filter filter);
+
+/* Bytes of scratch that lf_resize_u8 needs, 0 for nearest and for channels other than 1, 3, 4. */
+size_t lf_resize_scratch_size(const lf_resize_plan *plan, int channels);
+
+/* Resizes src to dst, both of the plan's sizes and of `channels` bytes a pixel: 1, 3 or 4, each
+ * resized by itself. dst, src and scratch must not overlap; scratch may be NULL for nearest. */
+lf_status lf_resize_u8(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride, const uint8_t *src,
+                       ptrdiff_t src_stride, int channels, const lf_resize_plan *plan,
+                       void *scratch, size_t scratch_size);
+
 /* ---- blend ---------------------------------------------------------------------------- */
 
 /* Puts the patch `src` onto the background `dst`, in place, its top left pixel at (x, y); what

@@ -39,6 +39,33 @@ lf_from_bytes_row lf_convert_u8x3_f32p3_row_neon;
 
 /* ---- resize --------------------------------------------------------------------------- */
 
+enum { LF_RESIZE_ROWS = 4 }; /* the most rows that one call resizes across */
+
+/* The horizontal table; the weights' meaning stands in resize.h. */
+typedef struct lf_resize_axis {
+    const int32_t *first;   /* of each pixel: the source pixel of its first tap */
+    const int16_t *weights; /* of each pixel: taps (taps kind: 2 * taps) weights */
+    int src, dst, taps;     /* pixels of a row, pixels of a resized row, taps of a pixel */
+    int channels;
+    int shift, top;         /* taps kind only */
+    int safe;               /* pixels whose vector loads stay inside the source row */
+} lf_resize_axis;
+
+/* Resizes `count` rows, 1 to LF_RESIZE_ROWS; may write LF_RESIZE_SLACK values past each. */
+typedef void lf_resize_across(int16_t *const *dst, const uint8_t *const *src, int count,
+                              const lf_resize_axis *axis);
+lf_resize_across lf_resize_linear_across_c;
+lf_resize_across lf_resize_cubic_across_c;
+lf_resize_across lf_resize_taps_across_c;
+
+/* Weights `taps` rows of `count` values into one of bytes; may read LF_RESIZE_SLACK values past
+ * each. */
+typedef void lf_resize_down_row(uint8_t *LF_RESTRICT dst, const int16_t *const *src,
+                                const int16_t *weights, int taps, int shift, int count);
+lf_resize_down_row lf_resize_linear_down_row_c;
+lf_resize_down_row lf_resize_cubic_down_row_c;
+lf_resize_down_row lf_resize_taps_down_row_c;
+
 /* ---- blend ---------------------------------------------------------------------------- */
 
 /* swap: nonzero exchanges the first and third byte of a three byte source pixel. */
@@ -148,6 +175,12 @@ struct lf_rows {
     lf_to_bytes_row *convert_f32p3_u8x4;
     lf_from_bytes_row *convert_u8x3_f32p3;
     /* resize */
+    lf_resize_across *resize_linear_across;
+    lf_resize_across *resize_cubic_across;
+    lf_resize_across *resize_taps_across;
+    lf_resize_down_row *resize_linear_down;
+    lf_resize_down_row *resize_cubic_down;
+    lf_resize_down_row *resize_taps_down;
     /* blend */
     lf_blend_row *blend_u8x1;
     lf_blend_row *blend_u8x3;

@@ -1,5 +1,7 @@
 """NumPy twins of the kernels, written for clarity: what the C code must equal."""
 
+import math
+
 import numpy as np
 
 
@@ -152,3 +154,117 @@ def mel(spectrum, edges, weights):
         columns[:, band] = magnitude[:, first:end] @ w
     decibels = 20.0 * np.log10(np.maximum(1e-5, columns)) - 20.0
     return np.clip(8.0 * (decibels + 100.0) / 100.0 - 4.0, -4.0, 4.0)
+
+
+# ---- resize --------------------------------------------------------------------------------
+# Each direction is a dense matrix of integer weights (new pixels, old pixels) or, for the two
+# short kernels, a list of (old pixel, weight) per tap: the roundings are per tap there.
+
+
+def sampling_points(old, new, filter):
+    """Whole and fractional part of where each new pixel samples, as OpenCV computes them."""
+    d, scale = np.arange(new), 1 / (new / old)
+    if filter == "area":
+        whole = np.floor(d * scale)
+        part = ((d + 1) - (whole + 1) * (new / old)).astype(np.float32)
+        return whole.astype(int), np.where(part <= 0, np.float32(0), part - np.floor(part))
+    centre = 0.0 if filter == "bilinear_topleft" else 0.5
+    at = ((d + centre) * scale - centre).astype(np.float32)
+    return np.floor(at).astype(int), at - np.floor(at)
+
+
+def short_taps(old, new, filter):
+    """(pixels, weights): lists over the taps, weights in 1/2048; pixels clamped to the edges."""
+    whole, x = sampling_points(old, new, filter)
+    one = np.float32(1)
+    if filter == "bicubic":
+        a, y, z = np.float32(-0.75), x + one, one - x
+        first = whole - 1
+        weights = [
+            ((a * y - 5 * a) * y + 8 * a) * y - 4 * a,
+            ((a + 2) * x - (a + 3)) * x * x + one,
+            ((a + 2) * z - (a + 3)) * z * z + one,
+        ]
+        weights.append(one - weights[0] - weights[1] - weights[2])
+    else:
+        first, weights = whole, [one - x, x]
+    pixels = [np.clip(first + k, 0, old - 1) for k in range(len(weights))]
+    return pixels, [np.rint(w * np.float32(2048)).astype(np.int64) for w in weights]
+
+
+def aa_kernel(filter, x):
+    x = abs(x)
+    if filter == "bilinear_aa":
+        return max(1 - x, 0.0)
+    if filter == "bicubic_aa":
+        if x < 1:
+            return (1.5 * x - 2.5) * x * x + 1
+        return -0.5 * (((x - 5) * x + 8) * x - 4) if x < 2 else 0.0
+
+    def sinc(t):
+        return math.sin(t * math.pi) / (t * math.pi) if t else 1.0
+
+    return sinc(x) * sinc(x / 3) if x < 3 else 0.0
+
+
+def aa_matrix(old, new, filter):
+    """Weights in 1/2^22 as Pillow computes them."""
+    scale = old / new
+    stretch = max(scale, 1.0)
+    support = {"bilinear_aa": 1, "bicubic_aa": 2, "lanczos_aa": 3}[filter] * stretch
+    matrix = np.zeros((new, old), np.int64)
+    for d in range(new):
+        centre = (d + 0.5) * scale
+        first, end = max(int(centre - support + 0.5), 0), min(int(centre + support + 0.5), old)
+        values = [aa_kernel(filter, (j - centre + 0.5) * (1 / stretch)) for j in range(first, end)]
+        total = sum(values) or 1.0
+        for j, value in enumerate(values, first):
+            scaled = value / total * 2**22
+            matrix[d, j] = int(scaled + math.copysign(0.5, scaled))
+    return matrix
+
+
+def area_matrix(old, new):
+    """Weights in 1/2^22: differences of the rounded share of the box left of each pixel edge."""
+    edges, begin = np.arange(old + 1) * new, np.arange(new)[:, None] * old
+    share = np.clip(edges - begin, 0, old).astype(np.int64)
+    return np.diff(((share << 22) + old // 2) // old, axis=1)
+
+
+def resize(image, size, filter="bilinear"):
+    """uint8 (H, W[, C]) resized to (width, height)."""
+    (height, width), (new_width, new_height) = image.shape[:2], size
+    planes = image.reshape(height, width, -1).astype(np.int64)
+
+    def across(matrix):
+        return np.einsum("dw,hwc->hdc", matrix, planes)
+
+    if filter == "nearest":
+        x, y = (
+            np.minimum(np.floor(np.arange(new) * (1 / (new / old))).astype(int), old - 1)
+            for old, new in ((width, new_width), (height, new_height))
+        )
+        out = planes[y][:, x]
+    elif filter == "area" and new_width <= width and new_height <= height:
+        rows = (across(area_matrix(width, new_width)) + 2**14) >> 15
+        out = (np.einsum("dh,hwc->dwc", area_matrix(height, new_height), rows) + 2**28) >> 29
+    elif filter.endswith("_aa"):
+        # Pillow's order of the passes: rows first where the height shrinks much more
+        down_first = new_height < height and height - new_height > 2 * (width - new_width)
+        out = planes
+        for axis in (0, 1) if down_first else (1, 0):
+            matrix = aa_matrix(image.shape[axis], size[1 - axis], filter)
+            sums = np.moveaxis(np.tensordot(matrix, out, (1, axis)), 0, axis)
+            out = np.clip((sums + 2**21) >> 22, 0, 255)
+    else:
+        x, a = short_taps(width, new_width, filter)
+        y, b = short_taps(height, new_height, filter)
+        sums = sum(planes[:, pixel] * w[None, :, None] for pixel, w in zip(x, a, strict=True))
+        rows = sums >> (5 if filter == "bicubic" else 4)
+        if filter == "bicubic":
+            products = [rows[pixel] * -16 * w[:, None, None] for pixel, w in zip(y, b, strict=True)]
+            out = (32 - sum((product + 2**14) >> 15 for product in products)) >> 6
+        else:
+            products = [rows[pixel] * w[:, None, None] for pixel, w in zip(y, b, strict=True)]
+            out = (sum(product >> 16 for product in products) + 2) >> 2
+    return np.clip(out, 0, 255).astype(np.uint8).reshape(new_height, new_width, *image.shape[2:])

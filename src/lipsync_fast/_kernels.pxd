@@ -1,4 +1,5 @@
 # C declarations of csrc/kernels.h: the one place where Cython learns of them.
+from cython cimport pymutex
 from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
@@ -48,6 +49,32 @@ cdef extern from "kernels.h" nogil:
         const lf_box *black)
 
     # resize
+    enum:
+        LF_RESIZE_SIDE
+
+    enum lf_resize_filter:
+        LF_RESIZE_NEAREST
+        LF_RESIZE_BILINEAR
+        LF_RESIZE_BICUBIC
+        LF_RESIZE_AREA
+        LF_RESIZE_BILINEAR_TOPLEFT
+        LF_RESIZE_BILINEAR_AA
+        LF_RESIZE_BICUBIC_AA
+        LF_RESIZE_LANCZOS_AA
+
+    ctypedef struct lf_resize_plan:
+        pass
+
+    size_t lf_resize_plan_size(
+        int src_width, int src_height, int dst_width, int dst_height, lf_resize_filter filter)
+    int lf_resize_plan_init(
+        lf_resize_plan *plan, size_t size, int src_width, int src_height, int dst_width,
+        int dst_height, lf_resize_filter filter)
+    size_t lf_resize_scratch_size(const lf_resize_plan *plan, int channels)
+    int lf_resize_u8(
+        const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride, const uint8_t *src,
+        ptrdiff_t src_stride, int channels, const lf_resize_plan *plan, void *scratch,
+        size_t scratch_size)
 
     # blend
     int lf_blend_u8(
@@ -109,6 +136,19 @@ cdef class Array:
     cdef int channels
     cdef ptrdiff_t stride        # bytes from a row to the next
     cdef ptrdiff_t plane_stride  # bytes from a float plane to the next
+
+
+# Sampling positions and weights for one pair of sizes; immutable, but for its idle scratch.
+cdef class ResizePlan:
+    cdef lf_resize_plan *plan
+    cdef readonly tuple source
+    cdef readonly tuple target
+    cdef readonly str filter
+    cdef pymutex spare_lock
+    cdef void *spare        # a scratch of spare_size bytes that no call uses now, or NULL
+    cdef size_t spare_size
+    cdef void *borrow_scratch(self, size_t size) except? NULL
+    cdef void return_scratch(self, void *scratch, size_t size) noexcept
 
 
 cdef const lf_rows *rows_of(object isa) except NULL

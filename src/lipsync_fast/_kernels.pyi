@@ -1,4 +1,4 @@
-from typing import Literal, TypeVar, overload
+from typing import Literal, TypeVar, final, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,43 @@ def to_planes(
 ) -> NDArray[np.float32]: ...
 
 # resize
+
+_Filter = Literal[
+    "nearest",
+    "bilinear",
+    "bicubic",
+    "area",
+    "bilinear_topleft",
+    "bilinear_aa",
+    "bicubic_aa",
+    "lanczos_aa",
+]
+
+@final
+class ResizePlan:
+    source: tuple[int, int]
+    target: tuple[int, int]
+    filter: _Filter
+
+    def __init__(
+        self, source: tuple[int, int], target: tuple[int, int], filter: _Filter = "bilinear"
+    ) -> None: ...
+    def resize(
+        self,
+        src: NDArray[np.uint8],
+        out: NDArray[np.uint8] | None = None,
+        *,
+        isa: str | None = None,
+    ) -> NDArray[np.uint8]: ...
+
+def resize(
+    src: NDArray[np.uint8],
+    out: NDArray[np.uint8] | None = None,
+    *,
+    size: tuple[int, int] | None = None,
+    filter: _Filter = "bilinear",
+    isa: str | None = None,
+) -> NDArray[np.uint8]: ...
 
 # blend
 

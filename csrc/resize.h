@@ -1,0 +1,58 @@
+/* Private: the inside of a resize plan, and the loop that feeds the row kernels.
+ *
+ * Two passes: every source row is resized horizontally into a row of int16 in a ring, and rows
+ * of the ring are weighted into a row of the destination. Pillow takes the other order where the
+ * height shrinks much more than the width; so do the antialiased filters, for its bytes. Three arithmetics, each the same in
+ * every ISA bit for bit (>> is the floor of the quotient):
+ *
+ *   linear  2 taps of 1/2048. h = (s0*a0 + s1*a1) >> 4, a byte becomes 128 units;
+ *           out = (((h0*b0) >> 16) + ((h1*b1) >> 16) + 2) >> 2. This is OpenCV's.
+ *   cubic   4 taps of 1/2048. h = (sum of s*a) >> 5, a byte becomes 64 units;
+ *           t = (h*-16b + 2^14) >> 15; out = clamp((32 - sum of t) >> 6).
+ *   taps    n taps of 1/2^22, kept as two int16: w = high * 2048 + low. h = (sum of s*w + round)
+ *           >> shift, clamped to 0..top; out = clamp((sum of h*w + round) >> shift) with the
+ *           quotient's ties up. Antialiased: top = 255, so h is a byte as in Pillow;
+ *           area: top = 255 * 128.
+ */
+#ifndef LF_RESIZE_H
+#define LF_RESIZE_H
+
+#include "rows.h"
+
+enum {
+    LF_RESIZE_GROUP = 8, /* tables are padded to a multiple of this many pixels */
+    LF_RESIZE_SLACK = 32 /* int16 that a horizontal row kernel may write past a row's end */
+};
+
+typedef enum lf_resize_kind {
+    LF_RESIZE_COPY,
+    LF_RESIZE_LINEAR,
+    LF_RESIZE_CUBIC,
+    LF_RESIZE_TAPS
+} lf_resize_kind;
+
+/* One direction's table, inside the plan; offsets are bytes from the plan's beginning, so that
+ * a plan may be moved or mapped from a file. */
+typedef struct lf_resize_table {
+    uint64_t first, weights;
+    int32_t src, dst, taps;
+} lf_resize_table;
+
+struct lf_resize_plan {
+    uint64_t size; /* bytes of the whole plan */
+    int32_t kind, filter;
+    int32_t down_first; /* nonzero: columns are resized before rows; taps kind only */
+    int32_t unused;     /* 0 */
+    lf_resize_table across, down;
+};
+
+/* Where a row of the source comes from: a pointer to its pixels, valid until the next call with
+ * the same slot (0 <= slot < LF_RESIZE_ROWS). */
+typedef const uint8_t *lf_resize_fetch(const void *context, int y, int slot);
+
+/* Every filter but nearest. Arguments are checked by the caller; scratch is of
+ * lf_resize_scratch_size bytes. */
+void lf_resize_run(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride, lf_resize_fetch *fetch,
+                   const void *context, int channels, const lf_resize_plan *plan, void *scratch);
+
+#endif

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .._kernels import i420_planes, i420_size
+from .._kernels import i420_planes
 from ..errors import InputError, LipsyncError, MediaError
 from ._av import load_av
 from .sound import SAMPLE_RATE
@@ -34,6 +34,10 @@ _MUXER_OPTIONS = {
     # The default, 1000, would round the tracks' lengths to milliseconds.
     "movie_timescale": "90000",
 }
+_PRESETS = (
+    *("ultrafast", "superfast", "veryfast", "faster", "fast"),
+    *("medium", "slow", "slower", "veryslow", "placebo"),
+)
 # H.264 levels end there, and so do the decoders.
 _MAX_SIDE = 16384
 
@@ -116,13 +120,13 @@ class VideoWriter:
         self._size = width, height
         self._fps = Fraction(fps)
         _check_output(self.path)
-        _check_video(width, height, self._fps, matrix)
+        _check_video(width, height, self._fps, matrix, crf, preset)
         self._part = self.path.with_name(self.path.name + ".part")
-        # Of even size, the caller's own buffer is encoded; of odd size, this one is.
         self._even = width + width % 2, height + height % 2
-        self._staging: np.ndarray | None = None
-        if self._even != self._size:
-            self._staging = np.empty(i420_size(*self._even), np.uint8)
+        # PyAV can alias a buffer whose height is a multiple of four; others are copied into this.
+        self._copy: Any = None
+        if self._even != self._size or height % 4:
+            self._copy = self._av.VideoFrame(*self._even, "yuv420p")
         sound = None if audio is None else SoundTrack(audio, audio_rate)
         self._container = self._guard(self._open_container)
         try:
@@ -169,14 +173,14 @@ class VideoWriter:
         if self._container is None:
             raise InputError(f"the writer of {self.path} is closed; no frame can be added")
         planes = i420_planes(frame, *self._size)
-        if self._staging is not None:
-            _pad_to_even(planes, i420_planes(self._staging, *self._even))
-            frame = self._staging
-        width, height = self._even
-        # from_numpy_buffer aliases the buffer; libx264 copies it before encode() returns.
-        picture = self._av.VideoFrame.from_numpy_buffer(
-            frame.reshape(height * 3 // 2, width), "yuv420p"
-        )
+        # libx264 has its own copy of the picture when encode() returns.
+        if self._copy is not None:
+            picture = self._copy
+            _fill(picture, planes)
+        else:
+            width, height = self._size
+            packed = frame.reshape(height * 3 // 2, width)
+            picture = self._av.VideoFrame.from_numpy_buffer(packed, "yuv420p")
         picture.pts = self.frames
         picture.time_base = 1 / self._fps
         self._guard(self._encode, picture)
@@ -284,24 +288,26 @@ def _check_output(path: Path) -> None:
         raise MediaError(f"{path} cannot be written: {path.parent} is not a folder")
 
 
-def _check_video(width: int, height: int, fps: Fraction, matrix: str) -> None:
+def _check_video(
+    width: int, height: int, fps: Fraction, matrix: str, crf: float, preset: str
+) -> None:
     if not (0 < width <= _MAX_SIDE and 0 < height <= _MAX_SIDE):
         raise InputError(f"a video must be of 1..{_MAX_SIDE} pixels a side; got {width}x{height}")
     if not 0 < fps <= 1000:
         raise InputError(f"fps must be over 0 and at most 1000; got {fps}")
+    if not 0 <= crf <= 51:
+        raise InputError(f"crf must be 0 (lossless) to 51; got {crf}")
+    if preset not in _PRESETS:
+        raise InputError(f"preset must be one of {', '.join(_PRESETS)}; got {preset!r}")
     if matrix not in _TAGS:
         raise InputError(f"matrix must be one of {', '.join(_TAGS)}; got {matrix!r}")
 
 
-def _pad_to_even(
-    planes: tuple[np.ndarray, np.ndarray, np.ndarray],
-    even: tuple[np.ndarray, np.ndarray, np.ndarray],
-) -> None:
-    """Copy a frame into one that is even; the chroma planes of both are of one size."""
-    luma, padded = planes[0], even[0]
-    height, width = luma.shape
-    padded[:height, :width] = luma
-    padded[:height, width:] = luma[:, -1:]
-    padded[height:] = padded[height - 1]
-    for source, target in zip(planes[1:], even[1:], strict=True):
-        np.copyto(target, source)
+def _fill(picture: Any, planes: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    """Copy planes into an av.VideoFrame of even size; what it has more repeats the last line."""
+    for source, plane in zip(planes, picture.planes, strict=True):
+        height, width = source.shape
+        target = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:, : plane.width]
+        target[:height, :width] = source
+        target[:height, width:] = source[:, -1:]
+        target[height:] = target[height - 1]

@@ -24,7 +24,8 @@ typedef enum lf_status {
     LF_ERR_ARGUMENT = -1, /* NULL pointer, size or value out of the stated range */
     LF_ERR_SCRATCH = -2,  /* the scratch given is smaller than asked for */
     LF_ERR_FULL = -3,     /* the output does not fit the buffer given */
-    LF_ERR_DATA = -4      /* input bytes that are not what they claim to be */
+    LF_ERR_DATA = -4,     /* input bytes that are not what they claim to be */
+    LF_ERR_MEMORY = -5    /* libjpeg got no memory for its own small parts */
 } lf_status;
 
 /* ---- dispatch (cpu.c) ---------------------------------------------------------------- */
@@ -212,6 +213,115 @@ lf_status lf_mel_f64(const lf_rows *rows, float *dst, ptrdiff_t dst_stride, cons
                      int bands, int frames);
 
 /* ---- jpeg ----------------------------------------------------------------------------- */
+
+/* Baseline JPEG with restart intervals: a header, then segments of R MCUs each, every one
+ * byte-aligned, independent of the others and followed by a two byte marker: RST(k mod 8) behind
+ * segment k, EOI behind the last. Offsets of n segments are n + 1 numbers: where segment k
+ * starts (behind the marker before it), and the length of the file. So segments a..b-1 with
+ * their markers are the bytes [offsets[a], offsets[b]). */
+
+/* An MCU is 16x16 pixels at 4:2:0, 16x8 at 4:2:2, 8x8 at 4:4:4 and gray. */
+typedef enum lf_sampling { LF_420 = 0, LF_422 = 1, LF_444 = 2, LF_GRAY = 3 } lf_sampling;
+
+/* Order of the bytes of a pixel; the fourth byte is not looked at. */
+typedef enum lf_pixels {
+    LF_BGR24 = 0,
+    LF_RGB24 = 1,
+    LF_BGRA = 2,
+    LF_RGBA = 3,
+    LF_GRAY8 = 4
+} lf_pixels;
+
+enum { LF_JPEG_MAX_SIDE = 65500, LF_JPEG_MAX_REGIONS = 16 };
+
+/* What a JPEG's header says, or why it cannot be spliced. */
+typedef struct lf_jpeg_info {
+    int width, height;         /* pixels */
+    lf_sampling sampling;
+    int restart_interval;      /* R, in MCUs */
+    int mcus_per_row, mcu_rows;
+    uint32_t segments;         /* n = mcus_per_row / R * mcu_rows */
+    uint32_t header_size;      /* bytes up to the first segment */
+    int standard_huffman;      /* nonzero: the tables of Annex K, as lf_jpeg_create uses them */
+    uint8_t quant[2][64];      /* divisors of luma and chroma in zigzag order, 1..255 */
+    const char *problem;       /* with LF_ERR_DATA: what is wrong, to follow "the file ..." */
+} lf_jpeg_info;
+
+/* A compressor: warm after its first use, for one thread at a time. */
+typedef struct lf_jpeg lf_jpeg;
+
+/* quality 1..100 on libjpeg's scale; restart_interval 0..65535 MCUs, 0 for none.
+ * NULL if a value is out of range or there is no memory. */
+lf_jpeg *lf_jpeg_create(int quality, lf_sampling sampling, int restart_interval);
+
+/* A compressor whose segments fit a background: its divisors, sampling and interval. NULL also
+ * where its Huffman tables are not the standard ones. */
+lf_jpeg *lf_jpeg_create_like(const lf_jpeg_info *info);
+void lf_jpeg_destroy(lf_jpeg *jpeg);
+
+/* Nonzero if this compressor's segments can stand in the file that `info` describes. */
+int lf_jpeg_fits(const lf_jpeg *jpeg, const lf_jpeg_info *info);
+
+/* Width and height of an MCU in pixels. */
+void lf_jpeg_mcu(lf_sampling sampling, int *width, int *height);
+
+/* Bytes that hold a JPEG of this size with any restart interval, black and white noise at
+ * quality 100 included; encoding checks the capacity all the same. 0 if a value is out of range. */
+size_t lf_jpeg_bound(int width, int height, lf_sampling sampling);
+
+/* A whole picture to a whole file, byte for byte what libjpeg's defaults give. Sides 1..65500.
+ * LF_ERR_FULL if `capacity` is too small; nothing is written beyond it. */
+lf_status lf_jpeg_encode(lf_jpeg *jpeg, uint8_t *dst, size_t capacity, size_t *length,
+                         const uint8_t *src, ptrdiff_t src_stride, lf_pixels pixels, int width,
+                         int height);
+
+/* Reads and checks a header, touching nothing behind it; restart intervals that wrap from a row
+ * of MCUs to the next are refused. LF_ERR_DATA with info->problem set where it is not as above. */
+lf_status lf_jpeg_read_header(const uint8_t *data, size_t size, lf_jpeg_info *info);
+
+/* The same, and checks every marker of the file. `offsets` has room for `room` numbers;
+ * LF_ERR_FULL if info->segments + 1 do not fit (nothing is written then). */
+lf_status lf_jpeg_index(const uint8_t *data, size_t size, lf_jpeg_info *info, uint32_t *offsets,
+                        size_t room);
+
+/* The region round a rect: the smallest box of whole segments that holds it, cut off at the
+ * picture's right and bottom edge. `rect` may reach over the edges; an empty intersection gives
+ * an empty region (0, 0, 0, 0). restart_interval divides the MCUs of a row. */
+lf_status lf_jpeg_region(const lf_box *rect, int width, int height, lf_sampling sampling,
+                         int restart_interval, lf_box *region);
+
+/* An encoded background, as lf_jpeg_index gave it. */
+typedef struct lf_jpeg_background {
+    const uint8_t *data;
+    size_t size;
+    const uint32_t *offsets;
+    int width, height;
+} lf_jpeg_background;
+
+/* The new pixels of one region, without any outside it. */
+typedef struct lf_jpeg_region_pixels {
+    lf_box box; /* as lf_jpeg_region gives it */
+    const uint8_t *src;
+    ptrdiff_t src_stride;
+    lf_pixels pixels;
+} lf_jpeg_region_pixels;
+
+/* A finished file: the background's header and segments, but for those of `count` (0 to
+ * LF_JPEG_MAX_REGIONS) regions that do not overlap, which are encoded from their pixels. Byte for
+ * byte what lf_jpeg_encode gives for the picture with the regions' pixels in it, if the
+ * compressor fits the background.
+ * scratch: lf_jpeg_bound of every region's size, summed up; LF_ERR_SCRATCH if that is too little.
+ * capacity: the background's size and that sum are enough; LF_ERR_FULL if it is too little.
+ * Offsets that do not ascend within the background's size give LF_ERR_DATA. */
+lf_status lf_jpeg_splice(lf_jpeg *jpeg, uint8_t *dst, size_t capacity, size_t *length,
+                         const lf_jpeg_background *background,
+                         const lf_jpeg_region_pixels *regions, int count, uint8_t *scratch,
+                         size_t scratch_size);
+
+/* A file to bgr24 pixels, or to gray ones where it has one component. width and height are those
+ * of its header, else LF_ERR_DATA; so for bytes that are damaged. */
+lf_status lf_jpeg_decode(uint8_t *dst, ptrdiff_t dst_stride, int width, int height,
+                         const uint8_t *data, size_t size);
 
 #ifdef __cplusplus
 }

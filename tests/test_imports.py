@@ -17,7 +17,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "lipsync_fast"
 # line. Units of one line do not know each other.
 LAYERS = [
     ["errors", "_version"],
-    ["_kernels", "_pool", "_jpeg"],
+    ["_kernels", "_pool"],
+    ["_jpeg"],
     ["_canvas", "_splice"],
     ["presets", "_runtime", "_store"],
     ["timing", "masks", "crops", "backgrounds", "mel", "rects"],

@@ -50,7 +50,7 @@ class JpegBackgrounds:
     files : Ragged
         One complete JPEG per background.
     segments : (n, segments + 1) uint32
-        Byte offsets of each background's segments, and of the EOI marker behind the last.
+        Byte offsets of each background's segments, and the length of its file.
     boxes : (n, 4) int32
         The region round each rect: x, y, w, h in pixels.
     regions : Ragged

@@ -1,0 +1,25 @@
+/* Private: what the files of jpeg share with each other. */
+#ifndef LF_JPEG_PARTS_H
+#define LF_JPEG_PARTS_H
+
+#include "kernels.h"
+
+/* Natural index (row * 8 + column) of the k-th coefficient in zigzag order. */
+extern const uint8_t lf_jpeg_zigzag[64];
+
+/* The segments of a region: a header of *header_size bytes that is of no use, then segments whose
+ * markers count from 0, EOI behind the last. */
+lf_status lf_jpeg_encode_segments(lf_jpeg *jpeg, uint8_t *dst, size_t capacity, size_t *length,
+                                  size_t *header_size, const uint8_t *src, ptrdiff_t src_stride,
+                                  lf_pixels pixels, int width, int height);
+
+lf_sampling lf_jpeg_sampling(const lf_jpeg *jpeg);
+int lf_jpeg_interval(const lf_jpeg *jpeg);
+
+/* Past the next two byte marker at or behind `at`, or NULL where the bytes end before one.
+ * *code: its second byte. Stuffed zeros and fill bytes are passed over. */
+const uint8_t *lf_jpeg_next_marker(const uint8_t *at, const uint8_t *end, int *code);
+
+enum { LF_JPEG_SOI = 0xD8, LF_JPEG_EOI = 0xD9, LF_JPEG_RST0 = 0xD0 };
+
+#endif

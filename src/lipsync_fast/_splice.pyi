@@ -1,0 +1,60 @@
+from collections.abc import Sequence
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._jpeg import _Buffer, _Bytes
+
+_Patch = (
+    tuple[NDArray[np.uint8], int, int]
+    | tuple[NDArray[np.uint8], int, int, NDArray[np.uint8] | None]
+)
+
+class SplicedJpeg:
+    def __init__(
+        self,
+        background: NDArray[np.uint8] | _Bytes,
+        quality: int | None = None,
+        subsampling: str | None = None,
+        restart_interval: int | None = None,
+        *,
+        format: str | None = None,
+        segments: NDArray[np.uint32] | None = None,
+    ) -> None: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def subsampling(self) -> str: ...
+    @property
+    def restart_interval(self) -> int: ...
+    @property
+    def data(self) -> NDArray[np.uint8]: ...
+    def region(self, x: int, y: int, w: int, h: int) -> tuple[int, int, int, int]: ...
+    def bound(self, w: int, h: int, count: int = 1) -> int: ...
+    @overload
+    def splice(
+        self,
+        patch: NDArray[np.uint8],
+        x: int,
+        y: int,
+        out: None = None,
+        *,
+        mask: NDArray[np.uint8] | None = None,
+    ) -> bytes: ...
+    @overload
+    def splice(
+        self,
+        patch: NDArray[np.uint8],
+        x: int,
+        y: int,
+        out: _Buffer,
+        *,
+        mask: NDArray[np.uint8] | None = None,
+    ) -> int: ...
+    @overload
+    def splice_all(self, patches: Sequence[_Patch], out: None = None) -> bytes: ...
+    @overload
+    def splice_all(self, patches: Sequence[_Patch], out: _Buffer) -> int: ...

@@ -215,9 +215,10 @@ def test_reference_of_boxes_stops_at_gaps():
     assert np.isnan(got[12:15]).all()
 
 
-def test_reference_of_squares_is_cut_from_whole_points():
+@pytest.mark.parametrize("smooth", ["reference", "none"])
+def test_squares_are_cut_from_whole_points(smooth):
     corners = np.array([[10.9, 20.2, 30.1, 39.4]])
-    rects = smooth_corners(corners, "reference", rule="square", fps=25, width=99, height=99)
+    rects = smooth_corners(corners, smooth, rule="square", fps=25, width=99, height=99)
     assert rects.tolist() == [[10, 20, 20, 20]]
 
 

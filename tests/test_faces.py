@@ -126,8 +126,7 @@ def test_detector_equals_opencv_on_a_full_frame(assets, detector, woman):
         expected = opencv_faces(assets, small)[0, :14] * 3
         got = detector.detect(picture)[0]
         assert got[14] > 0.9
-        # another filter scaled the picture down: one of its pixels is three of the frame's
-        np.testing.assert_allclose(got[:14], expected, atol=3)
+        np.testing.assert_allclose(got[:14], expected, atol=0.5)
 
 
 @pytest.mark.assets

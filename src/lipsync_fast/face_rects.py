@@ -294,12 +294,13 @@ def smooth_corners(
     -------
     (n, 4) int32, fresh
     """
+    if smooth not in SMOOTHING:
+        raise InputError(f"smooth must be one of {', '.join(SMOOTHING)}, got {smooth!r}")
     if smooth == "steady":
         corners = steady_corners(corners, fps)
-    elif smooth == "reference":
+    elif smooth == "reference" or rule == "square":
+        # No script smooths squares.
         corners = reference_corners(corners, rule, width, height)
-    elif smooth != "none":
-        raise InputError(f"smooth must be one of {', '.join(SMOOTHING)}, got {smooth!r}")
     return rects_of_corners(corners, width, height)
 
 

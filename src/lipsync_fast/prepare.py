@@ -1,0 +1,394 @@
+"""A filmed person, as a video or images, made into a template folder."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _kernels, media
+from ._folder import TemplateWriter
+from .backgrounds import JpegSettings
+from .crops import check_rects
+from .errors import InputError, MediaError
+from .face_rects import SMOOTHING, box_corners, choose_face, mesh_corners, smooth_corners
+from .faces import SCORE, FaceDetector, FaceLandmarks, iou
+from .media.images import IMAGE_SUFFIXES
+from .presets import Preset, get_preset
+from .rects import read_rects
+from .template import Template
+from .timing import parse_fps
+
+__all__ = ["prepare"]
+
+_log = logging.getLogger("lipsync_fast")
+
+IMAGE_FPS = 25
+# Weak detections too: the choice over the whole clip weighs them.
+LEAST_SCORE = 0.3
+# Faces of a frame that may be the clip's: so many, and none below a third of the largest.
+CANDIDATES, SMALLEST = 4, 1 / 3
+
+Picture = NDArray[np.uint8]
+Progress = Callable[[int, int | None], None]
+
+
+def prepare(
+    source: str | Path,
+    path: str | Path,
+    *,
+    preset: str | Preset,
+    rects: str | Path | Sequence[int] | ArrayLike | None = None,
+    detector: str | Path | FaceDetector | None = None,
+    landmarks: str | Path | FaceLandmarks | None = None,
+    smooth: str | None = None,
+    store: tuple[str, ...] = ("jpeg", "i420"),
+    quality: int = 75,
+    loop: str | None = None,
+    start: int | None = None,
+    fps: Fraction | int | float | str | None = None,
+    progress: Progress | None = None,
+) -> Template:
+    """Make a template folder; memory does not grow with the length of the source.
+
+    With a detector the source is read twice: first all rects are found, then the backgrounds
+    are written. The folder takes its name when it is complete; an error or an interrupt
+    leaves nothing behind, and an older template of that name as it was.
+
+    Parameters
+    ----------
+    source : str or Path
+        A video, a folder of images in natural order, or one image.
+    path : str or Path
+        Folder to make.
+    preset : str or Preset
+        The generator's family. One with a feature rate has a video resampled to it.
+    rects : optional
+        Where the generated picture goes, as `read_rects` takes it: one rect for all frames or
+        one a frame (of the template). Used as they are, clipped to the frame.
+    detector : str, Path or FaceDetector, optional
+        Finds the rects instead.
+    landmarks : str, Path or FaceLandmarks, optional
+        Needed beside the detector where the preset's rect is a square from landmarks.
+    smooth : {"steady", "reference", "none"}, optional
+        How found rects are smoothed: without jitter and lag (the default), as the preset's
+        own script does, or not at all.
+    store : tuple of {"jpeg", "i420", "bgr24"}
+        Formats in which backgrounds are kept.
+    quality : int
+        Of the JPEG backgrounds, 1 to 100.
+    loop, start : optional
+        Override the preset's; see `Template`.
+    fps : number or fraction, optional
+        Frames a second of images, 25 by default. A video tells its own.
+    progress : callable, optional
+        Called with the frames done and their total (None where unknown), over all readings.
+
+    Returns
+    -------
+    Template
+        The new folder, opened.
+
+    Raises
+    ------
+    FileMissingError
+        A file does not exist.
+    MediaError
+        The source cannot be read, or shows no face at all.
+    InputError
+        Rects that do not fit the source, or arguments that do not fit each other.
+    ModelError
+        The detector or the face mesh cannot be used.
+    TemplateError
+        The folder cannot be written.
+    """
+    row = get_preset(preset)
+    given = _check_ways(row, rects, detector, landmarks, smooth)
+    frames = _open_source(Path(source), row, fps)
+    if given is not None:
+        _check_given(given, frames)
+    finder = _Finder(row, detector, landmarks) if given is None else None
+    report = _Report(progress, frames.estimate, passes=1 if finder is None else 2)
+    with TemplateWriter(
+        path,
+        frames.width,
+        frames.height,
+        preset=row,
+        fps=frames.fps,
+        matrix=frames.matrix,
+        full_range=frames.full_range,
+        tagged=frames.tagged,
+        store=store,
+        jpeg=JpegSettings(quality=quality),
+        loop=loop,
+        start=start,
+    ) as writer:
+        if finder is None:
+            assert given is not None
+            _write(writer, frames, given, report)
+        else:
+            found = finder.find(frames, smooth or "steady", report)
+            _write(writer, frames, found, report)
+    return Template.open(path)
+
+
+def _check_ways(
+    preset: Preset, rects: Any, detector: Any, landmarks: Any, smooth: str | None
+) -> NDArray[np.int64] | None:
+    """The given rects, read; None where the detector is to find them."""
+    if smooth is not None and smooth not in SMOOTHING:
+        raise InputError(f"smooth must be one of {', '.join(SMOOTHING)}, got {smooth!r}")
+    if rects is not None:
+        if detector is not None:
+            raise InputError("rects are given or found: pass rects or a detector, not both")
+        if smooth not in (None, "none"):
+            raise InputError(f"given rects are used as they are: leave out smooth={smooth!r}")
+        return read_rects(rects)
+    if preset.rect_rule == "given":
+        raise InputError(
+            f"the nets of preset {preset.name} know one rect of one video: give it as rects, "
+            "for lite-avatar's sample 278,355,419,289"
+        )
+    if detector is None:
+        raise InputError(
+            "give rects, as 'x,y,w,h' or a file, or a detector (YuNet as .onnx) that finds them"
+        )
+    if preset.rect_rule == "square" and landmarks is None:
+        raise InputError(
+            f"preset {preset.name} takes its rects from face landmarks: give landmarks "
+            "(the 478-point face mesh as .onnx) beside the detector, or rects"
+        )
+    return None
+
+
+def _check_given(rects: NDArray[np.int64], frames: _Source) -> None:
+    """Refuse rects that cannot fit, before any frame is read."""
+    clipped = check_rects(rects, len(rects), frames.width, frames.height)
+    cut = int((clipped != rects).any(axis=1).sum())
+    if cut:
+        _log.warning(
+            "%d of %d rects reach over the edge of the %d×%d frame and are clipped",
+            cut, len(rects), frames.width, frames.height,
+        )  # fmt: skip
+    if frames.count is not None and len(rects) not in (1, frames.count):
+        raise _other_count(rects, frames, frames.count)
+
+
+def _other_count(rects: NDArray[Any], frames: _Source, count: int) -> InputError:
+    return InputError(
+        f"rects must be one, or one for each of the {count} frames of {frames.path} at "
+        f"{frames.fps} frames a second, got {len(rects)}"
+    )
+
+
+def _write(writer: TemplateWriter, frames: _Source, rects: NDArray[Any], report: _Report) -> None:
+    count = 0
+    for bgr24, i420 in frames.pictures():
+        if len(rects) == 1 or count < len(rects):
+            x, y, w, h = (int(v) for v in rects[count % len(rects)])
+            writer.add((x, y, w, h), bgr24=bgr24, i420=i420)
+            report.step()
+        # Beyond the last rect frames are only counted, for the message.
+        count += 1
+    if len(rects) not in (1, count):
+        raise _other_count(rects, frames, count)
+
+
+# ---- sources -----------------------------------------------------------------------------------
+
+
+class _Source(ABC):
+    """Frames that can be read more than once.
+
+    `count` is their number where that is certain before reading, `estimate` about it.
+    """
+
+    path: Path
+    width: int
+    height: int
+    fps: Fraction
+    matrix: str = "bt601"
+    full_range: bool = False
+    tagged: bool = False
+    count: int | None = None
+    estimate: int | None = None
+
+    @abstractmethod
+    def pictures(self) -> Iterator[tuple[Picture, Picture | None]]:
+        """bgr24 and, where the source has them, its I420 planes; both reused for the next."""
+
+
+def _open_source(path: Path, preset: Preset, fps: Fraction | int | float | str | None) -> _Source:
+    if path.is_dir():
+        return _Images(path, media.list_images(path), preset, fps)
+    if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
+        return _Images(path, [path], preset, fps)
+    if fps is not None:
+        raise InputError(f"fps is for images: {path} is a video and tells its own")
+    return _Video(path, preset)
+
+
+class _Video(_Source):
+    """A video at the preset's feature rate, or at its own."""
+
+    def __init__(self, path: Path, preset: Preset) -> None:
+        self._reader = media.VideoReader(path)
+        reader = self._reader
+        self.path, self.width, self.height = path, reader.width, reader.height
+        self.fps = Fraction(preset.feature_rate or reader.fps)
+        self.matrix, self.full_range = reader.matrix, reader.full_range
+        self.tagged = reader.tagged
+        self.estimate = reader.count_at(self.fps)
+        if self.fps != reader.fps:
+            _log.info("%s: %s frames a second become %s", path, reader.fps, self.fps)
+
+    def pictures(self) -> Iterator[tuple[Picture, Picture | None]]:
+        planes = np.empty(_kernels.i420_size(self.width, self.height), np.uint8)
+        bgr24 = np.empty((self.height, self.width, 3), np.uint8)
+        form: dict[str, Any] = {
+            "width": self.width,
+            "height": self.height,
+            "matrix": self.matrix,
+            "full_range": self.full_range,
+        }
+        for i420 in self._reader.frames(self.fps, out=planes):
+            _kernels.from_i420(i420, out=bgr24, **form)
+            yield bgr24, i420
+
+
+class _Images(_Source):
+    """Images of one size."""
+
+    def __init__(
+        self,
+        path: Path,
+        files: list[Path],
+        preset: Preset,
+        fps: Fraction | int | float | str | None,
+    ) -> None:
+        self.path, self._files = path, files
+        self.height, self.width = media.read_image(files[0]).shape[:2]
+        rate = preset.feature_rate
+        self.fps = parse_fps((rate or IMAGE_FPS) if fps is None else fps)
+        if rate is not None and self.fps != rate:
+            raise InputError(
+                f"preset {preset.name} needs {rate} frames a second, got images at {self.fps}; "
+                "make a video of them, which prepare resamples"
+            )
+        self.count = self.estimate = len(files)
+
+    def pictures(self) -> Iterator[tuple[Picture, Picture | None]]:
+        for path in self._files:
+            bgr24 = media.read_image(path)
+            if bgr24.shape != (self.height, self.width, 3):
+                raise MediaError(
+                    f"{path} is {bgr24.shape[1]}×{bgr24.shape[0]}, but {self._files[0].name} is "
+                    f"{self.width}×{self.height}; all images must be of one size"
+                )
+            yield bgr24, None
+
+
+# ---- finding -----------------------------------------------------------------------------------
+
+
+class _Finder:
+    """The rects of a clip from its faces."""
+
+    def __init__(
+        self,
+        preset: Preset,
+        detector: str | Path | FaceDetector | None,
+        landmarks: str | Path | FaceLandmarks | None,
+    ) -> None:
+        assert detector is not None
+        self.rule = preset.rect_rule
+        self._detector = detector if isinstance(detector, FaceDetector) else FaceDetector(detector)
+        self._landmarks: FaceLandmarks | None = None
+        if self.rule == "square":
+            assert landmarks is not None
+            if not isinstance(landmarks, FaceLandmarks):
+                landmarks = FaceLandmarks(landmarks)
+            self._landmarks = landmarks
+        self._meshes: list[NDArray[np.float32]] = []
+
+    def find(self, frames: _Source, smooth: str, report: _Report) -> NDArray[np.int32]:
+        """Rects of all frames: (n, 4) int32."""
+        faces, corners = [], []
+        for bgr24, _ in frames.pictures():
+            found, places = self._faces(bgr24)
+            faces.append(found)
+            corners.append(places)
+            report.step()
+        report.restart(len(faces))
+        chosen = choose_face(faces)
+        seen = int((chosen >= 0).sum())
+        if not seen:
+            raise MediaError(
+                f"{frames.path} shows no face in any of its {len(faces)} frames; use another "
+                "source, or give rects"
+            )
+        _log.info("%s: a face in %d of %d frames", frames.path, seen, len(faces))
+        none = np.full(4, np.nan)
+        series = np.array(
+            [places[k] if k >= 0 else none for places, k in zip(corners, chosen, strict=True)]
+        )
+        return smooth_corners(
+            series,
+            smooth,
+            rule=self.rule,
+            fps=frames.fps,
+            width=frames.width,
+            height=frames.height,
+        )
+
+    def _faces(self, bgr24: Picture) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Faces of one frame that may be the clip's, (k, 15), and their corners, (k, 4)."""
+        found = self._detector.detect(bgr24, threshold=LEAST_SCORE)
+        area = found[:, 2] * found[:, 3]
+        large = area >= SMALLEST**2 * area[found[:, SCORE] > 0.5].max(initial=0)
+        found = found[large][np.argsort(-area[large], kind="stable")[:CANDIDATES]]
+        if self._landmarks is None:
+            return found, box_corners(found[:, :4])
+        kept, meshes = [], []
+        for face in found:
+            mesh = self._landmarks.locate(bgr24, face, last=self._last(face))
+            if mesh is not None:
+                kept.append(face)
+                meshes.append(mesh)
+        self._meshes = meshes
+        places = np.array([mesh_corners(mesh) for mesh in meshes]).reshape(-1, 4)
+        return np.array(kept, np.float32).reshape(-1, SCORE + 1), places
+
+    def _last(self, face: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        """Mesh of the frame before that lies nearest to a face."""
+        if not self._meshes:
+            return None
+        low = np.array([mesh[:, :2].min(axis=0) for mesh in self._meshes])
+        high = np.array([mesh[:, :2].max(axis=0) for mesh in self._meshes])
+        shared = iou(face[None, :4], np.concatenate([low, high - low], axis=1))[0]
+        return self._meshes[int(shared.argmax())]
+
+
+class _Report:
+    """Counts frames over one or two readings of the source."""
+
+    def __init__(self, progress: Progress | None, estimate: int | None, passes: int) -> None:
+        self._progress, self._passes = progress, passes
+        self._done, self._total = 0, None if estimate is None else estimate * passes
+
+    def step(self) -> None:
+        self._done += 1
+        if self._progress is not None:
+            if self._total is not None:
+                self._total = max(self._total, self._done)
+            self._progress(self._done, self._total)
+
+    def restart(self, count: int) -> None:
+        """The number of frames is certain after the first reading."""
+        self._total = self._passes * count

@@ -323,6 +323,75 @@ lf_status lf_jpeg_splice(lf_jpeg *jpeg, uint8_t *dst, size_t capacity, size_t *l
 lf_status lf_jpeg_decode(uint8_t *dst, ptrdiff_t dst_stride, int width, int height,
                          const uint8_t *data, size_t size);
 
+/* ---- finish --------------------------------------------------------------------------- */
+
+typedef enum lf_format {
+    LF_FORMAT_BGR24 = 0,
+    LF_FORMAT_RGB24 = 1,
+    LF_FORMAT_BGRA = 2,
+    LF_FORMAT_RGBA = 3,
+    LF_FORMAT_I420 = 4, /* the three planes one after the other, rows packed */
+    LF_FORMAT_JPEG = 5
+} lf_format;
+
+/* What all frames of a template in one output format share. */
+typedef struct lf_canvas {
+    lf_format format;
+    int width, height;    /* of a frame, in pixels */
+    int channels;         /* of packed formats: 3 or 4 */
+    size_t frame_bytes;   /* of packed formats and I420 */
+    int view, border;     /* side of the net's square; pixels round it in the stored crop */
+    lf_tone tone;         /* of the net's output; patches are bgr24 */
+    lf_yuv_matrix matrix; /* where I420 is read or written */
+    int full_range;
+} lf_canvas;
+
+/* One background and where its mouth goes. Which pointers are needed follows from the format:
+ * packed: pixels, or i420; I420: i420; JPEG: jpeg and what follows it. */
+typedef struct lf_background {
+    int x, y, width, height;    /* the rect, inside the frame; width 0: no face */
+    const uint8_t *crop;        /* u8x3, rows packed; its border surrounds the net's output */
+    const uint8_t *mask;        /* alpha over the rect, rows packed, or NULL */
+    const lf_resize_plan *plan; /* crop to rect */
+    const uint8_t *pixels;      /* bgr24 */
+    ptrdiff_t stride;           /* bytes from one row of pixels to the next */
+    const uint8_t *i420;        /* flat planes */
+    lf_jpeg_background jpeg;    /* the encoded background */
+    lf_box box;                 /* the region round the rect, as lf_jpeg_region gives it */
+    const uint8_t *region;      /* its bgr24 pixels, rows packed */
+} lf_background;
+
+/* Bytes of a worker's parts that depend on the template: the largest of all backgrounds. */
+typedef struct lf_worker_limits {
+    size_t patch, region, splice, resize;
+} lf_worker_limits;
+
+/* Scratch of one thread. */
+typedef struct lf_worker {
+    const lf_rows *rows;
+    lf_jpeg *encoder; /* only for JPEG */
+    lf_worker_limits limits;
+    uint8_t *crop, *patch, *region, *splice, *resize;
+} lf_worker;
+
+/* Memory that a worker needs, and the worker over such memory, 64-byte aligned. */
+size_t lf_worker_size(const lf_canvas *canvas, const lf_worker_limits *limits);
+void lf_worker_init(lf_worker *worker, const lf_canvas *canvas, const lf_worker_limits *limits,
+                    const lf_rows *rows, lf_jpeg *encoder, void *memory);
+
+/* Finishes one frame: output (three packed planes of view x view floats) is put on the
+ * background and the result written to dst. Without an output (NULL) or without a face the
+ * background passes through. dst_stride: of packed formats. capacity: of dst, in bytes.
+ * in_place: nonzero where dst, bgr24 or I420, is a copy of the background already.
+ * *length: bytes written. LF_ERR_FULL where a JPEG does not fit. */
+lf_status lf_finish(const lf_canvas *canvas, const lf_background *background,
+                    const float *output, lf_worker *worker, uint8_t *dst, ptrdiff_t dst_stride,
+                    size_t capacity, int in_place, size_t *length);
+
+/* Copies the rect's bytes of a background (bgr24 or I420, as the canvas says) back to a frame
+ * that was finished in place. */
+void lf_restore(const lf_canvas *canvas, const lf_background *background, uint8_t *dst);
+
 #ifdef __cplusplus
 }
 #endif

@@ -10,4 +10,48 @@ except ImportError as error:
         f"({error}); install it with `pip install .` and do not import it from its source folder"
     ) from error
 
-__all__ = ["__version__"]
+from ._jpeg import JpegEncoder
+from ._kernels import ResizePlan, blend, blend_i420, convert, from_i420, resize, to_i420, to_planes
+from ._pool import BufferPool, default_pool
+from ._splice import SplicedJpeg
+from .audio import FeatureStream, feature_windows, frame_count
+from .compositor import Compositor, Frame, Frames
+from .errors import LipsyncError
+from .mel import MelStream, mel_spectrogram
+from .pipeline import Pipeline
+from .prepare import prepare
+from .presets import PRESETS, Preset
+from .session import AudioEncoder, Generator
+from .template import Template
+
+__all__ = [
+    "PRESETS",
+    "AudioEncoder",
+    "BufferPool",
+    "Compositor",
+    "FeatureStream",
+    "Frame",
+    "Frames",
+    "Generator",
+    "JpegEncoder",
+    "LipsyncError",
+    "MelStream",
+    "Pipeline",
+    "Preset",
+    "ResizePlan",
+    "SplicedJpeg",
+    "Template",
+    "__version__",
+    "blend",
+    "blend_i420",
+    "convert",
+    "default_pool",
+    "feature_windows",
+    "frame_count",
+    "from_i420",
+    "mel_spectrogram",
+    "prepare",
+    "resize",
+    "to_i420",
+    "to_planes",
+]

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _kernels
+from ._kernels import i420_size
 from ._store import FixedWriter, Ragged, RaggedWriter, open_fixed
 from .backgrounds import JpegBackgrounds, JpegMaker, JpegSettings
 from .crops import check_rects, cut_crop
@@ -28,15 +29,10 @@ from .masks import rect_masks
 from .presets import Preset, get_preset
 from .timing import check_loop, parse_fps
 
-__all__ = ["STORES", "TemplateWriter", "read_folder"]
+__all__ = ["STORES", "TemplateWriter", "open_private", "read_folder"]
 
 VERSION = 1
 STORES = ("jpeg", "i420", "bgr24")
-
-
-def i420_size(width: int, height: int) -> int:
-    """Bytes of an I420 picture: the luma plane and two planes of half size, rounded up."""
-    return width * height + 2 * ((width + 1) // 2) * ((height + 1) // 2)
 
 
 # ---- reading -----------------------------------------------------------------------------
@@ -92,7 +88,14 @@ def _read_parts(folder: Path, head: dict[str, Any], load: bool) -> dict[str, Any
         "i420": i420,
         "jpeg": jpeg,
         "masks": _open_masks(folder, rects, load),
+        "folder": None if load else folder,
     }
+
+
+def open_private(folder: Path, format: str, width: int, height: int) -> NDArray[np.uint8]:
+    """Stored backgrounds, bgr24 or i420, mapped copy-on-write: they may be painted on."""
+    shape = (height, width, 3) if format == "bgr24" else (i420_size(width, height),)
+    return open_fixed(folder / f"{format}.npy", np.uint8, shape, load=False, private=True)
 
 
 def _read_head(folder: Path) -> dict[str, Any]:

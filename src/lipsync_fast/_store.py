@@ -106,8 +106,13 @@ class Ragged:
         return self.data[self.offsets[index] : self.offsets[index + 1]]
 
 
-def open_fixed(path: Path, dtype: DTypeLike, shape: tuple[int, ...], *, load: bool) -> NDArray[Any]:
+def open_fixed(
+    path: Path, dtype: DTypeLike, shape: tuple[int, ...], *, load: bool, private: bool = False
+) -> NDArray[Any]:
     """Open a .npy file whose items have the given shape and dtype, as a plain array.
+
+    It is mapped read-only, or read whole (`load`), or mapped copy-on-write (`private`): then
+    it may be written to, which the file and other mappings never see.
 
     Raises
     ------
@@ -115,7 +120,9 @@ def open_fixed(path: Path, dtype: DTypeLike, shape: tuple[int, ...], *, load: bo
         If the file is missing, damaged, or holds something else.
     """
     try:
-        array = np.load(path, mmap_mode=None if load else "r", allow_pickle=False)
+        array = np.load(
+            path, mmap_mode=None if load else "c" if private else "r", allow_pickle=False
+        )
     except FileNotFoundError:
         raise TemplateError(f"{path} is missing; prepare the template again") from None
     except (ValueError, OSError, EOFError) as error:

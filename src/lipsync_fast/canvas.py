@@ -36,12 +36,16 @@ class Canvas:
         The compiled part.
     template : Template
         Kept alive, since the compiled part points into it.
+    in_place : _canvas.InPlace or None
+        Backgrounds that are frames themselves, once painted: of templates on disk that
+        store the format, bgr24 or i420.
     """
 
     format: str
     shape: tuple[int, ...]
     backgrounds: _canvas.Backgrounds
     template: Template
+    in_place: _canvas.InPlace | None
 
 
 def open_canvas(template: Template, format: str, quality: int | None = None) -> Canvas:
@@ -72,7 +76,7 @@ def open_canvas(template: Template, format: str, quality: int | None = None) -> 
         height=template.height,
         format=format,
         view=preset.view,
-        crop=preset.crop,
+        border=preset.patch_border,
         low=preset.low,
         high=preset.high,
         swap=preset.rgb,
@@ -97,7 +101,9 @@ def open_canvas(template: Template, format: str, quality: int | None = None) -> 
     for i in range(template.count):
         rect: NDArray[np.int32] = template.rects[i]
         backgrounds.set_mouth(i, rect, template.crops[i], template.mask(i))
-    return Canvas(format, shape, backgrounds, template)
+    private = template.private(format) if format in ("bgr24", "i420") else None
+    in_place = None if private is None else _canvas.InPlace(backgrounds, private)
+    return Canvas(format, shape, backgrounds, template, in_place)
 
 
 def _fill_jpeg(

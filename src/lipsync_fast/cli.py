@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from . import __version__
@@ -86,9 +87,12 @@ def _add_demo(commands: Any) -> None:
 
 def _demo(options: argparse.Namespace) -> None:
     from . import demo
+    from .demo.run import open_pipeline
 
-    with demo.open_pipeline() as pipeline:
-        speech = options.audio if options.audio else demo.speech()
+    speech = options.audio if options.audio else demo.speech()
+    with ExitStack() as stack:
+        with _Progress("draw", options.quiet) as progress:
+            pipeline = stack.enter_context(open_pipeline(progress))
         _render(pipeline, speech, options)
 
 
@@ -164,7 +168,9 @@ def _add_render(commands: Any) -> None:
     command.add_argument("--quality", type=int, help="JPEG quality (default: the template's)")
     command.add_argument("--provider", action="append", metavar="NAME",
                          help="ONNX Runtime provider (default: CUDA, else CPU)")  # fmt: skip
+    command.add_argument("--stats", action="store_true", help="tell where the time went")
     command.add_argument("--threads", type=int, help="threads that composite (default: the cores)")
+    command.add_argument("--border", type=int, help="0: paste as the first generation did")
     command.add_argument("--request", type=int, default=8, help="frames asked for at once (8)")
     command.set_defaults(run=_render_command)
 
@@ -179,6 +185,7 @@ def _render_command(options: argparse.Namespace) -> None:
         providers=options.provider,
         threads=options.threads,
         request=options.request,
+        border=options.border,
     ) as pipeline:
         _render(pipeline, options.speech, options)
 
@@ -192,8 +199,24 @@ def _render(pipeline: Any, speech: Any, options: argparse.Namespace) -> None:
             quality=getattr(options, "quality", None),
             progress=progress,
         )
+    if getattr(options, "stats", False):
+        _print_stats(pipeline.stats())
     seconds = float(frames / pipeline.template.fps)
     _say(options, f"{options.output}: {frames} frames, {seconds:.2f} s")
+
+
+def _print_stats(stats: Any) -> None:
+    print(f"{'stage':10}{'frames':>8}{'ms':>10}{'ms/frame':>10}{'p50 ms':>9}{'p99 ms':>9}")
+    for name, s in stats.stages.items():
+        each = s.total_ms / s.frames if s.frames else 0.0
+        print(f"{name:10}{s.frames:8}{s.total_ms:10.1f}{each:10.3f}{s.p50_ms:9.3f}{s.p99_ms:9.3f}")
+    pool = stats.pool
+    print(
+        f"pool: {pool.hits} hits, {pool.misses} misses, {pool.bytes / 1e6:.1f} MB held, "
+        f"{pool.peak / 1e6:.1f} MB at most, {pool.served_bytes / 1e6:.1f} MB lent in all"
+    )
+    frames = stats.compositor
+    print(f"frames: {frames.frames}, {frames.in_place} painted in place, {frames.copied} written")
 
 
 # ---- inspect -----------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -19,7 +20,7 @@ from .canvas import Canvas, open_canvas
 from .errors import InputError, LayoutError
 from .template import Template
 
-__all__ = ["Compositor", "Frame", "Frames"]
+__all__ = ["Compositor", "CompositorStats", "Frame", "Frames"]
 
 
 class Frame:
@@ -89,6 +90,22 @@ class Frames(Sequence[Frame]):
             frame.release()
 
 
+@dataclass(frozen=True)
+class CompositorStats:
+    """Frames finished, and how their backgrounds came to be under the mouth.
+
+    Attributes
+    ----------
+    frames, in_place, copied : int
+        All frames; those painted on the background itself; those that were written whole
+        (copied, converted or spliced).
+    """
+
+    frames: int
+    in_place: int
+    copied: int
+
+
 class Compositor:
     """Puts generated mouths on a template's backgrounds.
 
@@ -120,6 +137,7 @@ class Compositor:
         self._canvases: dict[tuple[str, int | None], Canvas] = {}
         self._workers: dict[Canvas, list[_canvas.Worker]] = {}
         self._lock = threading.Lock()
+        self._frames = 0
         self._executor = (
             ThreadPoolExecutor(threads - 1, "lipsync-compositor") if threads > 1 else None
         )
@@ -176,7 +194,9 @@ class Compositor:
         Returns
         -------
         Frames
-            Leases from the pool, without `out`.
+            Without `out`. Where the template is on disk and stores bgr24 or i420, frames of
+            that format are the backgrounds themselves, painted in place and read-only; a
+            background that is lent already is copied. All others are leases from the pool.
         (N,) int64
             Bytes written to each buffer of `out`.
 
@@ -192,12 +212,29 @@ class Compositor:
         if out is not None:
             if len(out) != len(chosen):
                 raise InputError(f"out must hold {len(chosen)} buffers, got {len(out)}")
-            return self._finish(canvas, outputs, chosen, list(out))
-        buffers = [self.pool.empty(canvas.shape, "uint8") for _ in chosen]
-        lengths = self._finish(canvas, outputs, chosen, buffers)
+            return self._finish(canvas, outputs, chosen, out)
+        targets = [self._target(canvas, int(index)) for index in chosen]
+        lengths = self._finish(canvas, outputs, chosen, targets)
+        buffers = [t if isinstance(t, np.ndarray) else t.array() for t in targets]
         if format == "jpeg":
             buffers = [b[:n] for b, n in zip(buffers, lengths, strict=True)]
         return Frames([Frame(b, format, start + i, int(chosen[i])) for i, b in enumerate(buffers)])
+
+    def _target(self, canvas: Canvas, index: int) -> NDArray[np.uint8] | _canvas.Painted:
+        """Where a frame is finished: its background itself, or a buffer of the pool."""
+        if canvas.in_place is not None:
+            painted = canvas.in_place.borrow(index)
+            if painted is not None:
+                return painted
+        buffer: NDArray[np.uint8] = self.pool.empty(canvas.shape, "uint8")
+        return buffer
+
+    def stats(self) -> CompositorStats:
+        """Counts since the compositor was made."""
+        with self._lock:
+            places = [c.in_place for c in self._canvases.values() if c.in_place is not None]
+            painted = sum(place.lent for place in places)
+            return CompositorStats(self._frames, painted, self._frames - painted)
 
     def _check(self, outputs: NDArray[np.float32], indices: ArrayLike) -> NDArray[np.int64]:
         chosen = np.asarray(indices)
@@ -225,10 +262,10 @@ class Compositor:
         canvas: Canvas,
         outputs: NDArray[np.float32],
         indices: NDArray[np.int64],
-        buffers: list[NDArray[np.uint8]],
+        buffers: Sequence[NDArray[np.uint8] | _canvas.Painted],
     ) -> NDArray[np.int64]:
         """Finish frames into buffers, a run of neighbours on each thread; their lengths."""
-        targets = _canvas.Targets(canvas.backgrounds, buffers)
+        targets = _canvas.Targets(canvas.backgrounds, list(buffers))
         count = len(indices)
         shares = min(self.threads, count)
         bounds = [count * share // shares for share in range(shares + 1)] if shares else [0]
@@ -237,7 +274,7 @@ class Compositor:
         def finish(first: int, last: int) -> None:
             worker = self._borrow(canvas)
             try:
-                canvas.backgrounds.finish(worker, outputs, indices, targets, first, last)
+                _canvas.finish(worker, outputs, indices, targets, first, last)
             finally:
                 self._workers[canvas].append(worker)
 
@@ -250,6 +287,8 @@ class Compositor:
             errors = [error for other in others if (error := other.exception()) is not None]
         if errors:
             raise errors[0]
+        with self._lock:
+            self._frames += count
         return targets.lengths
 
     def _borrow(self, canvas: Canvas) -> _canvas.Worker:

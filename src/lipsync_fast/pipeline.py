@@ -14,15 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _kernels, media
-from ._pool import BufferPool
+from ._pool import BufferPool, PoolStats
 from .audio import SAMPLE_RATE, FeatureStream, frame_count
-from .compositor import Compositor, Frame, Frames
+from .compositor import Compositor, CompositorStats, Frame, Frames
 from .drive import LiteAvatarDriver
-from .errors import InputError
+from .errors import InputError, ModelError
+from .presets import Preset
 from .session import AudioEncoder, Generator
+from .stages import Stages, StageStats
 from .template import Template
 
-__all__ = ["Pipeline"]
+__all__ = ["Pipeline", "PipelineStats"]
 
 _log = logging.getLogger("lipsync_fast")
 
@@ -30,6 +32,24 @@ REQUEST = 8  # frames of one request: few enough for a short wait, enough to fil
 
 Speech = str | Path | NDArray[np.float32] | Iterable[NDArray[np.float32]]
 Progress = Callable[[int, int | None], None]
+
+
+@dataclass(frozen=True)
+class PipelineStats:
+    """What `Pipeline.stats` tells.
+
+    Attributes
+    ----------
+    stages : dict of str to StageStats
+        In the order of the road: features, visual, net, finish. The net works on the next
+        request while one is finished, so they overlap.
+    pool : PoolStats
+    compositor : CompositorStats
+    """
+
+    stages: dict[str, StageStats]
+    pool: PoolStats
+    compositor: CompositorStats
 
 
 @dataclass
@@ -71,12 +91,13 @@ class Pipeline:
         threads: int | None = None,
         pool: BufferPool | None = None,
     ) -> None:
-        _check_match(template, generator, audio_encoder)
+        _check_match(template, audio_encoder)
         if request < 1:
             raise InputError(f"request must be 1 or more frames, got {request}")
         self.template, self.generator, self.audio_encoder = template, generator, audio_encoder
         self.request = request
         self.pool = BufferPool() if pool is None else pool
+        self.stages = Stages()
         self.compositor = Compositor(template, threads=threads, pool=self.pool)
 
     @classmethod
@@ -89,6 +110,7 @@ class Pipeline:
         providers: list[str] | None = None,
         threads: int | None = None,
         request: int = REQUEST,
+        border: int | None = None,
     ) -> Pipeline:
         """Open a template folder and its nets.
 
@@ -101,13 +123,16 @@ class Pipeline:
         providers : list of str, optional
             ONNX Runtime providers in order; CUDA where it works and else the CPU by default.
         threads, request : see `Pipeline`
+        border : see `Template.open`
 
         Raises
         ------
         FileMissingError, TemplateError, ModelError, InputError, MissingExtraError
         """
-        opened = template if isinstance(template, Template) else Template.open(template)
-        net = Generator(generator, preset=opened.preset, providers=providers)
+        opened = (
+            template if isinstance(template, Template) else Template.open(template, border=border)
+        )
+        net = _open_generator(generator, opened.preset, providers)
         encoder = AudioEncoder(audio_encoder, providers=providers) if audio_encoder else None
         return cls(opened, net, encoder, request=request, threads=threads)
 
@@ -120,6 +145,10 @@ class Pipeline:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    def stats(self) -> PipelineStats:
+        """Where the time went, and what the memory did, since the pipeline was opened."""
+        return PipelineStats(self.stages.stats(), self.pool.stats(), self.compositor.stats())
 
     # ---- one request -------------------------------------------------------------------
 
@@ -171,16 +200,23 @@ class Pipeline:
             while last < min(first + step, count) and faces[last]:
                 last += 1
             visual = self.pool.empty((last - first, *preset.visual_shape), "float32")
-            for slot, index in enumerate(indices[first:last]):
-                pack_visual(self.template, int(index), out=visual[slot])
-            self.generator.infer(visual, features[first:last], out=outputs[first:last])
+            with self.stages.visual(last - first):
+                for slot, index in enumerate(indices[first:last]):
+                    pack_visual(self.template, int(index), out=visual[slot])
+            with self.stages.net(last - first):
+                self.generator.infer(visual, features[first:last], out=outputs[first:last])
             first = last
         return _Request(start, indices, outputs)
 
     def _finish(self, request: _Request, format: str, quality: int | None) -> Frames:
-        frames = self.compositor.composite(
-            request.outputs, request.indices, format=format, quality=quality, start=request.start
-        )
+        with self.stages.finish(len(request.indices)):
+            frames = self.compositor.composite(
+                request.outputs,
+                request.indices,
+                format=format,
+                quality=quality,
+                start=request.start,
+            )
         assert isinstance(frames, Frames)
         return frames
 
@@ -226,12 +262,14 @@ class Pipeline:
         )
         start = 0
         for chunk in _chunks(speech):
-            ready = stream.push(chunk)
+            with self.stages.features(0):
+                ready = stream.push(chunk)
             while ready >= self.request:
                 yield self._take(stream, start, self.request)
                 start += self.request
                 ready -= self.request
-        ready = stream.finish()
+        with self.stages.features(0):
+            ready = stream.finish()
         while ready:
             count = min(self.request, ready)
             yield self._take(stream, start, count)
@@ -241,7 +279,8 @@ class Pipeline:
     def _take(self, stream: FeatureStream, start: int, count: int) -> _Request:
         shape = (count, *self.template.preset.audio_shape)
         features = self.pool.empty(shape, "float32")
-        stream.take(count, out=features)
+        with self.stages.features(count):
+            stream.take(count, out=features)
         return self._infer(features, start)
 
     def render(
@@ -376,15 +415,19 @@ def _chunks(speech: Speech) -> Iterable[NDArray[np.float32]]:
     return speech
 
 
-def _check_match(
-    template: Template, generator: Generator, audio_encoder: AudioEncoder | None
-) -> None:
-    preset = template.preset
-    if generator.preset.visual_shape != preset.visual_shape:
+def _open_generator(path: str | Path, preset: Preset, providers: list[str] | None) -> Generator:
+    try:
+        return Generator(path, preset=preset, providers=providers)
+    except ModelError:
+        other = Generator(path, providers=providers)  # says so if it is no generator at all
         raise InputError(
-            f"the template was prepared for {preset.name}, the generator is "
-            f"{generator.preset.name}; prepare the template with that preset"
-        )
+            f"the template was prepared for {preset.name}, the generator {path} is "
+            f"{other.preset.name}; prepare the template with that preset"
+        ) from None
+
+
+def _check_match(template: Template, audio_encoder: AudioEncoder | None) -> None:
+    preset = template.preset
     if preset.features == "ave" and audio_encoder is None:
         raise InputError(f"preset {preset.name} needs an audio encoder; name its ONNX file")
     if preset.feature_rate and template.fps != Fraction(preset.feature_rate):

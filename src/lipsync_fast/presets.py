@@ -56,6 +56,9 @@ class Preset:
         grows over 20 px) or ``"frame"`` (a 10 px frame, blurred).
     loop, start : str, int
         The order in which the family's own script shows the template's frames.
+    whole_view : bool
+        False: the net's output is put into the crop, inside its border, and the crop is
+        resized to the rect. True: the output alone is; see `with_border`.
     """
 
     name: str
@@ -77,11 +80,37 @@ class Preset:
     edge: str | None
     loop: str
     start: int
+    whole_view: bool = False
 
     @property
     def border(self) -> int:
         """Pixels of the crop on each side that the net does not see."""
         return (self.crop - self.view) // 2
+
+    @property
+    def patch_border(self) -> int:
+        """Pixels of the stored crop that surround the net's output in the patch."""
+        return 0 if self.whole_view else self.border
+
+    def with_border(self, border: int | None) -> Preset:
+        """The preset with another border round the net's output.
+
+        Parameters
+        ----------
+        border : int or None
+            None or the preset's own changes nothing. 0 pastes the output over the whole
+            rect with top-left bilinear sampling, as the first generation's server did.
+
+        Raises
+        ------
+        InputError
+            If it is another number.
+        """
+        if border is None or border == self.border:
+            return self
+        if border != 0:
+            raise InputError(f"border must be {self.border} or 0 for {self.name}, got {border}")
+        return replace(self, whole_view=True, patch_filter="bilinear_topleft")
 
     @property
     def channels(self) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _jpeg, _kernels
-from ._folder import read_folder
+from ._folder import open_private, read_folder
 from ._store import Ragged
 from .backgrounds import JpegBackgrounds, JpegMaker, JpegSettings
 from .crops import check_rects, cut_crop
@@ -68,6 +68,7 @@ class Template:
         i420: Sequence[NDArray[np.uint8]] | NDArray[np.uint8] | None,
         jpeg: JpegBackgrounds | None,
         masks: Sequence[NDArray[np.uint8] | None],
+        folder: Path | None = None,
     ) -> None:
         self.rects, self.crops = rects, crops
         self.count, self.width, self.height = len(rects), width, height
@@ -76,6 +77,7 @@ class Template:
         self.loop, self.start = loop, start
         self._bgr24, self._i420, self._jpeg = bgr24, i420, jpeg
         self._masks = masks
+        self._folder = folder
 
     # ---- making ------------------------------------------------------------------------
 
@@ -91,6 +93,7 @@ class Template:
         start: int | None = None,
         crops: NDArray[np.uint8] | None = None,
         masks: Sequence[NDArray[np.uint8] | None] | None = None,
+        border: int | None = None,
     ) -> Template:
         """Template in memory over the caller's frames, which are kept, not copied.
 
@@ -108,13 +111,15 @@ class Template:
             Stored squares, where they are at hand; else resized from the rects.
         masks : sequence of (h, w) uint8 or None, optional
             Alpha over each rect; the preset's edge rule otherwise.
+        border : int, optional
+            0 for the first generation's paste; see `Preset.with_border`.
 
         Raises
         ------
         InputError, LayoutError
             If frames, rects, crops or masks do not fit each other.
         """
-        row = get_preset(preset)
+        row = get_preset(preset).with_border(border)
         if len(frames) == 0:
             raise InputError("frames must hold at least one picture, got none")
         height, width = _check_frames(frames)
@@ -147,7 +152,7 @@ class Template:
         )
 
     @classmethod
-    def open(cls, path: str | Path, *, load: bool = False) -> Template:
+    def open(cls, path: str | Path, *, load: bool = False, border: int | None = None) -> Template:
         """Open a prepared folder.
 
         Parameters
@@ -156,6 +161,8 @@ class Template:
             Folder that `prepare` wrote.
         load : bool
             Read all files into memory instead of mapping them.
+        border : int, optional
+            0 for the first generation's paste; see `Preset.with_border`.
 
         Raises
         ------
@@ -165,7 +172,9 @@ class Template:
             If it is not a template, is of another version, or a file is missing or has
             another size than when it was written.
         """
-        return cls(**read_folder(Path(path), load))
+        parts = read_folder(Path(path), load)
+        parts["preset"] = parts["preset"].with_border(border)
+        return cls(**parts)
 
     def close(self) -> None:
         """Let go of the files; views that are still in use keep theirs mapped."""
@@ -229,6 +238,22 @@ class Template:
         if self._i420 is not None:
             return self._i420[index]
         return _kernels.to_i420(self.bgr24(index), matrix=self.matrix, full_range=self.full_range)
+
+    def private(self, format: str) -> NDArray[np.uint8] | None:
+        """Backgrounds that may be painted on: a copy-on-write mapping of its own.
+
+        Parameters
+        ----------
+        format : {"bgr24", "i420"}
+
+        Returns
+        -------
+        (n, H, W, 3) or (n, bytes) uint8, or None
+            None where the template is in memory or does not store that format.
+        """
+        if self._folder is None or format not in self.stored:
+            return None
+        return open_private(self._folder, format, self.width, self.height)
 
     def jpeg(self, settings: JpegSettings | None = None) -> JpegBackgrounds:
         """Encoded backgrounds; made in memory where the template does not store them so.

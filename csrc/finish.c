@@ -1,0 +1,213 @@
+/* One frame from a net's output to its finished form: the patch is made, then put on the
+ * background as packed pixels, I420 or JPEG. */
+#include <string.h>
+
+#include "kernels.h"
+
+static size_t lf_rounded(size_t bytes)
+{
+    return (bytes + 63) & ~(size_t)63;
+}
+
+static size_t lf_crop_bytes(const lf_canvas *canvas)
+{
+    size_t side = (size_t)(canvas->view + 2 * canvas->border);
+    return side * side * 3;
+}
+
+size_t lf_worker_size(const lf_canvas *canvas, const lf_worker_limits *limits)
+{
+    return lf_rounded(lf_crop_bytes(canvas)) + lf_rounded(limits->patch) +
+           lf_rounded(limits->region) + lf_rounded(limits->splice) + lf_rounded(limits->resize);
+}
+
+void lf_worker_init(lf_worker *worker, const lf_canvas *canvas, const lf_worker_limits *limits,
+                    const lf_rows *rows, lf_jpeg *encoder, void *memory)
+{
+    uint8_t *at = memory;
+    worker->rows = rows;
+    worker->encoder = encoder;
+    worker->limits = *limits;
+    worker->crop = at;
+    at += lf_rounded(lf_crop_bytes(canvas));
+    worker->patch = at;
+    at += lf_rounded(limits->patch);
+    worker->region = at;
+    at += lf_rounded(limits->region);
+    worker->splice = at;
+    at += lf_rounded(limits->splice);
+    worker->resize = at;
+}
+
+/* The net's square inside the stored crop's border, resized to the rect: worker->patch. */
+static lf_status lf_make_patch(const lf_canvas *canvas, const lf_background *background,
+                               const float *output, const lf_worker *worker)
+{
+    const int view = canvas->view, border = canvas->border, side = view + 2 * border;
+    const ptrdiff_t crop_stride = (ptrdiff_t)side * 3, row = (ptrdiff_t)view * 4;
+    const size_t patch = (size_t)background->width * (size_t)background->height * 3;
+    lf_status status;
+
+    if (patch > worker->limits.patch) return LF_ERR_SCRATCH;
+    if (border > 0) memcpy(worker->crop, background->crop, lf_crop_bytes(canvas));
+    status = lf_convert_f32p3_u8x3(worker->rows, worker->crop + border * crop_stride + border * 3,
+                                   crop_stride, output, row, row * view, view, view,
+                                   &canvas->tone);
+    if (status != LF_OK) return status;
+    return lf_resize_u8(worker->rows, worker->patch, (ptrdiff_t)background->width * 3,
+                        worker->crop, crop_stride, 3, background->plan, worker->resize,
+                        worker->limits.resize);
+}
+
+/* The planes of a flat I420 picture. */
+static lf_i420 lf_flat_i420(const uint8_t *flat, int width, int height)
+{
+    const ptrdiff_t half = (width + 1) / 2;
+    lf_i420 planes;
+    planes.y = (uint8_t *)flat;
+    planes.u = planes.y + (ptrdiff_t)width * height;
+    planes.v = planes.u + half * ((height + 1) / 2);
+    planes.y_stride = width;
+    planes.u_stride = planes.v_stride = half;
+    planes.width = width;
+    planes.height = height;
+    return planes;
+}
+
+static lf_status lf_finish_i420(const lf_canvas *canvas, const lf_background *background,
+                                const lf_worker *worker, int patched, int in_place, uint8_t *dst)
+{
+    lf_i420 planes = lf_flat_i420(dst, canvas->width, canvas->height);
+    if (!in_place) memcpy(dst, background->i420, canvas->frame_bytes);
+    if (!patched) return LF_OK;
+    return lf_yuv_blend_u8x3_i420(worker->rows, &planes, worker->patch,
+                                  (ptrdiff_t)background->width * 3, background->mask,
+                                  background->width, background->x, background->y,
+                                  background->width, background->height, canvas->matrix,
+                                  canvas->full_range, 0);
+}
+
+/* Copies a bgr24 background as the canvas's packed pixels. */
+static lf_status lf_copy_packed(const lf_canvas *canvas, const lf_background *background,
+                                const lf_worker *worker, uint8_t *dst, ptrdiff_t dst_stride)
+{
+    const int swap = canvas->format == LF_FORMAT_RGB24 || canvas->format == LF_FORMAT_RGBA;
+    const size_t row = (size_t)canvas->width * (size_t)canvas->channels;
+    if (canvas->format == LF_FORMAT_BGR24 && dst_stride == background->stride &&
+        dst_stride == (ptrdiff_t)row) {
+        memcpy(dst, background->pixels, row * (size_t)canvas->height);
+        return LF_OK;
+    }
+    for (int y = 0; y < canvas->height; y++) {
+        uint8_t *to = dst + y * dst_stride;
+        lf_status status;
+        if (canvas->channels == 4) memset(to, 255, row); /* the paste leaves alpha alone */
+        status = lf_blend_u8(worker->rows, to, dst_stride, canvas->width, 1, canvas->channels,
+                             background->pixels + y * background->stride, background->stride,
+                             canvas->width, 1, 3, NULL, 0, 0, 0, swap);
+        if (status != LF_OK) return status;
+    }
+    return LF_OK;
+}
+
+static lf_status lf_finish_packed(const lf_canvas *canvas, const lf_background *background,
+                                  const lf_worker *worker, int patched, int in_place,
+                                  uint8_t *dst, ptrdiff_t dst_stride)
+{
+    const int swap = canvas->format == LF_FORMAT_RGB24 || canvas->format == LF_FORMAT_RGBA;
+    lf_status status = LF_OK;
+    if (in_place) {
+        /* dst is the background itself */
+    } else if (background->pixels != NULL) {
+        status = lf_copy_packed(canvas, background, worker, dst, dst_stride);
+    } else {
+        lf_i420 planes = lf_flat_i420(background->i420, canvas->width, canvas->height);
+        status = canvas->channels == 4
+                     ? lf_yuv_i420_to_u8x4(worker->rows, dst, dst_stride, &planes, canvas->matrix,
+                                           canvas->full_range, swap)
+                     : lf_yuv_i420_to_u8x3(worker->rows, dst, dst_stride, &planes, canvas->matrix,
+                                           canvas->full_range, swap);
+    }
+    if (status != LF_OK || !patched) return status;
+    return lf_blend_u8(worker->rows, dst, dst_stride, canvas->width, canvas->height,
+                       canvas->channels, worker->patch, (ptrdiff_t)background->width * 3,
+                       background->width, background->height, 3, background->mask,
+                       background->width, background->x, background->y, swap);
+}
+
+/* The region's stored pixels with the patch on them, encoded and spliced into the background. */
+static lf_status lf_finish_jpeg(const lf_canvas *canvas, const lf_background *background,
+                                const lf_worker *worker, int patched, uint8_t *dst,
+                                size_t capacity, size_t *length)
+{
+    const lf_box *box = &background->box;
+    const int width = box->x1 - box->x0, height = box->y1 - box->y0;
+    const size_t bytes = (size_t)width * (size_t)height * 3;
+    lf_jpeg_region_pixels region;
+    lf_status status;
+
+    (void)canvas;
+    if (!patched) {
+        if (background->jpeg.size > capacity) return LF_ERR_FULL;
+        memcpy(dst, background->jpeg.data, background->jpeg.size);
+        *length = background->jpeg.size;
+        return LF_OK;
+    }
+    if (bytes > worker->limits.region) return LF_ERR_SCRATCH;
+    memcpy(worker->region, background->region, bytes);
+    status = lf_blend_u8(worker->rows, worker->region, (ptrdiff_t)width * 3, width, height, 3,
+                         worker->patch, (ptrdiff_t)background->width * 3, background->width,
+                         background->height, 3, background->mask, background->width,
+                         background->x - box->x0, background->y - box->y0, 0);
+    if (status != LF_OK) return status;
+    region.box = *box;
+    region.src = worker->region;
+    region.src_stride = (ptrdiff_t)width * 3;
+    region.pixels = LF_BGR24;
+    return lf_jpeg_splice(worker->encoder, dst, capacity, length, &background->jpeg, &region, 1,
+                          worker->splice, worker->limits.splice);
+}
+
+lf_status lf_finish(const lf_canvas *canvas, const lf_background *background,
+                    const float *output, lf_worker *worker, uint8_t *dst, ptrdiff_t dst_stride,
+                    size_t capacity, int in_place, size_t *length)
+{
+    const int patched = output != NULL && background->width > 0;
+    if (patched) {
+        lf_status status = lf_make_patch(canvas, background, output, worker);
+        if (status != LF_OK) return status;
+    }
+    if (canvas->format == LF_FORMAT_JPEG)
+        return lf_finish_jpeg(canvas, background, worker, patched, dst, capacity, length);
+    *length = canvas->frame_bytes;
+    if (canvas->format == LF_FORMAT_I420)
+        return lf_finish_i420(canvas, background, worker, patched, in_place, dst);
+    return lf_finish_packed(canvas, background, worker, patched, in_place, dst, dst_stride);
+}
+
+static void lf_copy_rows(uint8_t *dst, const uint8_t *src, ptrdiff_t stride, ptrdiff_t bytes,
+                         int rows)
+{
+    for (int y = 0; y < rows; y++) memcpy(dst + y * stride, src + y * stride, (size_t)bytes);
+}
+
+void lf_restore(const lf_canvas *canvas, const lf_background *background, uint8_t *dst)
+{
+    const int x = background->x, y = background->y;
+    const int width = background->width, height = background->height;
+    if (width == 0) return;
+    if (canvas->format == LF_FORMAT_I420) {
+        const lf_i420 from = lf_flat_i420(background->i420, canvas->width, canvas->height);
+        const lf_i420 to = lf_flat_i420(dst, canvas->width, canvas->height);
+        const ptrdiff_t luma = (ptrdiff_t)y * from.y_stride + x;
+        const ptrdiff_t chroma = (ptrdiff_t)(y / 2) * from.u_stride + x / 2;
+        const int columns = (x + width + 1) / 2 - x / 2, rows = (y + height + 1) / 2 - y / 2;
+        lf_copy_rows(to.y + luma, from.y + luma, from.y_stride, width, height);
+        lf_copy_rows(to.u + chroma, from.u + chroma, from.u_stride, columns, rows);
+        lf_copy_rows(to.v + chroma, from.v + chroma, from.v_stride, columns, rows);
+    } else {
+        const ptrdiff_t first = y * background->stride + (ptrdiff_t)x * 3;
+        lf_copy_rows(dst + first, background->pixels + first, background->stride,
+                     (ptrdiff_t)width * 3, height);
+    }
+}

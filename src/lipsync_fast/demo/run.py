@@ -1,0 +1,49 @@
+"""The demo as a pipeline: the drawn person as a template, with the tiny nets."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .._folder import TemplateWriter
+from ..pipeline import Pipeline, Progress
+from . import AUDIO_ENCODER, COUNT, FPS, GENERATOR, HEIGHT, PRESET, WIDTH
+from .person import draw_frames, mouth_rects
+
+__all__ = ["open_pipeline", "write_template"]
+
+
+def write_template(path: str | Path, progress: Progress | None = None) -> None:
+    """Draw the person into a template folder, as `prepare` does from a video.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder to make.
+    progress : callable, optional
+        Called with the frames drawn and the frames to draw.
+    """
+    with TemplateWriter(path, WIDTH, HEIGHT, preset=PRESET, fps=FPS) as writer:
+        for i, (frame, rect) in enumerate(zip(draw_frames(), mouth_rects(), strict=True)):
+            x, y, w, h = (int(v) for v in rect)
+            writer.add((x, y, w, h), bgr24=frame)
+            if progress:
+                progress(i + 1, COUNT)
+
+
+@contextmanager
+def open_pipeline(progress: Progress | None = None) -> Iterator[Pipeline]:
+    """The demo's pipeline, over a template in a temporary folder that goes with it.
+
+    Parameters
+    ----------
+    progress : callable, optional
+        Called while the person is drawn; see `write_template`.
+    """
+    with tempfile.TemporaryDirectory(prefix="lipsync_fast-demo-") as folder:
+        template = Path(folder) / "template"
+        write_template(template, progress)
+        with Pipeline.open(template, GENERATOR, AUDIO_ENCODER) as pipeline:
+            yield pipeline

@@ -1,0 +1,124 @@
+"""The command line: exit statuses, one line for bad input, no traceback."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("av")
+from PIL import Image
+
+from lipsync_fast.cli import main
+from lipsync_fast.presets import get_preset
+from nets import tiny_encoder, tiny_generator
+
+
+def fails(capsys, *arguments):
+    """The one line that a command says when its input is bad."""
+    assert main([str(a) for a in arguments]) == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 1, said
+    assert said[0].startswith("lipsync-fast: ")
+    return said[0]
+
+
+@pytest.fixture
+def images(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    rng = np.random.default_rng(1)
+    for i in range(5):
+        pixels = np.clip(rng.normal(120, 20, (120, 160, 3)) + i, 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    return folder
+
+
+@pytest.fixture
+def wave(tmp_path):
+    import wave
+
+    samples = (np.random.default_rng(2).normal(0, 3000, 16000)).astype("<i2")
+    with wave.open(str(tmp_path / "speech.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+        file.writeframes(samples.tobytes())
+    return tmp_path / "speech.wav"
+
+
+def test_prepare_inspect_render(tmp_path, images, wave, capsys):
+    preset = get_preset("synctalk328")
+    generator = tiny_generator(tmp_path / "g.onnx", preset)
+    encoder = tiny_encoder(tmp_path / "e.onnx")
+    template = tmp_path / "anna"
+    prepare = ["prepare", images, template, "--preset", "synctalk328", "--rect", "30,20,80,80"]
+    assert main([str(a) for a in prepare]) == 0
+    assert main(["inspect", str(template), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["frames"] == facts["frames with a face"] == 5
+    assert main(["inspect", str(generator), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["preset"] == "synctalk328"
+    nets = ["--generator", generator, "--audio-encoder", encoder]
+    render = ["render", template, wave, tmp_path / "out.mp4", *nets]
+    assert main([str(a) for a in render]) == 0
+    assert "25 frames" in capsys.readouterr().err
+    assert (tmp_path / "out.mp4").stat().st_size > 1000
+    render = ["render", template, wave, tmp_path / "out", *nets, "--quality", "60", "-q"]
+    assert main([str(a) for a in render]) == 0
+    assert capsys.readouterr().err == ""
+    assert len(list((tmp_path / "out").iterdir())) == 25
+
+
+def test_bad_input_is_one_line(tmp_path, images, wave, capsys):
+    template, text = tmp_path / "t", tmp_path / "text.onnx"
+    text.write_text("not a net")
+    prepare = ("prepare", images, template, "--preset", "wav2lip96")
+    assert "rect" in fails(capsys, *prepare, "--quiet")
+    assert "area" in fails(capsys, *prepare, "--rect", "500,500,20,20", "--quiet")
+    assert "rect" in fails(capsys, *prepare, "--rect", "1,2,3", "--quiet")
+    assert "store" in fails(capsys, *prepare, "--rect", "9,9,50,50", "--store", "gif", "-q")
+    assert not template.exists()
+    assert "no such" in fails(
+        capsys, "prepare", tmp_path / "no.mp4", template, "--preset", "wav2lip96", "-q",
+        "--rect", "9,9,50,50",
+    )  # fmt: skip
+    assert main([str(a) for a in (*prepare, "--rect", "9,9,50,50", "-q")]) == 0
+    render = ("render", template, wave, tmp_path / "out.mp4", "-q", "--generator")
+    assert "no.onnx" in fails(capsys, *render, tmp_path / "no.onnx")
+    assert "text.onnx" in fails(capsys, *render, text)
+    good = tiny_generator(tmp_path / "g.onnx", get_preset("wav2lip96"))
+    wrong = tiny_generator(tmp_path / "w.onnx", get_preset("synctalk328"))
+    assert "wav2lip96" in fails(capsys, *render, wrong)
+    render = ("render", template, tmp_path / "no.wav", tmp_path / "out.mp4", "-q")
+    assert "no.wav" in fails(capsys, *render, "--generator", good)
+    render = ("render", template, text, tmp_path / "out.mp4", "-q")
+    assert "text.onnx" in fails(capsys, *render, "--generator", good)
+    render = ("render", template, wave, tmp_path / "no" / "out.mp4", "-q")
+    assert "out.mp4" in fails(capsys, *render, "--generator", good)
+    assert "nothing" in fails(capsys, "inspect", tmp_path / "nothing")
+    assert "text.onnx" in fails(capsys, "inspect", text)
+
+
+def test_usage_errors_exit_with_two():
+    for arguments in ([], ["dance"], ["render", "only-one"]):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == 2
+
+
+def test_help_teaches(capsys):
+    for arguments in (["--help"], ["render", "--help"], ["prepare", "--help"], ["demo", "--help"]):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == 0
+    assert "--generator" in capsys.readouterr().out
+
+
+def test_module_runs_and_names_its_isa():
+    command = [sys.executable, "-m", "lipsync_fast", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("lipsync_fast 0.")
+    assert "(" in done.stdout

@@ -1,0 +1,199 @@
+"""The whole road: speech, template and nets to frames, files and video."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnxruntime")
+from lipsync_fast.audio import frame_count
+
+from lipsync_fast.errors import FileMissingError, InputError
+from lipsync_fast.pipeline import Pipeline, pack_visual
+from lipsync_fast.presets import PRESETS, get_preset
+from lipsync_fast.template import Template
+from nets import tiny_encoder, tiny_generator
+
+NAMES = ["synctalk328", "wav2lip96", "wav2lip384", "liteavatar384"]
+RECTS = [(60, 40, 100, 90), (61, 40, 100, 90), (0, 0, 0, 0), (62, 41, 101, 91), (63, 41, 99, 90)]
+
+
+def speech(seconds=2.0, seed=0):
+    """Noise whose loudness rises and falls, float32 at 16 kHz."""
+    rng = np.random.default_rng(seed)
+    n = int(seconds * 16000)
+    envelope = 0.5 - 0.5 * np.cos(np.arange(n) / 16000 * 2 * np.pi * 1.5)
+    return (rng.normal(0, 0.2, n) * envelope).astype(np.float32)
+
+
+def template(preset, fps=25, count=5):
+    rng = np.random.default_rng(3)
+    ramp = np.linspace(30, 200, 240)[None, :, None] + np.linspace(0, 40, 180)[:, None, None]
+    frames = [(ramp + rng.normal(0, 2, (180, 240, 3))).astype(np.uint8) for _ in range(count)]
+    return Template.from_arrays(frames, RECTS[:count], preset=preset, fps=fps)
+
+
+@pytest.fixture(params=NAMES)
+def pipeline(request, tmp_path):
+    preset = get_preset(request.param)
+    generator = tiny_generator(tmp_path / "generator.onnx", preset)
+    encoder = tiny_encoder(tmp_path / "encoder.onnx") if preset.features == "ave" else None
+    with Pipeline.open(template(preset), generator, encoder, threads=2) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_visual_input_is_the_contracts(name):
+    one = template(name, count=1)
+    preset, b = one.preset, one.preset.border
+    view = one.crops[0][b : b + preset.view, b : b + preset.view].astype(np.float32)
+    if preset.rgb:
+        view = view[..., ::-1]
+    unit = view / np.float32(255)
+    if preset.low == -1:
+        unit = (unit - np.float32(0.5)) / np.float32(0.5)
+    planes = unit.transpose(2, 0, 1)
+    masked = planes.copy()
+    if preset.black:
+        x0, y0, x1, y1 = preset.black
+        masked[:, y0:y1, x0:x1] = 0
+    parts = {"reference": planes, "masked": masked}
+    want = np.concatenate([parts[part] for part in preset.visual.split("+")])
+    assert np.array_equal(pack_visual(one, 0), want)
+
+
+def test_all_frames_come_in_order(pipeline):
+    samples = speech()
+    frames = list(pipeline.frames(samples))
+    assert len(frames) == frame_count(len(samples), pipeline.template.fps) == 50
+    assert [f.index for f in frames] == list(range(50))
+    assert [f.template_index for f in frames] == pipeline.template.indices(0, 50).tolist()
+
+
+def test_frames_without_a_face_equal_their_background(pipeline):
+    seen = 0
+    for frame in pipeline.frames(speech(1.0)):
+        background = pipeline.template.bgr24(frame.template_index)
+        same = np.array_equal(frame.array, background)
+        assert same == (frame.template_index == 2), frame
+        seen += same
+    assert seen
+
+
+def test_chunks_of_any_size_give_the_same_frames(pipeline):
+    samples = speech(1.3)
+    whole = [bytes(f.data) for f in pipeline.frames(samples, format="jpeg")]
+    rng = np.random.default_rng(5)
+    cuts = np.sort(rng.integers(0, len(samples), 40))
+    pieces = [bytes(f.data) for f in pipeline.frames(np.split(samples, cuts), format="jpeg")]
+    assert pieces == whole
+
+
+@pytest.mark.parametrize("request_size", [1, 8, 25])
+def test_the_size_of_a_request_changes_nothing(pipeline, request_size):
+    samples = speech(1.2)
+    want = [bytes(f.data) for f in pipeline.frames(samples)]
+    pipeline.request = request_size
+    assert [bytes(f.data) for f in pipeline.frames(samples)] == want
+
+
+def test_a_net_of_batch_one_gives_the_same_frames(pipeline, tmp_path):
+    preset = pipeline.template.preset
+    fixed = tiny_generator(tmp_path / "fixed.onnx", preset, batch=1)
+    encoder = tmp_path / "encoder.onnx" if preset.features == "ave" else None
+    samples = speech(1.0)
+    want = [bytes(f.data) for f in pipeline.frames(samples)]
+    with Pipeline.open(pipeline.template, fixed, encoder) as other:
+        assert other.generator.batch == 1
+        assert [bytes(f.data) for f in other.frames(samples)] == want
+
+
+def test_one_request_at_a_time(pipeline):
+    shape = pipeline.template.preset.audio_shape
+    features = np.random.default_rng(1).normal(0, 1, (8, *shape)).astype(np.float32)
+    with pipeline.composite(features, start=100, format="jpeg") as frames:
+        assert [f.index for f in frames] == list(range(100, 108))
+        assert all(bytes(f.data[:2]) == b"\xff\xd8" for f in frames)
+    assert pipeline.pool.stats().lent == 0
+    with pytest.raises(InputError, match="features"):
+        pipeline.composite(features[..., :-1])
+
+
+def test_memory_comes_back_when_a_speech_is_left_early(pipeline):
+    for frame in pipeline.frames(speech(3.0)):
+        if frame.index == 9:
+            break
+    del frame
+    for frame in pipeline.frames(speech(1.0)):
+        frame.release()
+    del frame
+    assert pipeline.pool.stats().lent == 0
+
+
+def test_any_rate_for_mel_presets(tmp_path):
+    preset = get_preset("wav2lip96")
+    generator = tiny_generator(tmp_path / "g.onnx", preset)
+    samples = speech(2.0)
+    for fps, count in [("30000/1001", 60), (30, 60), (24, 48), (12.5, 25)]:
+        with Pipeline.open(template(preset, fps=fps), generator) as pipeline:
+            assert sum(1 for _ in pipeline.frames(samples)) == count
+            assert pipeline.template.fps == Fraction(str(fps))
+
+
+def test_jpeg_folder(pipeline, tmp_path):
+    reports = []
+    count = pipeline.render(
+        speech(0.5), tmp_path / "out", progress=lambda done, total: reports.append((done, total))
+    )
+    assert count == 13
+    files = sorted((tmp_path / "out").iterdir())
+    assert [f.name for f in files] == [f"{i:06d}.jpg" for i in range(13)]
+    assert reports[-1] == (13, 13)
+    want = [bytes(f.data) for f in pipeline.frames(speech(0.5), format="jpeg")]
+    assert [f.read_bytes() for f in files] == want
+
+
+def test_mp4(pipeline, tmp_path):
+    av = pytest.importorskip("av")
+    samples = speech(1.5)
+    assert pipeline.render(samples, tmp_path / "out.mp4") == 38
+    with av.open(tmp_path / "out.mp4") as video:
+        stream = video.streams.video[0]
+        assert stream.average_rate == 25
+        decoded = [f.to_ndarray(format="bgr24") for f in video.decode(stream)]
+    assert len(decoded) == 38
+    frames = list(pipeline.frames(samples))
+    for got, frame in zip(decoded, frames, strict=True):
+        assert np.abs(got.astype(int) - frame.array).mean() < 4
+    assert [p.name for p in tmp_path.iterdir() if p.suffix == ".part"] == []
+
+
+def test_what_does_not_match_is_refused(tmp_path):
+    preset = get_preset("synctalk328")
+    generator = tiny_generator(tmp_path / "g.onnx", preset)
+    other = tiny_generator(tmp_path / "o.onnx", get_preset("wav2lip96"))
+    encoder = tiny_encoder(tmp_path / "e.onnx")
+    with pytest.raises(InputError, match="audio encoder"):
+        Pipeline.open(template(preset), generator)
+    with pytest.raises(InputError, match="wav2lip96"):
+        Pipeline.open(template(preset), other, encoder)
+    with pytest.raises(InputError, match="25 frames a second"):
+        Pipeline.open(template(preset, fps=30), generator, encoder)
+    with pytest.raises(FileMissingError, match="nothing"):
+        Pipeline.open(tmp_path / "nothing", generator, encoder)
+    with pytest.raises(FileMissingError, match=r"no\.onnx"):
+        Pipeline.open(template(preset), tmp_path / "no.onnx", encoder)
+    with pytest.raises(InputError, match="request"):
+        Pipeline.open(template(preset), generator, encoder, request=0)
+
+
+def test_bad_speech_and_bad_outputs(pipeline, tmp_path):
+    for bad in (np.zeros(0, np.float32), np.full(16000, np.nan, np.float32)):
+        with pytest.raises(ValueError, match="samples"):
+            list(pipeline.frames(bad))
+    assert len(list(pipeline.frames(np.zeros(160, np.float32)))) == 1
+    with pytest.raises(FileMissingError):
+        pipeline.render(tmp_path / "no.wav", tmp_path / "out.mp4")
+    with pytest.raises(InputError, match="mp4"):
+        pipeline.render(speech(0.2), tmp_path / "out.gif")
+    assert not (tmp_path / "out.mp4").exists()

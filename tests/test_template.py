@@ -1,0 +1,257 @@
+"""Templates in memory and on disk: what is written is what is read, damage is noticed."""
+
+import json
+import os
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lipsync_fast import _kernels
+from lipsync_fast._folder import TemplateWriter
+from lipsync_fast.backgrounds import JpegSettings
+from lipsync_fast.errors import FileMissingError, InputError, LayoutError, TemplateError
+from lipsync_fast.template import Template
+
+WIDTH, HEIGHT = 176, 99
+RECTS = [(20, 10, 60, 60), (0, 0, 0, 0), (-10, 50, 60, 80), (21, 10, 60, 60)]
+
+
+def frames(count=4, width=WIDTH, height=HEIGHT):
+    rng = np.random.default_rng(1)
+    base = np.linspace(0, 200, width)[None, :, None] + np.linspace(0, 50, height)[:, None, None]
+    return [
+        np.clip(base + 5 * i + rng.normal(0, 3, (height, width, 3)), 0, 255).astype(np.uint8)
+        for i in range(count)
+    ]
+
+
+def write(path, preset="synctalk328", **options):
+    with TemplateWriter(path, WIDTH, HEIGHT, preset=preset, **options) as writer:
+        for rect, frame in zip(RECTS, frames(), strict=True):
+            writer.add(rect, bgr24=frame)
+    return path
+
+
+@pytest.mark.parametrize("load", [False, True])
+@pytest.mark.parametrize("preset", ["synctalk328", "wav2lip96", "wav2lip384"])
+def test_folder_equals_arrays(tmp_path, preset, load):
+    path = write(tmp_path / "anna", preset, store=("jpeg", "i420", "bgr24"), fps="30000/1001")
+    memory = Template.from_arrays(frames(), RECTS, preset=preset, fps="30000/1001")
+    with Template.open(path, load=load) as disk:
+        assert (disk.count, disk.width, disk.height) == (4, WIDTH, HEIGHT)
+        assert disk.fps == memory.fps == Fraction(30000, 1001)
+        assert disk.preset == memory.preset
+        assert (disk.loop, disk.start) == (memory.loop, memory.start)
+        assert np.array_equal(disk.rects, memory.rects)
+        assert np.array_equal(disk.crops, memory.crops)
+        for i in range(4):
+            assert np.array_equal(disk.bgr24(i), memory.bgr24(i))
+            assert np.array_equal(disk.i420(i), memory.i420(i))
+            one, other = disk.mask(i), memory.mask(i)
+            assert (one is None) == (other is None)
+            assert one is None or np.array_equal(one, other)
+        stored, made = disk.jpeg(), memory.jpeg()
+        assert stored.settings == made.settings
+        assert np.array_equal(stored.segments, made.segments)
+        assert np.array_equal(stored.boxes, made.boxes)
+        for i in range(4):
+            assert np.array_equal(stored.files[i], made.files[i])
+            assert np.array_equal(stored.region(i), made.region(i))
+
+
+def test_rects_are_clipped_and_crops_are_cut_from_the_clipped_rect(tmp_path):
+    with Template.open(write(tmp_path / "t", store=("bgr24",))) as template:
+        assert template.rects.tolist() == [
+            [20, 10, 60, 60], [0, 0, 0, 0], [0, 50, 50, 49], [21, 10, 60, 60],
+        ]  # fmt: skip
+        assert not template.has_face(1)
+        assert (template.crops[1] == 0).all()
+        want = _kernels.resize(template.bgr24(2)[50:99, 0:50], size=(328, 328), filter="bicubic")
+        assert np.array_equal(template.crops[2], want)
+
+
+def test_jpeg_files_are_whole_pictures(tmp_path):
+    path = write(tmp_path / "t", store=("jpeg",), jpeg=JpegSettings(90, "4:4:4"))
+    with Template.open(path) as template:
+        jpeg = template.jpeg()
+        assert jpeg.settings.quality == 90
+        (tmp_path / "one.jpg").write_bytes(bytes(jpeg.files[0]))
+        with Image.open(tmp_path / "one.jpg") as image:
+            assert image.size == (WIDTH, HEIGHT)
+            decoded = np.asarray(image)[..., ::-1].astype(int)
+        assert np.abs(decoded - frames()[0]).mean() < 3
+        assert np.array_equal(template.bgr24(0), decoded)
+
+
+def test_equal_masks_are_stored_once(tmp_path):
+    path = write(tmp_path / "t", "wav2lip384")
+    sizes = {(60, 60), (50, 49)}
+    assert (path / "masks.bin").stat().st_size == sum(w * h for w, h in sizes)
+
+
+def test_i420_backgrounds_are_kept_as_given(tmp_path):
+    rng = np.random.default_rng(2)
+    planes = rng.integers(0, 256, _kernels.i420_size(WIDTH, HEIGHT), np.uint8)
+    with TemplateWriter(tmp_path / "t", WIDTH, HEIGHT, preset="wav2lip96", matrix="bt709") as w:
+        w.add(RECTS[0], i420=planes)
+    with Template.open(tmp_path / "t") as template:
+        assert np.array_equal(template.i420(0), planes)
+        assert template.matrix == "bt709"
+
+
+def test_views_outlive_the_template(tmp_path):
+    template = Template.open(write(tmp_path / "t"))
+    crop, background = template.crops[0], template.i420(0)
+    before = crop.copy(), background.copy()
+    template.close()
+    assert np.array_equal(crop, before[0])
+    assert np.array_equal(background, before[1])
+    with pytest.raises(TemplateError, match="closed"):
+        template.bgr24(0)
+
+
+def test_an_older_template_is_replaced_only_when_the_new_one_is_complete(tmp_path):
+    path = write(tmp_path / "t")
+    with pytest.raises(KeyError), TemplateWriter(path, 10, 10, preset="wav2lip96"):
+        raise KeyError("stop")
+    assert [p.name for p in tmp_path.iterdir()] == ["t"]
+    with Template.open(path) as template:
+        assert template.count == 4
+    with TemplateWriter(path, WIDTH, HEIGHT, preset="wav2lip96") as writer:
+        writer.add(RECTS[0], bgr24=frames(1)[0])
+    assert [p.name for p in tmp_path.iterdir()] == ["t"]
+    with Template.open(path) as template:
+        assert template.count == 1
+
+
+def test_a_folder_with_other_files_is_not_replaced(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "one.png").write_bytes(b"x")
+    with pytest.raises(InputError, match="other files"):
+        TemplateWriter(tmp_path / "photos", 10, 10, preset="wav2lip96")
+    with pytest.raises(InputError, match="is a file"):
+        TemplateWriter(tmp_path / "photos" / "one.png", 10, 10, preset="wav2lip96")
+    with (
+        pytest.raises(InputError, match="one frame"),
+        TemplateWriter(tmp_path / "t", 10, 10, preset="wav2lip96"),
+    ):
+        pass
+    assert not (tmp_path / "t").exists()
+
+
+def test_no_template(tmp_path):
+    with pytest.raises(FileMissingError, match="no such template"):
+        Template.open(tmp_path / "nothing")
+    with pytest.raises(FileNotFoundError):
+        Template.open(tmp_path / "nothing")
+    with pytest.raises(TemplateError, match="no prepared template"):
+        Template.open(tmp_path)
+
+
+FILES = [
+    "rects.npy", "crops.npy", "i420.npy", "jpeg.bin", "jpeg_offsets.npy", "jpeg_segments.npy",
+    "regions.bin", "regions.npy", "regions_offsets.npy", "masks.bin", "masks.npy",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_truncated_or_missing_file_is_named(tmp_path, name):
+    path = write(tmp_path / "t", "wav2lip384")
+    size = (path / name).stat().st_size
+    os.truncate(path / name, size - 1)
+    with pytest.raises(TemplateError, match=name):
+        Template.open(path)
+    (path / name).unlink()
+    with pytest.raises(TemplateError, match=name):
+        Template.open(path)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_lies_is_refused(tmp_path, name):
+    """Other bytes of the right length: caught, or harmless pixels."""
+    path = write(tmp_path / "t", "wav2lip384")
+    size = (path / name).stat().st_size
+    (path / name).write_bytes(b"\x7f" * size)
+    if name in ("jpeg.bin", "regions.bin", "masks.bin"):
+        with Template.open(path) as template:
+            assert template.count == 4
+    else:
+        with pytest.raises(TemplateError):
+            Template.open(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": 2}, {"files": None}, {"files": {"../x": 1}}, {"preset": "nobody"},
+        {"width": 10**9}, {"width": "wide"}, {"count": 5}, {"count": 0}, {"fps": "fast"},
+        {"loop": "zigzag"}, {"store": []}, {"jpeg": {"colour": 1}}, {"store": ["bgr24"]},
+    ],
+)  # fmt: skip
+def test_a_wrong_head_is_refused(tmp_path, change):
+    path = write(tmp_path / "t")
+    head = json.loads((path / "template.json").read_text())
+    (path / "template.json").write_text(json.dumps(head | change))
+    with pytest.raises(TemplateError):
+        Template.open(path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\x00"])
+def test_a_head_that_is_no_json_is_refused(tmp_path, text):
+    path = write(tmp_path / "t")
+    (path / "template.json").write_text(text)
+    with pytest.raises(TemplateError, match=r"template\.json"):
+        Template.open(path)
+
+
+@pytest.mark.parametrize(
+    ("made", "rects", "error", "says"),
+    [
+        ([], [], InputError, "at least one"),
+        ([np.zeros((9, 9, 3))], RECTS[:1], LayoutError, "uint8"),
+        ([np.zeros((9, 9), np.uint8)], RECTS[:1], InputError, r"\(H, W, 3\)"),
+        ([np.zeros((9, 9, 6), np.uint8)[..., ::2]], [(1, 1, 5, 5)], LayoutError, "packed"),
+        (frames(2)[:1] + frames(1, 64, 99), RECTS[0], InputError, "frame 1"),
+        (frames(1), [(500, 10, 20, 20)], InputError, "area inside"),
+        (frames(1), [(5, 10, 0, 20)], InputError, "area inside"),
+        (frames(1), [(5, 10, -3, 20)], InputError, "area inside"),
+        (frames(1), [(5, 10, 20)], InputError, "x, y, w, h"),
+        (frames(1), [(5.5, 10, 20, 20)], InputError, "integers"),
+        (frames(2), [(5, 10, 20, 20)], InputError, "2 rows"),
+    ],
+)
+def test_bad_arrays(made, rects, error, says):
+    with pytest.raises(error, match=says):
+        Template.from_arrays(made, rects, preset="wav2lip96")
+
+
+def test_bad_options(tmp_path):
+    one = frames(1)
+    for options, says in [
+        ({"preset": "nobody"}, "preset"),
+        ({"fps": 0}, "fps"),
+        ({"loop": "zigzag"}, "loop"),
+        ({"crops": np.zeros((1, 9, 9, 3), np.uint8)}, "crops"),
+        ({"masks": []}, "masks"),
+        ({"masks": [np.zeros((3, 3), np.uint8)]}, "mask 0"),
+        ({"border": 3}, "border"),
+    ]:
+        with pytest.raises(InputError, match=says):
+            Template.from_arrays(one, RECTS[:1], **({"preset": "wav2lip96"} | options))
+    with pytest.raises(InputError, match="store"):
+        TemplateWriter(tmp_path / "t", 10, 10, preset="wav2lip96", store=("gif",))
+    with TemplateWriter(tmp_path / "t", WIDTH, HEIGHT, preset="wav2lip96") as writer:
+        with pytest.raises(InputError, match="background"):
+            writer.add(RECTS[0])
+        with pytest.raises(InputError, match="64×99"):
+            writer.add(RECTS[0], bgr24=frames(1, 64, 99)[0])
+        writer.add(RECTS[0], bgr24=one[0])
+
+
+def test_one_rect_serves_all_frames():
+    template = Template.from_arrays(np.stack(frames()), RECTS[0], preset="wav2lip96")
+    assert (template.rects == RECTS[0]).all()
+    assert len(template) == 4
+    assert "wav2lip96" in repr(template)

@@ -20,7 +20,7 @@ LAYERS = [
     ["_kernels", "_pool"],
     ["_jpeg"],
     ["_canvas", "_splice"],
-    ["presets", "_runtime", "_store"],
+    ["presets", "_runtime", "_store", "stages"],
     ["timing", "masks", "crops", "backgrounds", "mel", "rects"],
     ["_folder"],
     ["template"],

@@ -44,8 +44,10 @@ def read_folder(folder: Path, load: bool) -> dict[str, Any]:
     try:
         return _read_parts(folder, head, load)
     except (KeyError, TypeError, ValueError, OSError) as error:
-        if isinstance(error, LipsyncError):
+        if isinstance(error, TemplateError):
             raise
+        if isinstance(error, LipsyncError):
+            raise TemplateError(f"{folder}: {error}") from None
         raise TemplateError(
             f"{folder}: template.json or a file it names is damaged ({error!r}); "
             "prepare the template again"

@@ -298,7 +298,7 @@ class Pipeline:
         speech : path or (n,) float32 samples at 16 kHz mono
         path : str or Path
             ``.mp4`` for H.264 with AAC sound; a name without a suffix for a folder of
-            ``000000.jpg``, ``000001.jpg``, …
+            ``00000000.jpg``, ``00000001.jpg``, …
         quality : int, optional
             JPEG quality; the template's own by default.
         progress : callable, optional

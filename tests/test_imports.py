@@ -28,7 +28,7 @@ LAYERS = [
     ["audio", "drive", "graph", "compositor", "media", "faces"],
     ["face_rects"],
     ["pipeline", "prepare", "bridges", "inspection"],
-    ["demo", "bench"],
+    ["demo", "bench", "model_commands"],
     ["cli"],
     ["__main__"],
 ]

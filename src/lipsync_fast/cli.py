@@ -12,6 +12,7 @@ from typing import Any
 
 from . import __version__
 from .errors import LipsyncError, MissingExtraError
+from .model_commands import add_model
 from .presets import LOOPS, PRESETS
 
 __all__ = ["main"]
@@ -25,6 +26,7 @@ Finished talking-head frames from a template, an ONNX generator and speech.
   lipsync-fast render anna/ speech.wav out.mp4 --generator unet.onnx \\
       --audio-encoder ave.onnx                       then let her say anything
   lipsync-fast inspect anna/                         what a template or a net is
+  lipsync-fast model batch unet.onnx free.onnx       let a net of fixed batch run several frames
 """
 
 
@@ -55,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    for add in (_add_demo, _add_prepare, _add_render, _add_inspect):
+    for add in (_add_demo, _add_prepare, _add_render, _add_inspect, add_model):
         add(commands)
     for command in commands.choices.values():
         command.add_argument("-q", "--quiet", action="store_true", help="no progress, no summary")

@@ -1,0 +1,107 @@
+"""The commands that change nets: lipsync-fast model batch, half."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import InputError
+
+__all__ = ["add_model"]
+
+_PROBES = 4  # real frames that a net is tried with, spread over the template
+
+
+def add_model(commands: Any) -> None:
+    """Add the group `model` to the commands."""
+    group = commands.add_parser(
+        "model",
+        help="change a net: free its batch axis, halve its precision",
+        description="Change an ONNX net and prove that it still draws the same.",
+    )
+    kinds = group.add_subparsers(dest="kind", required=True, metavar="change")
+    batch = _add(
+        kinds,
+        "batch",
+        "give a net of fixed batch a free batch axis",
+        "Give a net of fixed batch a free batch axis; proved by one run on several frames "
+        "against runs on each.",
+    )
+    batch.add_argument("--half", action="store_true", help="float16 inside as well")
+    batch.set_defaults(run=_batch)
+    half = _add(
+        kinds,
+        "half",
+        "turn a generator's inside to float16",
+        "Turn a generator's inside to float16, inputs and outputs stay float32; refused where "
+        "pictures change by more than 4 levels of 255, or more than 0.1 % by more than 1.",
+    )
+    half.set_defaults(run=_half)
+
+
+def _add(kinds: Any, name: str, brief: str, description: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = kinds.add_parser(name, help=brief, description=description)
+    command.add_argument("source", metavar="IN.onnx")
+    command.add_argument("target", metavar="OUT.onnx")
+    command.add_argument(
+        "--template", metavar="FOLDER", help="prove it on its faces instead of random pictures"
+    )
+    for flags, brief in ((("-q", "--quiet"), "no summary"), (("-v", "--verbose"), "log more")):
+        command.add_argument(
+            *flags, action="store_true", default=argparse.SUPPRESS, help=brief
+        )  # given before or after the change's name
+    return command
+
+
+def _batch(options: argparse.Namespace) -> None:
+    from . import graph
+
+    inputs = _real_inputs(options)
+    if not options.half:
+        changed = graph.make_batch_dynamic(options.source, options.target, inputs=inputs)
+        _say(options, f"{options.target}: any batch, {len(changed)} nodes changed inside")
+        return
+    target = Path(options.target)
+    between = target.with_name(f".{target.name}.full.part")
+    try:
+        graph.make_batch_dynamic(options.source, between, inputs=inputs)
+        found = graph.make_half(between, target, inputs=inputs)
+    finally:
+        between.unlink(missing_ok=True)
+    _say(options, f"{target}: any batch, float16 inside; {found}")
+
+
+def _half(options: argparse.Namespace) -> None:
+    from . import graph
+
+    found = graph.make_half(options.source, options.target, inputs=_real_inputs(options))
+    _say(options, f"{options.target}: float16 inside; {found}")
+
+
+def _say(options: argparse.Namespace, line: str) -> None:
+    if not options.quiet:
+        print(line, file=sys.stderr)
+
+
+def _real_inputs(options: argparse.Namespace) -> dict[str, NDArray[np.float32]]:
+    """Visual inputs of the template's faces, by the net's own input name."""
+    if not options.template:
+        return {}
+    from .pipeline import pack_visual
+    from .presets import find_preset
+    from .session import Net
+    from .template import Template
+
+    with Template.open(options.template) as template:
+        faces = np.flatnonzero(template.rects[:, 2])
+        if not len(faces):
+            raise InputError(f"{options.template}: no frame of it has a face")
+        row = {template.preset.name: template.preset}
+        preset = find_preset(Net(options.source).input_shapes, row)
+        chosen = faces[np.linspace(0, len(faces) - 1, _PROBES).astype(int)]
+        return {preset.image_input: np.stack([pack_visual(template, int(i)) for i in chosen])}

@@ -7,7 +7,6 @@ import pytest
 
 pytest.importorskip("onnxruntime")
 from lipsync_fast.audio import frame_count
-
 from lipsync_fast.errors import FileMissingError, InputError
 from lipsync_fast.pipeline import Pipeline, pack_visual
 from lipsync_fast.presets import PRESETS, get_preset
@@ -189,7 +188,7 @@ def test_what_does_not_match_is_refused(tmp_path):
 
 def test_bad_speech_and_bad_outputs(pipeline, tmp_path):
     for bad in (np.zeros(0, np.float32), np.full(16000, np.nan, np.float32)):
-        with pytest.raises(ValueError, match="sample|finite"):
+        with pytest.raises(ValueError, match=r"sample|finite"):
             list(pipeline.frames(bad))
     assert len(list(pipeline.frames(np.zeros(160, np.float32)))) == 1
     with pytest.raises(FileMissingError):

@@ -137,7 +137,7 @@ class Compositor:
         self._canvases: dict[tuple[str, int | None], Canvas] = {}
         self._workers: dict[Canvas, list[_canvas.Worker]] = {}
         self._lock = threading.Lock()
-        self._frames = 0
+        self._frames = self._painted = 0
         self._executor = (
             ThreadPoolExecutor(threads - 1, "lipsync-compositor") if threads > 1 else None
         )
@@ -232,9 +232,7 @@ class Compositor:
     def stats(self) -> CompositorStats:
         """Counts since the compositor was made."""
         with self._lock:
-            places = [c.in_place for c in self._canvases.values() if c.in_place is not None]
-            painted = sum(place.lent for place in places)
-            return CompositorStats(self._frames, painted, self._frames - painted)
+            return CompositorStats(self._frames, self._painted, self._frames - self._painted)
 
     def _check(self, outputs: NDArray[np.float32], indices: ArrayLike) -> NDArray[np.int64]:
         chosen = np.asarray(indices)
@@ -289,6 +287,7 @@ class Compositor:
             raise errors[0]
         with self._lock:
             self._frames += count
+            self._painted += sum(isinstance(buffer, _canvas.Painted) for buffer in buffers)
         return targets.lengths
 
     def _borrow(self, canvas: Canvas) -> _canvas.Worker:

@@ -87,12 +87,12 @@ static const lf_rows lf_rows_neon = {
     .swap_u8x3 = lf_swap_u8x3_row_neon,
     .paste_u8x3_u8x4 = lf_paste_u8x3_u8x4_row_neon,
     /* yuv */
-    .yuv_luma_u8x3 = lf_yuv_luma_u8x3_row_c,
-    .yuv_blend_luma_u8x3 = lf_yuv_blend_luma_u8x3_row_c,
-    .yuv_chroma_u8x3 = lf_yuv_chroma_u8x3_row_c,
-    .yuv_blend_chroma_u8x3 = lf_yuv_blend_chroma_u8x3_row_c,
-    .yuv_i420_to_u8x3 = lf_yuv_i420_to_u8x3_row_c,
-    .yuv_i420_to_u8x4 = lf_yuv_i420_to_u8x4_row_c,
+    .yuv_luma_u8x3 = lf_yuv_luma_u8x3_row_neon,
+    .yuv_blend_luma_u8x3 = lf_yuv_blend_luma_u8x3_row_neon,
+    .yuv_chroma_u8x3 = lf_yuv_chroma_u8x3_row_neon,
+    .yuv_blend_chroma_u8x3 = lf_yuv_blend_chroma_u8x3_row_neon,
+    .yuv_i420_to_u8x3 = lf_yuv_i420_to_u8x3_row_neon,
+    .yuv_i420_to_u8x4 = lf_yuv_i420_to_u8x4_row_neon,
     /* mel */
     .mel = lf_mel_f64_row_c,
 };

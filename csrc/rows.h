@@ -156,6 +156,14 @@ lf_blend_chroma_row lf_yuv_blend_chroma_u8x3_row_avx2;
 lf_i420_to_packed_row lf_yuv_i420_to_u8x3_row_avx2;
 lf_i420_to_packed_row lf_yuv_i420_to_u8x4_row_avx2;
 #endif
+#if defined(LF_HAVE_NEON)
+lf_luma_row lf_yuv_luma_u8x3_row_neon;
+lf_blend_luma_row lf_yuv_blend_luma_u8x3_row_neon;
+lf_chroma_row lf_yuv_chroma_u8x3_row_neon;
+lf_blend_chroma_row lf_yuv_blend_chroma_u8x3_row_neon;
+lf_i420_to_packed_row lf_yuv_i420_to_u8x3_row_neon;
+lf_i420_to_packed_row lf_yuv_i420_to_u8x4_row_neon;
+#endif
 
 /* ---- mel ------------------------------------------------------------------------------ */
 

@@ -272,6 +272,21 @@ def test_junk_at_the_end_is_passed_over(tmp_path, av, assets):
     assert media.load_audio(path).size == 176000
 
 
+def test_titles_that_are_no_utf8_do_no_harm(tmp_path, av, voice):
+    """Old MP3 and FLAC files carry Latin-1 titles."""
+    path = tmp_path / "a.flac"
+    with av.open(str(path), "w") as file:
+        file.metadata["title"] = "Muenchen"
+        stream = file.add_stream("flac", rate=16000, layout="mono")
+        samples = (voice[:, :1].T * 32768).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(samples, "s16", "mono")
+        frame.sample_rate = 16000
+        file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    path.write_bytes(path.read_bytes().replace(b"Muenchen", b"M\xfcnche\xdf."))
+    assert media.load_audio(path).size == 20000
+
+
 @pytest.mark.parametrize("part", ["middle", "end"])
 def test_damaged_packets(tmp_path, av, assets, part):
     original = assets / "video/woman_1080x1920_25fps.mp4"

@@ -56,6 +56,8 @@ def reading(path: Path) -> Iterator[None]:
 def open_input(path: Path) -> Iterator[Any]:
     """Open `path` with FFmpeg for the length of a ``with`` block; errors become MediaError."""
     av = load_av(f"reading {path.name}")
+    # Titles that are no UTF-8 are none of our business; PyAV 19 ignores them by itself.
+    leniency = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
     # "file:" keeps a colon in the name from being taken for a protocol.
-    with reading(path), av.open(f"file:{path}", metadata_errors="ignore") as container:
+    with reading(path), av.open(f"file:{path}", **leniency) as container:
         yield container

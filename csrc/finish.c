@@ -39,24 +39,51 @@ void lf_worker_init(lf_worker *worker, const lf_canvas *canvas, const lf_worker_
     worker->resize = at;
 }
 
-/* The net's square inside the stored crop's border, resized to the rect: worker->patch. */
+/* The net's square inside the stored crop's border, resized to the rect, as bgr24 at dst. */
 static lf_status lf_make_patch(const lf_canvas *canvas, const lf_background *background,
-                               const float *output, const lf_worker *worker)
+                               const float *output, const lf_worker *worker, uint8_t *dst,
+                               ptrdiff_t dst_stride)
 {
     const int view = canvas->view, border = canvas->border, side = view + 2 * border;
     const ptrdiff_t crop_stride = (ptrdiff_t)side * 3, row = (ptrdiff_t)view * 4;
-    const size_t patch = (size_t)background->width * (size_t)background->height * 3;
     lf_status status;
 
-    if (patch > worker->limits.patch) return LF_ERR_SCRATCH;
     if (border > 0) memcpy(worker->crop, background->crop, lf_crop_bytes(canvas));
     status = lf_convert_f32p3_u8x3(worker->rows, worker->crop + border * crop_stride + border * 3,
                                    crop_stride, output, row, row * view, view, view,
                                    &canvas->tone);
     if (status != LF_OK) return status;
-    return lf_resize_u8(worker->rows, worker->patch, (ptrdiff_t)background->width * 3,
-                        worker->crop, crop_stride, 3, background->plan, worker->resize,
-                        worker->limits.resize);
+    return lf_resize_u8(worker->rows, dst, dst_stride, worker->crop, crop_stride, 3,
+                        background->plan, worker->resize, worker->limits.resize);
+}
+
+/* The same into worker->patch, rows packed. */
+static lf_status lf_make_apart(const lf_canvas *canvas, const lf_background *background,
+                               const float *output, const lf_worker *worker)
+{
+    const size_t bytes = (size_t)background->width * (size_t)background->height * 3;
+    if (bytes > worker->limits.patch) return LF_ERR_SCRATCH;
+    return lf_make_patch(canvas, background, output, worker, worker->patch,
+                         (ptrdiff_t)background->width * 3);
+}
+
+/* The patch onto packed pixels whose pixel (0, 0) is the frame's (left, top). Where nothing is
+ * mixed and the channels agree it is made right there. */
+static lf_status lf_put_patch(const lf_canvas *canvas, const lf_background *background,
+                              const float *output, const lf_worker *worker, uint8_t *dst,
+                              ptrdiff_t dst_stride, int width, int height, int channels, int left,
+                              int top, int swap)
+{
+    const int x = background->x - left, y = background->y - top;
+    lf_status status;
+    if (background->mask == NULL && channels == 3 && !swap)
+        return lf_make_patch(canvas, background, output, worker,
+                             dst + y * dst_stride + (ptrdiff_t)x * 3, dst_stride);
+    status = lf_make_apart(canvas, background, output, worker);
+    if (status != LF_OK) return status;
+    return lf_blend_u8(worker->rows, dst, dst_stride, width, height, channels, worker->patch,
+                       (ptrdiff_t)background->width * 3, background->width, background->height, 3,
+                       background->mask, background->width, x, y, swap);
 }
 
 /* The planes of a flat I420 picture. */
@@ -75,11 +102,15 @@ static lf_i420 lf_flat_i420(const uint8_t *flat, int width, int height)
 }
 
 static lf_status lf_finish_i420(const lf_canvas *canvas, const lf_background *background,
-                                const lf_worker *worker, int patched, int in_place, uint8_t *dst)
+                                const float *output, const lf_worker *worker, int in_place,
+                                uint8_t *dst)
 {
     lf_i420 planes = lf_flat_i420(dst, canvas->width, canvas->height);
+    lf_status status;
     if (!in_place) memcpy(dst, background->i420, canvas->frame_bytes);
-    if (!patched) return LF_OK;
+    if (output == NULL) return LF_OK;
+    status = lf_make_apart(canvas, background, output, worker);
+    if (status != LF_OK) return status;
     return lf_yuv_blend_u8x3_i420(worker->rows, &planes, worker->patch,
                                   (ptrdiff_t)background->width * 3, background->mask,
                                   background->width, background->x, background->y,
@@ -111,7 +142,7 @@ static lf_status lf_copy_packed(const lf_canvas *canvas, const lf_background *ba
 }
 
 static lf_status lf_finish_packed(const lf_canvas *canvas, const lf_background *background,
-                                  const lf_worker *worker, int patched, int in_place,
+                                  const float *output, const lf_worker *worker, int in_place,
                                   uint8_t *dst, ptrdiff_t dst_stride)
 {
     const int swap = canvas->format == LF_FORMAT_RGB24 || canvas->format == LF_FORMAT_RGBA;
@@ -128,16 +159,14 @@ static lf_status lf_finish_packed(const lf_canvas *canvas, const lf_background *
                      : lf_yuv_i420_to_u8x3(worker->rows, dst, dst_stride, &planes, canvas->matrix,
                                            canvas->full_range, swap);
     }
-    if (status != LF_OK || !patched) return status;
-    return lf_blend_u8(worker->rows, dst, dst_stride, canvas->width, canvas->height,
-                       canvas->channels, worker->patch, (ptrdiff_t)background->width * 3,
-                       background->width, background->height, 3, background->mask,
-                       background->width, background->x, background->y, swap);
+    if (status != LF_OK || output == NULL) return status;
+    return lf_put_patch(canvas, background, output, worker, dst, dst_stride, canvas->width,
+                        canvas->height, canvas->channels, 0, 0, swap);
 }
 
 /* The region's stored pixels with the patch on them, encoded and spliced into the background. */
 static lf_status lf_finish_jpeg(const lf_canvas *canvas, const lf_background *background,
-                                const lf_worker *worker, int patched, uint8_t *dst,
+                                const float *output, const lf_worker *worker, uint8_t *dst,
                                 size_t capacity, size_t *length)
 {
     const lf_box *box = &background->box;
@@ -146,8 +175,7 @@ static lf_status lf_finish_jpeg(const lf_canvas *canvas, const lf_background *ba
     lf_jpeg_region_pixels region;
     lf_status status;
 
-    (void)canvas;
-    if (!patched) {
+    if (output == NULL) {
         if (background->jpeg.size > capacity) return LF_ERR_FULL;
         memcpy(dst, background->jpeg.data, background->jpeg.size);
         *length = background->jpeg.size;
@@ -155,10 +183,8 @@ static lf_status lf_finish_jpeg(const lf_canvas *canvas, const lf_background *ba
     }
     if (bytes > worker->limits.region) return LF_ERR_SCRATCH;
     memcpy(worker->region, background->region, bytes);
-    status = lf_blend_u8(worker->rows, worker->region, (ptrdiff_t)width * 3, width, height, 3,
-                         worker->patch, (ptrdiff_t)background->width * 3, background->width,
-                         background->height, 3, background->mask, background->width,
-                         background->x - box->x0, background->y - box->y0, 0);
+    status = lf_put_patch(canvas, background, output, worker, worker->region,
+                          (ptrdiff_t)width * 3, width, height, 3, box->x0, box->y0, 0);
     if (status != LF_OK) return status;
     region.box = *box;
     region.src = worker->region;
@@ -172,17 +198,13 @@ lf_status lf_finish(const lf_canvas *canvas, const lf_background *background,
                     const float *output, lf_worker *worker, uint8_t *dst, ptrdiff_t dst_stride,
                     size_t capacity, int in_place, size_t *length)
 {
-    const int patched = output != NULL && background->width > 0;
-    if (patched) {
-        lf_status status = lf_make_patch(canvas, background, output, worker);
-        if (status != LF_OK) return status;
-    }
+    if (background->width == 0) output = NULL;
     if (canvas->format == LF_FORMAT_JPEG)
-        return lf_finish_jpeg(canvas, background, worker, patched, dst, capacity, length);
+        return lf_finish_jpeg(canvas, background, output, worker, dst, capacity, length);
     *length = canvas->frame_bytes;
     if (canvas->format == LF_FORMAT_I420)
-        return lf_finish_i420(canvas, background, worker, patched, in_place, dst);
-    return lf_finish_packed(canvas, background, worker, patched, in_place, dst, dst_stride);
+        return lf_finish_i420(canvas, background, output, worker, in_place, dst);
+    return lf_finish_packed(canvas, background, output, worker, in_place, dst, dst_stride);
 }
 
 static void lf_copy_rows(uint8_t *dst, const uint8_t *src, ptrdiff_t stride, ptrdiff_t bytes,

@@ -18,6 +18,8 @@ from .audio import FeatureStream, feature_windows, frame_count
 from .compositor import Compositor, Frame, Frames
 from .errors import LipsyncError
 from .mel import MelStream, mel_spectrogram
+from .pipeline import Pipeline
+from .prepare import prepare
 from .presets import PRESETS, Preset
 from .session import AudioEncoder, Generator
 from .template import Template
@@ -34,6 +36,7 @@ __all__ = [
     "JpegEncoder",
     "LipsyncError",
     "MelStream",
+    "Pipeline",
     "Preset",
     "ResizePlan",
     "SplicedJpeg",
@@ -47,6 +50,7 @@ __all__ = [
     "frame_count",
     "from_i420",
     "mel_spectrogram",
+    "prepare",
     "resize",
     "to_i420",
     "to_planes",

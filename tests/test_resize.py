@@ -93,7 +93,7 @@ def levels_apart(a, b):
 def test_resize_equals_twin_at_every_width(isa, guarded, rng, layout, filter):
     for channels in (1, 3, 4):
         for width in WIDTHS:
-            for new_width in (1, 2, 5, 8, 17, 33, 64, 67, width):
+            for new_width in (1, 6, 17, 64, width):
                 src = guarded(shape_of(7, width, channels), **LAYOUTS[layout])
                 src[...] = rng.integers(0, 256, src.shape)
                 out = guarded(shape_of(5, new_width, channels), **LAYOUTS[layout])

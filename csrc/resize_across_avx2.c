@@ -1,6 +1,6 @@
-/* resize rows for AVX2 (arithmetic: resize.h). Across, a step makes four pixels (two with many
- * taps) of up to four rows, so that weights are unpacked once; a pixel's taps are one 16 byte
- * load and a shuffle into pairs for the multiply-add. Down, a step makes 32 bytes. */
+/* resize rows for AVX2, across (arithmetic: resize.h). A step makes four pixels of up to four
+ * rows, so that weights are unpacked once; four taps of a pixel are one 16 byte load and two
+ * shuffles into pairs for the multiply-add, two pixels a register. */
 #include "resize.h"
 
 #include <immintrin.h>
@@ -89,10 +89,9 @@ static inline __m256i weigh_pair(const uint8_t *low, const uint8_t *high, __m256
     return _mm256_srai_epi32(_mm256_add_epi32(sum, rest), 5);
 }
 
-/* Four pixels, `low` the first and third's sums, `high` the second and fourth's. */
-static inline void store_four(int16_t *dst, __m256i low, __m256i high, int channels)
+/* Four pixels as int16 of four channels each, the last not there where channels is 3. */
+static inline void store_four(int16_t *dst, __m256i v, int channels)
 {
-    __m256i v = _mm256_packs_epi32(low, high);
     if (channels == 4) {
         _mm256_storeu_si256((__m256i *)dst, v);
         return;
@@ -123,7 +122,8 @@ static inline void short_across(int16_t *const *dst, const uint8_t *const *src, 
             const __m256i even =
                 weigh_pair(s + a, s + c, w.even01, w.even23, pick01, pick23, cubic);
             const __m256i odd = weigh_pair(s + b, s + d, w.odd01, w.odd23, pick01, pick23, cubic);
-            store_four(dst[r] + (ptrdiff_t)g * 4 * channels, even, odd, channels);
+            store_four(dst[r] + (ptrdiff_t)g * 4 * channels, _mm256_packs_epi32(even, odd),
+                       channels);
         }
     }
     for (int r = 0; r < count && safe < all; r++) {
@@ -137,7 +137,8 @@ static inline void short_across(int16_t *const *dst, const uint8_t *const *src, 
             const __m256i even =
                 weigh_pair(s[0], s[2], w.even01, w.even23, pick01, pick23, cubic);
             const __m256i odd = weigh_pair(s[1], s[3], w.odd01, w.odd23, pick01, pick23, cubic);
-            store_four(dst[r] + (ptrdiff_t)g * 4 * channels, even, odd, channels);
+            store_four(dst[r] + (ptrdiff_t)g * 4 * channels, _mm256_packs_epi32(even, odd),
+                       channels);
         }
     }
 }
@@ -148,6 +149,11 @@ static inline void short_across(int16_t *const *dst, const uint8_t *const *src, 
 typedef struct two_sums {
     __m256i high, low;
 } two_sums;
+
+static inline two_sums start_sums(const lf_resize_axis *axis)
+{
+    return (two_sums){ _mm256_setzero_si256(), _mm256_set1_epi32(1 << (axis->shift - 1)) };
+}
 
 /* Four taps of two pixels. */
 typedef struct tap_weights {
@@ -173,82 +179,91 @@ static inline two_sums add_taps(two_sums sums, __m256i pixels, const tap_weights
     return sums;
 }
 
-static inline __m256i finish_sums(__m256i high, __m256i low, const lf_resize_axis *axis)
+static inline __m256i finish_sums(two_sums sums, const lf_resize_axis *axis)
 {
-    const __m256i half = _mm256_set1_epi32(1 << (axis->shift - 1));
-    const __m256i sum = _mm256_add_epi32(_mm256_slli_epi32(high, 11), _mm256_add_epi32(low, half));
-    __m256i v = _mm256_sra_epi32(sum, _mm_cvtsi32_si128(axis->shift));
-    v = _mm256_packs_epi32(v, v);
-    v = _mm256_max_epi16(v, _mm256_setzero_si256());
+    const __m256i sum = _mm256_add_epi32(_mm256_slli_epi32(sums.high, 11), sums.low);
+    return _mm256_sra_epi32(sum, _mm_cvtsi32_si128(axis->shift));
+}
+
+static inline __m256i pack_clamped(__m256i even, __m256i odd, const lf_resize_axis *axis)
+{
+    const __m256i v = _mm256_max_epi16(_mm256_packs_epi32(even, odd), _mm256_setzero_si256());
     return _mm256_min_epi16(v, _mm256_set1_epi16((int16_t)axis->top));
 }
 
-static inline void store_two(int16_t *dst, two_sums sums, const lf_resize_axis *axis, int channels)
-{
-    const __m256i v = finish_sums(sums.high, sums.low, axis);
-    _mm_storel_epi64((__m128i *)dst, _mm256_castsi256_si128(v));
-    _mm_storel_epi64((__m128i *)(dst + channels), _mm256_extracti128_si256(v, 1));
-}
-
-/* `rows` is a constant where this is called: the sums of up to four rows stay in registers. */
-static inline void taps_pair(int16_t *const *dst, const uint8_t *const *src, int rows, int x,
+/* The pixels x and x + 2 of each row. `rows` is a constant where this is called, so that their
+ * sums stay in registers. */
+static inline void taps_pair(__m256i *sums_of_rows, const uint8_t *const *src, int rows, int x,
                              const lf_resize_axis *axis, int channels)
 {
     const __m256i pick01 = pick_taps(channels, 0), pick23 = pick_taps(channels, 2);
-    const __m256i zero = _mm256_setzero_si256();
-    const int16_t *w0 = axis->weights + (ptrdiff_t)x * 2 * axis->taps, *w1 = w0 + 2 * axis->taps;
+    const int16_t *w0 = axis->weights + (ptrdiff_t)x * 2 * axis->taps, *w2 = w0 + 4 * axis->taps;
     ptrdiff_t a = (ptrdiff_t)axis->first[x] * channels;
-    ptrdiff_t b = (ptrdiff_t)axis->first[x + 1] * channels;
-    two_sums sums[4] = { { zero, zero }, { zero, zero }, { zero, zero }, { zero, zero } };
+    ptrdiff_t b = (ptrdiff_t)axis->first[x + 2] * channels;
+    const two_sums start = start_sums(axis);
+    two_sums sums[4] = { start, start, start, start };
     for (int k = 0; k < axis->taps; k += 4, a += 4 * channels, b += 4 * channels) {
-        const tap_weights w = unpack_taps(w0 + 2 * k, w1 + 2 * k);
+        const tap_weights w = unpack_taps(w0 + 2 * k, w2 + 2 * k);
         for (int r = 0; r < rows; r++)
             sums[r] = add_taps(sums[r], load_pair(src[r] + a, src[r] + b), &w, pick01, pick23);
     }
-    for (int r = 0; r < rows; r++)
-        store_two(dst[r] + (ptrdiff_t)x * channels, sums[r], axis, channels);
+    for (int r = 0; r < rows; r++) sums_of_rows[r] = finish_sums(sums[r], axis);
 }
 
-/* As above in one row; the last four taps may lie at the row's end. */
-static inline void taps_pair_at_end(int16_t *dst, const uint8_t *src, const row_end *end, int x,
-                                    const lf_resize_axis *axis, int channels)
+static inline void taps_four(int16_t *const *dst, const uint8_t *const *src, int rows, int x,
+                             const lf_resize_axis *axis, int channels)
+{
+    __m256i even[4], odd[4];
+    taps_pair(even, src, rows, x, axis, channels);
+    taps_pair(odd, src, rows, x + 1, axis, channels);
+    for (int r = 0; r < rows; r++)
+        store_four(dst[r] + (ptrdiff_t)x * channels, pack_clamped(even[r], odd[r], axis),
+                   channels);
+}
+
+/* taps_pair in one row; the last four taps may lie at the row's end. */
+static inline __m256i taps_pair_at_end(const uint8_t *src, const row_end *end, int x,
+                                       const lf_resize_axis *axis, int channels)
 {
     const __m256i pick01 = pick_taps(channels, 0), pick23 = pick_taps(channels, 2);
-    const int16_t *w0 = axis->weights + (ptrdiff_t)x * 2 * axis->taps, *w1 = w0 + 2 * axis->taps;
+    const int16_t *w0 = axis->weights + (ptrdiff_t)x * 2 * axis->taps, *w2 = w0 + 4 * axis->taps;
     ptrdiff_t a = (ptrdiff_t)axis->first[x] * channels;
-    ptrdiff_t b = (ptrdiff_t)axis->first[x + 1] * channels;
-    two_sums sums = { _mm256_setzero_si256(), _mm256_setzero_si256() };
+    ptrdiff_t b = (ptrdiff_t)axis->first[x + 2] * channels;
+    two_sums sums = start_sums(axis);
     for (int k = 0; k < axis->taps; k += 4, a += 4 * channels, b += 4 * channels) {
-        const tap_weights w = unpack_taps(w0 + 2 * k, w1 + 2 * k);
+        const tap_weights w = unpack_taps(w0 + 2 * k, w2 + 2 * k);
         const __m256i pixels = load_pair(safe_at(src, end, a), safe_at(src, end, b));
         sums = add_taps(sums, pixels, &w, pick01, pick23);
     }
-    store_two(dst + (ptrdiff_t)x * channels, sums, axis, channels);
+    return finish_sums(sums, axis);
 }
 
 static inline void taps_across(int16_t *const *dst, const uint8_t *const *src, int count,
                                const lf_resize_axis *axis, int channels)
 {
-    const int safe = 2 * safe_groups(axis, 2), all = 2 * all_groups(axis, 2);
+    const int safe = 4 * safe_groups(axis, 4), all = 4 * all_groups(axis, 4);
     if (count == 4)
-        for (int x = 0; x < safe; x += 2) taps_pair(dst, src, 4, x, axis, channels);
+        for (int x = 0; x < safe; x += 4) taps_four(dst, src, 4, x, axis, channels);
     else
         for (int r = 0; r < count; r++)
-            for (int x = 0; x < safe; x += 2) taps_pair(dst + r, src + r, 1, x, axis, channels);
+            for (int x = 0; x < safe; x += 4) taps_four(dst + r, src + r, 1, x, axis, channels);
     for (int r = 0; r < count && safe < all; r++) {
         const row_end end = end_of(src[r], (ptrdiff_t)axis->src * channels);
-        for (int x = safe; x < all; x += 2)
-            taps_pair_at_end(dst[r], src[r], &end, x, axis, channels);
+        for (int x = safe; x < all; x += 4) {
+            const __m256i even = taps_pair_at_end(src[r], &end, x, axis, channels);
+            const __m256i odd = taps_pair_at_end(src[r], &end, x + 1, axis, channels);
+            store_four(dst[r] + (ptrdiff_t)x * channels, pack_clamped(even, odd, axis), channels);
+        }
     }
 }
 
 /* ---- across: one channel ------------------------------------------------------------------- */
 
 /* Four bytes from `at` on; what lies past the row's end is 0. */
-static inline int load_four(const uint8_t *row, ptrdiff_t size, ptrdiff_t at)
+static inline int load_four(const uint8_t *row, ptrdiff_t size, ptrdiff_t at, int checked)
 {
     int v = 0;
-    if (at + 4 <= size)
+    if (!checked || at + 4 <= size)
         memcpy(&v, row + at, 4);
     else
         memcpy(&v, row + at, (size_t)(size - at));
@@ -256,22 +271,24 @@ static inline int load_four(const uint8_t *row, ptrdiff_t size, ptrdiff_t at)
 }
 
 /* Four taps from tap `tap` on of four pixels. */
-static inline __m128i load_pixels(const uint8_t *row, const lf_resize_axis *axis, int x, int tap)
+static inline __m128i load_pixels(const uint8_t *row, const lf_resize_axis *axis, int x, int tap,
+                                  int checked)
 {
     const int32_t *first = axis->first + x;
-    return _mm_setr_epi32(load_four(row, axis->src, first[0] + tap),
-                          load_four(row, axis->src, first[1] + tap),
-                          load_four(row, axis->src, first[2] + tap),
-                          load_four(row, axis->src, first[3] + tap));
+    return _mm_setr_epi32(load_four(row, axis->src, (ptrdiff_t)first[0] + tap, checked),
+                          load_four(row, axis->src, (ptrdiff_t)first[1] + tap, checked),
+                          load_four(row, axis->src, (ptrdiff_t)first[2] + tap, checked),
+                          load_four(row, axis->src, (ptrdiff_t)first[3] + tap, checked));
 }
 
-static inline void linear_u8x1(int16_t *dst, const uint8_t *src, const lf_resize_axis *axis)
+static inline void linear_u8x1(int16_t *dst, const uint8_t *src, const lf_resize_axis *axis,
+                               int begin, int end, int checked)
 {
     const __m256i pick = _mm256_broadcastsi128_si256(
         _mm_setr_epi8(0, -1, 1, -1, 4, -1, 5, -1, 8, -1, 9, -1, 12, -1, 13, -1));
-    for (int x = 0; x < axis->dst; x += 8) {
-        const __m256i pixels = _mm256_set_m128i(load_pixels(src, axis, x + 4, 0),
-                                                load_pixels(src, axis, x, 0));
+    for (int x = begin; x < end; x += 8) {
+        const __m256i pixels = _mm256_set_m128i(load_pixels(src, axis, x + 4, 0, checked),
+                                                load_pixels(src, axis, x, 0, checked));
         const __m256i w = _mm256_loadu_si256((const __m256i *)(axis->weights + 2 * x));
         __m256i v = _mm256_madd_epi16(_mm256_shuffle_epi8(pixels, pick), w);
         v = _mm256_srai_epi32(v, 4);
@@ -280,13 +297,14 @@ static inline void linear_u8x1(int16_t *dst, const uint8_t *src, const lf_resize
     }
 }
 
-static inline void cubic_u8x1(int16_t *dst, const uint8_t *src, const lf_resize_axis *axis)
+static inline void cubic_u8x1(int16_t *dst, const uint8_t *src, const lf_resize_axis *axis,
+                              int begin, int end, int checked)
 {
     const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 0, 4, 1, 5);
-    for (int x = 0; x < axis->dst; x += 8) {
+    for (int x = begin; x < end; x += 8) {
         const __m256i *w = (const __m256i *)(axis->weights + 4 * (ptrdiff_t)x);
-        const __m256i low = _mm256_cvtepu8_epi16(load_pixels(src, axis, x, 0));
-        const __m256i high = _mm256_cvtepu8_epi16(load_pixels(src, axis, x + 4, 0));
+        const __m256i low = _mm256_cvtepu8_epi16(load_pixels(src, axis, x, 0, checked));
+        const __m256i high = _mm256_cvtepu8_epi16(load_pixels(src, axis, x + 4, 0, checked));
         __m256i v = _mm256_hadd_epi32(_mm256_madd_epi16(low, _mm256_loadu_si256(w)),
                                       _mm256_madd_epi16(high, _mm256_loadu_si256(w + 1)));
         v = _mm256_srai_epi32(v, 5); /* pixels 0 1 4 5 and 2 3 6 7 */
@@ -295,22 +313,26 @@ static inline void cubic_u8x1(int16_t *dst, const uint8_t *src, const lf_resize_
     }
 }
 
-static inline void taps_u8x1(int16_t *dst, const uint8_t *src, const lf_resize_axis *axis)
+static inline void taps_u8x1(int16_t *dst, const uint8_t *src, const lf_resize_axis *axis,
+                             int begin, int end, int checked)
 {
     const ptrdiff_t step = 2 * axis->taps;
-    for (int x = 0; x < axis->dst; x += 4) {
+    for (int x = begin; x < end; x += 4) {
         const int16_t *w = axis->weights + x * step;
         __m256i high = _mm256_setzero_si256(), low = high;
         for (int k = 0; k < axis->taps; k += 4, w += 8) {
-            const __m256i pixels = _mm256_cvtepu8_epi16(load_pixels(src, axis, x, k));
+            const __m256i pixels = _mm256_cvtepu8_epi16(load_pixels(src, axis, x, k, checked));
             const __m256i even = load_pair(w, w + 2 * step), odd = load_pair(w + step, w + 3 * step);
             high = _mm256_add_epi32(
                 high, _mm256_madd_epi16(pixels, _mm256_unpacklo_epi64(even, odd)));
             low = _mm256_add_epi32(
                 low, _mm256_madd_epi16(pixels, _mm256_unpackhi_epi64(even, odd)));
         }
-        const __m256i v = finish_sums(_mm256_hadd_epi32(high, high), _mm256_hadd_epi32(low, low),
-                                      axis); /* pixels 0 1 and 2 3 first in their halves */
+        two_sums sums = start_sums(axis); /* pixels 0 1 and 2 3 first in their halves */
+        sums.high = _mm256_hadd_epi32(high, high);
+        sums.low = _mm256_add_epi32(sums.low, _mm256_hadd_epi32(low, low));
+        __m256i v = finish_sums(sums, axis);
+        v = pack_clamped(v, v, axis);
         _mm_storeu_si128((__m128i *)(dst + x),
                          _mm_unpacklo_epi32(_mm256_castsi256_si128(v),
                                             _mm256_extracti128_si256(v, 1)));
@@ -338,7 +360,11 @@ void lf_resize_linear_across_avx2(int16_t *const *dst, const uint8_t *const *src
     else if (axis->channels == 4)
         short_rows(dst, src, count, axis, 4, 0);
     else
-        for (int r = 0; r < count; r++) linear_u8x1(dst[r], src[r], axis);
+        for (int r = 0; r < count; r++) {
+            const int safe = axis->safe / 8 * 8;
+            linear_u8x1(dst[r], src[r], axis, 0, safe, 0);
+            linear_u8x1(dst[r], src[r], axis, safe, axis->dst, 1);
+        }
 }
 
 void lf_resize_cubic_across_avx2(int16_t *const *dst, const uint8_t *const *src, int count,
@@ -349,7 +375,11 @@ void lf_resize_cubic_across_avx2(int16_t *const *dst, const uint8_t *const *src,
     else if (axis->channels == 4)
         short_rows(dst, src, count, axis, 4, 1);
     else
-        for (int r = 0; r < count; r++) cubic_u8x1(dst[r], src[r], axis);
+        for (int r = 0; r < count; r++) {
+            const int safe = axis->safe / 8 * 8;
+            cubic_u8x1(dst[r], src[r], axis, 0, safe, 0);
+            cubic_u8x1(dst[r], src[r], axis, safe, axis->dst, 1);
+        }
 }
 
 void lf_resize_taps_across_avx2(int16_t *const *dst, const uint8_t *const *src, int count,
@@ -360,132 +390,9 @@ void lf_resize_taps_across_avx2(int16_t *const *dst, const uint8_t *const *src, 
     else if (axis->channels == 4)
         taps_across(dst, src, count, axis, 4);
     else
-        for (int r = 0; r < count; r++) taps_u8x1(dst[r], src[r], axis);
-}
-
-/* ---- down ---------------------------------------------------------------------------------- */
-
-static inline __m256i load16(const int16_t *row, int i)
-{
-    return _mm256_loadu_si256((const __m256i *)(row + i));
-}
-
-/* 32 bytes from two times 16 words. */
-static inline __m256i to_bytes(__m256i low, __m256i high)
-{
-    return _mm256_permute4x64_epi64(_mm256_packus_epi16(low, high), 0xd8);
-}
-
-static inline __m256i linear32(const int16_t *const *src, const int16_t *weights, int i)
-{
-    const __m256i w0 = _mm256_set1_epi16(weights[0]), w1 = _mm256_set1_epi16(weights[1]);
-    const __m256i two = _mm256_set1_epi16(2);
-    __m256i v[2];
-    for (int k = 0; k < 2; k++) {
-        const __m256i a = _mm256_mulhi_epi16(load16(src[0], i + 16 * k), w0);
-        const __m256i b = _mm256_mulhi_epi16(load16(src[1], i + 16 * k), w1);
-        v[k] = _mm256_srai_epi16(_mm256_add_epi16(_mm256_add_epi16(a, b), two), 2);
-    }
-    return to_bytes(v[0], v[1]);
-}
-
-static inline __m256i cubic32(const int16_t *const *src, const int16_t *weights, int i)
-{
-    __m256i v[2];
-    for (int k = 0; k < 2; k++) {
-        __m256i sum = _mm256_set1_epi16(32);
-        for (int t = 0; t < 4; t++)
-            sum = _mm256_sub_epi16(sum, _mm256_mulhrs_epi16(load16(src[t], i + 16 * k),
-                                                            _mm256_set1_epi16(weights[t])));
-        v[k] = _mm256_srai_epi16(sum, 6);
-    }
-    return to_bytes(v[0], v[1]);
-}
-
-/* Two weights as one number, for the multiply-add of two interleaved rows. */
-static inline __m256i weight_pair(const int16_t *pair)
-{
-    int v;
-    memcpy(&v, pair, 4);
-    return _mm256_set1_epi32(v);
-}
-
-static inline void add_rows(__m256i *high, __m256i *low, const int16_t *r0, const int16_t *r1,
-                            __m256i high_pair, __m256i low_pair)
-{
-    const __m256i a = load16(r0, 0), b = load16(r1, 0);
-    const __m256i first = _mm256_unpacklo_epi16(a, b), second = _mm256_unpackhi_epi16(a, b);
-    high[0] = _mm256_add_epi32(high[0], _mm256_madd_epi16(first, high_pair));
-    high[1] = _mm256_add_epi32(high[1], _mm256_madd_epi16(second, high_pair));
-    low[0] = _mm256_add_epi32(low[0], _mm256_madd_epi16(first, low_pair));
-    low[1] = _mm256_add_epi32(low[1], _mm256_madd_epi16(second, low_pair));
-}
-
-/* Moves what the low sums have above 11 bits to the high ones: 32 more rows of at most 255 * 128
- * by low halves below 2048 then stay below 2^31. */
-static inline void carry(__m256i *high, __m256i *low)
-{
-    for (int k = 0; k < 4; k++) {
-        high[k] = _mm256_add_epi32(high[k], _mm256_srai_epi32(low[k], 11));
-        low[k] = _mm256_and_si256(low[k], _mm256_set1_epi32(2047));
-    }
-}
-
-static inline __m256i taps32(const int16_t *const *src, const int16_t *weights, int taps,
-                             int shift, int i)
-{
-    const __m256i zero = _mm256_setzero_si256();
-    __m256i high[4] = { zero, zero, zero, zero }, low[4] = { zero, zero, zero, zero };
-    for (int k = 0; k < taps; k += 4, weights += 8) {
-        if (k && k % 32 == 0) carry(high, low);
-        for (int half = 0; half < 2; half++) {
-            const __m256i hp = weight_pair(weights + 2 * half);
-            const __m256i lp = weight_pair(weights + 4 + 2 * half);
-            const int16_t *r0 = src[k + 2 * half] + i, *r1 = src[k + 2 * half + 1] + i;
-            add_rows(high, low, r0, r1, hp, lp);
-            add_rows(high + 2, low + 2, r0 + 16, r1 + 16, hp, lp);
+        for (int r = 0; r < count; r++) {
+            const int safe = axis->safe / 8 * 8;
+            taps_u8x1(dst[r], src[r], axis, 0, safe, 0);
+            taps_u8x1(dst[r], src[r], axis, safe, axis->dst, 1);
         }
-    }
-    carry(high, low);
-    const __m256i round = _mm256_set1_epi32(1 << (shift - 12));
-    const __m128i places = _mm_cvtsi32_si128(shift - 11);
-    for (int k = 0; k < 4; k++)
-        high[k] = _mm256_sra_epi32(_mm256_add_epi32(high[k], round), places);
-    return to_bytes(_mm256_packs_epi32(high[0], high[1]), _mm256_packs_epi32(high[2], high[3]));
-}
-
-/* All bytes of a row, 32 at a time; the last 32 overlap those before, fewer go through a copy. */
-#define LF_ROW_OF_32(dst, count, make)                               \
-    do {                                                             \
-        int i = 0;                                                   \
-        for (; i + 32 <= (count); i += 32)                           \
-            _mm256_storeu_si256((__m256i *)((dst) + i), make);       \
-        if (i < (count) && (count) >= 32) {                          \
-            i = (count) - 32;                                        \
-            _mm256_storeu_si256((__m256i *)((dst) + i), make);       \
-        } else if (i < (count)) {                                    \
-            uint8_t bytes[32];                                       \
-            _mm256_storeu_si256((__m256i *)bytes, make);             \
-            memcpy((dst), bytes, (size_t)(count));                   \
-        }                                                            \
-    } while (0)
-
-void lf_resize_linear_down_row_avx2(uint8_t *LF_RESTRICT dst, const int16_t *const *src,
-                                    const int16_t *weights, int taps, int shift, int count)
-{
-    (void)taps, (void)shift;
-    LF_ROW_OF_32(dst, count, linear32(src, weights, i));
-}
-
-void lf_resize_cubic_down_row_avx2(uint8_t *LF_RESTRICT dst, const int16_t *const *src,
-                                   const int16_t *weights, int taps, int shift, int count)
-{
-    (void)taps, (void)shift;
-    LF_ROW_OF_32(dst, count, cubic32(src, weights, i));
-}
-
-void lf_resize_taps_down_row_avx2(uint8_t *LF_RESTRICT dst, const int16_t *const *src,
-                                  const int16_t *weights, int taps, int shift, int count)
-{
-    LF_ROW_OF_32(dst, count, taps32(src, weights, taps, shift, i));
 }

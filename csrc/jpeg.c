@@ -14,6 +14,18 @@
 #error "jpeglib.h must be libjpeg-turbo's (it lacks JCS_EXTENSIONS)"
 #endif
 
+#define TEXT_OF(macro) TEXT(macro)
+#define TEXT(words) #words
+
+const char *lf_jpeg_library(void)
+{
+#ifdef LF_JPEG_BUNDLED
+    return "libjpeg-turbo " TEXT_OF(LIBJPEG_TURBO_VERSION) " (bundled)";
+#else
+    return "libjpeg-turbo " TEXT_OF(LIBJPEG_TURBO_VERSION);
+#endif
+}
+
 /* Row pointers handed to libjpeg at once: all rows of most regions. */
 enum { ROWS_AT_ONCE = 512 };
 

@@ -247,6 +247,10 @@ typedef struct lf_jpeg_info {
     const char *problem;       /* with LF_ERR_DATA: what is wrong, to follow "the file ..." */
 } lf_jpeg_info;
 
+/* Name and version of the library that this was compiled with, and "(bundled)" where it is part
+ * of this one. */
+const char *lf_jpeg_library(void);
+
 /* A compressor: warm after its first use, for one thread at a time. */
 typedef struct lf_jpeg lf_jpeg;
 

@@ -1,6 +1,8 @@
 """JPEG encoder, regions and index: Pillow's bytes, and no byte trusted or touched in vain."""
 
+import ctypes
 import io
+import re
 import sys
 import threading
 
@@ -146,6 +148,15 @@ def test_an_encoder_refuses_a_second_thread(rng):
     assert refused
     assert all(results)
     assert encoder.encode(small) == small_want, "the encoder must be free again"
+
+
+def test_the_library_is_named_and_stays_inside():
+    assert re.fullmatch(r"libjpeg-turbo \d+\.\d+[\w.]*( \(bundled\))?", _jpeg.LIBRARY)
+    module = ctypes.CDLL(_jpeg.__file__)
+    assert hasattr(module, "PyInit__jpeg")
+    assert not hasattr(module, "lf_jpeg_encode")
+    if "bundled" in _jpeg.LIBRARY:
+        assert not hasattr(module, "jpeg_start_compress")
 
 
 # ---- regions -----------------------------------------------------------------------------

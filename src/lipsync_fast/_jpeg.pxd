@@ -54,6 +54,7 @@ cdef extern from "kernels.h" nogil:
         ptrdiff_t src_stride
         lf_pixels pixels
 
+    const char *lf_jpeg_library()
     lf_jpeg *lf_jpeg_create(int quality, lf_sampling sampling, int restart_interval)
     lf_jpeg *lf_jpeg_create_like(const lf_jpeg_info *info)
     void lf_jpeg_destroy(lf_jpeg *jpeg)

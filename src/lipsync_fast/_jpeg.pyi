@@ -6,6 +6,8 @@ from numpy.typing import NDArray
 _Bytes = bytes | bytearray | memoryview | NDArray[np.uint8]
 _Buffer = bytearray | memoryview | NDArray[np.uint8]
 
+LIBRARY: str
+
 class JpegHeader(NamedTuple):
     width: int
     height: int

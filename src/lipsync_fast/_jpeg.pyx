@@ -14,9 +14,13 @@ import numpy as np
 from .errors import InputError
 
 __all__ = [
+    "LIBRARY",
     "JpegEncoder", "JpegHeader", "choose_restart_interval", "decode", "jpeg_bound",
     "jpeg_header", "jpeg_region", "jpeg_segments",
 ]
+
+# Name and version of the JPEG library at hand, such as "libjpeg-turbo 3.1.2 (bundled)".
+LIBRARY = lf_jpeg_library().decode()
 
 _SAMPLINGS = {"4:2:0": LF_420, "4:2:2": LF_422, "4:4:4": LF_444, "4:0:0": LF_GRAY}
 _SAMPLING_NAMES = {code: name for name, code in _SAMPLINGS.items()}

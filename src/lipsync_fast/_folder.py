@@ -67,8 +67,8 @@ def _read_parts(folder: Path, head: dict[str, Any], load: bool) -> dict[str, Any
         i420 = open_fixed(folder / "i420.npy", np.uint8, (i420_size(width, height),), load=load)
     if "jpeg" in store:
         jpeg = _open_jpeg(folder, JpegSettings(**head["jpeg"]), load)
-    parts = [p for p in (bgr24, i420, jpeg and jpeg.files) if p is not None]
-    if not parts or count < 1 or any(len(part) != count for part in (rects, crops, *parts)):
+    lengths = {len(p) for p in (bgr24, i420, jpeg.files if jpeg else None) if p is not None}
+    if count < 1 or lengths != {count} or {len(rects), len(crops)} != {count}:
         raise TemplateError(
             f"{folder}: its files do not hold {count} frames each; prepare the template again"
         )
@@ -222,7 +222,7 @@ class TemplateWriter:
                 f"store must name some of {', '.join(STORES)}, got {', '.join(store)!r}"
             )
         _check_target(self.path)
-        self._colour = {"matrix": matrix, "full_range": full_range}
+        self._matrix, self._full_range = matrix, full_range
         self._maker = JpegMaker(jpeg or JpegSettings(), width, height) if "jpeg" in store else None
         self._rects: list[tuple[int, int, int, int]] = []
         self._boxes: list[tuple[int, int, int, int]] = []
@@ -245,7 +245,7 @@ class TemplateWriter:
         if self._maker is not None:
             self._head["jpeg"] = asdict(self._maker.settings)
         self._part = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
-        self._writers = self._open_writers(store)
+        self._writers: dict[str, FixedWriter | RaggedWriter] = self._open_writers(store)
 
     def _open_writers(self, store: tuple[str, ...]) -> dict[str, FixedWriter | RaggedWriter]:
         try:
@@ -292,7 +292,13 @@ class TemplateWriter:
         if bgr24 is None:
             if i420 is None:
                 raise InputError("add needs a background, bgr24= or i420=, got neither")
-            bgr24 = _kernels.from_i420(i420, width=self.width, height=self.height, **self._colour)
+            bgr24 = _kernels.from_i420(
+                i420,
+                width=self.width,
+                height=self.height,
+                matrix=self._matrix,
+                full_range=self._full_range,
+            )
         if bgr24.shape != (self.height, self.width, 3):
             raise InputError(
                 f"frame {len(self._rects)} must be {self.width}×{self.height} like the others, "
@@ -321,7 +327,9 @@ class TemplateWriter:
             writers["bgr24"].append(bgr24)
         if "i420" in writers:
             writers["i420"].append(
-                _kernels.to_i420(bgr24, **self._colour) if i420 is None else i420
+                _kernels.to_i420(bgr24, matrix=self._matrix, full_range=self._full_range)
+                if i420 is None
+                else i420
             )
         if self._maker is not None:
             file, offsets, box, region = self._maker.encode(bgr24, rect)

@@ -1,4 +1,4 @@
-from typing import Literal, TypeVar, final, overload
+from typing import TypeVar, final, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ def convert(
     *,
     low: float = 0.0,
     high: float = 1.0,
-    rounding: Literal["truncate", "round"] = "truncate",
+    rounding: str = "truncate",
     swap: bool = False,
     isa: str | None = None,
 ) -> NDArray[np.uint8]: ...
@@ -32,25 +32,14 @@ def to_planes(
 
 # resize
 
-_Filter = Literal[
-    "nearest",
-    "bilinear",
-    "bicubic",
-    "area",
-    "bilinear_topleft",
-    "bilinear_aa",
-    "bicubic_aa",
-    "lanczos_aa",
-]
-
 @final
 class ResizePlan:
     source: tuple[int, int]
     target: tuple[int, int]
-    filter: _Filter
+    filter: str
 
     def __init__(
-        self, source: tuple[int, int], target: tuple[int, int], filter: _Filter = "bilinear"
+        self, source: tuple[int, int], target: tuple[int, int], filter: str = "bilinear"
     ) -> None: ...
     def resize(
         self,
@@ -65,7 +54,7 @@ def resize(
     out: NDArray[np.uint8] | None = None,
     *,
     size: tuple[int, int] | None = None,
-    filter: _Filter = "bilinear",
+    filter: str = "bilinear",
     isa: str | None = None,
 ) -> NDArray[np.uint8]: ...
 
@@ -86,7 +75,6 @@ def blend(
 # yuv
 
 _Planes = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
-_Matrix = Literal["bt601", "bt709"]
 
 def i420_size(width: int, height: int) -> int: ...
 def i420_planes(buffer: NDArray[np.uint8], width: int, height: int) -> _Planes: ...
@@ -95,7 +83,7 @@ def to_i420(
     image: NDArray[np.uint8],
     out: NDArray[np.uint8] | None = None,
     *,
-    matrix: _Matrix = "bt601",
+    matrix: str = "bt601",
     full_range: bool = False,
     swap: bool = False,
     isa: str | None = None,
@@ -105,7 +93,7 @@ def to_i420(
     image: NDArray[np.uint8],
     out: _Planes,
     *,
-    matrix: _Matrix = "bt601",
+    matrix: str = "bt601",
     full_range: bool = False,
     swap: bool = False,
     isa: str | None = None,
@@ -116,7 +104,7 @@ def from_i420(
     *,
     width: int | None = None,
     height: int | None = None,
-    matrix: _Matrix = "bt601",
+    matrix: str = "bt601",
     full_range: bool = False,
     swap: bool = False,
     isa: str | None = None,
@@ -133,7 +121,7 @@ def blend_i420(
     y: int = 0,
     width: int | None = None,
     height: int | None = None,
-    matrix: _Matrix = "bt601",
+    matrix: str = "bt601",
     full_range: bool = False,
     swap: bool = False,
     isa: str | None = None,

@@ -57,7 +57,7 @@ class RaggedWriter:
         self.offsets = [0]
         self._file = open(folder / f"{name}.bin", "wb")  # noqa: SIM115 (closed by close)
 
-    def append(self, item: NDArray[np.uint8]) -> None:
+    def append(self, item: NDArray[Any]) -> None:
         self._file.write(np.ascontiguousarray(item).data)
         self.offsets.append(self.offsets[-1] + item.nbytes)
 

@@ -86,7 +86,8 @@ class JpegMaker:
         length = self._encoder.encode(frame, out=self._buffer)
         file = self._buffer[:length]
         s = self.settings
+        x, y, w, h = (int(v) for v in rect)
         x, y, w, h = _jpeg.jpeg_region(
-            *(int(v) for v in rect), self.width, self.height, s.subsampling, s.restart_interval
+            x, y, w, h, self.width, self.height, s.subsampling, s.restart_interval
         )
         return file, _jpeg.jpeg_segments(file), (x, y, w, h), frame[y : y + h, x : x + w]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -46,7 +46,7 @@ class Frame:
     @property
     def data(self) -> memoryview:
         """The frame's bytes: a flat memoryview, valid as long as it is held."""
-        return memoryview(self.array).cast("B")
+        return self.array.reshape(-1).data
 
     def release(self) -> None:
         """Let go of the memory; it returns to the pool once no view of it is left."""
@@ -260,10 +260,11 @@ class Compositor:
         canvas: Canvas,
         outputs: NDArray[np.float32],
         indices: NDArray[np.int64],
-        buffers: Sequence[NDArray[np.uint8] | _canvas.Painted],
+        buffers: Iterable[NDArray[np.uint8] | _canvas.Painted],
     ) -> NDArray[np.int64]:
         """Finish frames into buffers, a run of neighbours on each thread; their lengths."""
-        targets = _canvas.Targets(canvas.backgrounds, list(buffers))
+        buffers = list(buffers)
+        targets = _canvas.Targets(canvas.backgrounds, buffers)
         count = len(indices)
         shares = min(self.threads, count)
         bounds = [count * share // shares for share in range(shares + 1)] if shares else [0]

@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "lipsync_fast"
 # From the ground up. A unit is a module or a folder; it may import what stands on a lower
 # line. Units of one line do not know each other.
 LAYERS = [
-    ["errors", "_version"],
+    ["errors", "_version", "misfits"],
     ["_kernels", "_pool"],
     ["_jpeg"],
     ["_canvas", "_splice"],
@@ -27,7 +27,9 @@ LAYERS = [
     ["canvas", "session"],
     ["audio", "drive", "graph", "compositor", "media", "faces"],
     ["face_rects"],
-    ["pipeline", "prepare", "bridges", "inspection"],
+    ["pipeline", "prepare", "bridges"],
+    ["net_probes"],
+    ["inspection"],
     ["demo", "bench", "model_commands"],
     ["cli"],
     ["__main__"],

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from .errors import InputError, ModelError
+from .misfits import misfit, shape_text
 
 __all__ = ["PRESETS", "Preset", "find_preset", "get_preset"]
 
@@ -253,19 +254,12 @@ def find_preset(
         audio = [n for n, s in inputs.items() if _fits(s[1:], row.audio_shape)]
         pairs = [(i, a) for i in image for a in audio if i != a]
         if len(inputs) == 2 and pairs:
-            names_match = {row.image_input, row.audio_input} == set(inputs)
-            fitting.append((names_match, row, pairs[0]))
+            named = (row.image_input, row.audio_input)
+            pair = named if named in pairs else pairs[0]
+            _check_names(row, *pair)
+            fitting.append((pair == named, row, pair))
     if not fitting:
-        found = ", ".join(f"{n} {_shape_text(s)}" for n, s in inputs.items()) or "none"
-        known = "; ".join(
-            f"{r.name} (N,{','.join(map(str, r.visual_shape))}) + "
-            f"(N,{','.join(map(str, r.audio_shape))})"
-            for r in presets.values()
-        )
-        raise ModelError(
-            f"the generator's inputs fit no preset: found {found}; known are {known}; "
-            "name one with preset= if the model leaves its sizes open"
-        )
+        raise ModelError(_no_preset(inputs, presets))
     names_match, row, (image_input, audio_input) = max(fitting, key=lambda f: f[0])
     same = [f for f in fitting if f[0] == names_match]
     if len(same) > 1:
@@ -278,5 +272,26 @@ def find_preset(
     return replace(row, image_input=image_input, audio_input=audio_input)
 
 
-def _shape_text(shape: Sequence[object]) -> str:
-    return "(" + ",".join(str(axis) if axis is not None else "?" for axis in shape) + ")"
+def _check_names(row: Preset, image: str, audio: str) -> None:
+    """The names of a family on each other's inputs: one of both is wrong, so ask."""
+    if (image, audio) == (row.audio_input, row.image_input):
+        raise ModelError(
+            f"its inputs are swapped: {row.image_input} has the shape of what {row.name} hears "
+            f"and {row.audio_input} that of the picture; exchange their names in the export"
+        )
+
+
+def _no_preset(inputs: Mapping[str, Sequence[object]], presets: Mapping[str, Preset]) -> str:
+    """The sentence for a net of no family: what it has, and what is wrong or known."""
+    found = ", ".join(f"{n} {shape_text(s)}" for n, s in inputs.items()) or "none"
+    hears: dict[int, list[str]] = {}
+    for row in presets.values():
+        hears.setdefault(row.view, []).append(shape_text(("N", *row.audio_shape)))
+    why = misfit(inputs, hears)
+    if why is None:
+        known = (
+            f"{r.name} {shape_text(('N', *r.visual_shape))} + {shape_text(('N', *r.audio_shape))}"
+            for r in presets.values()
+        )
+        why = f"known are {'; '.join(known)}; name one with preset= if it leaves its sizes open"
+    return f"the generator's inputs fit no preset: found {found}; {why}"

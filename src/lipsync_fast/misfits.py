@@ -1,0 +1,66 @@
+"""Why a net is no generator of any family: the one thing about its inputs that is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+__all__ = ["misfit", "shape_text"]
+
+_PICTURE = 64  # pixels; a map of features is smaller, a picture is larger
+
+Shape = Sequence[object]
+
+
+def misfit(inputs: Mapping[str, Shape], hears: Mapping[int, Sequence[str]]) -> str | None:
+    """The most telling thing that is wrong with a net's inputs, as a part of a sentence.
+
+    Parameters
+    ----------
+    inputs : mapping of name to shape
+        Dynamic axes are names or None. The first axis is the batch.
+    hears : mapping of int to sequence of str
+        What the presets of each picture size hear, as text.
+
+    Returns
+    -------
+    str or None
+        None where nothing stands out.
+    """
+    pictures = {n: s for n, s in inputs.items() if _is_picture(s)}
+    for name, (_, channels, height, width) in pictures.items():
+        if height != width and isinstance(height, int) and isinstance(width, int):
+            return f"the picture {name} must be square, it is {height}×{width} (height × width)"
+        if isinstance(channels, int) and channels not in (3, 6):
+            return (
+                f"the picture {name} must have 6 channels (reference and masked) or 3, "
+                f"it has {channels}"
+            )
+    if len(inputs) == 1 and pictures:
+        return "it has a picture but no audio input, so it cannot follow speech"
+    if inputs and not pictures:
+        return "none of its inputs is a picture (N, 3 or 6, S, S)"
+    if len(inputs) > 2:
+        return "it has more inputs than a picture and the audio; give the others as constants"
+    (name, picture), *_ = pictures.items() or [("", ())]
+    sound = next((n for n in inputs if n != name), None)
+    if name and isinstance(picture[2], int):
+        if picture[2] not in hears:
+            sizes = ", ".join(map(str, sorted(hears)))
+            return f"no preset has pictures of {picture[2]} px, only of {sizes}"
+        if sound:
+            known = " or ".join(hears[picture[2]])
+            return f"with pictures of {picture[2]} px the audio input {sound} must be {known}"
+    return None
+
+
+def shape_text(shape: Shape) -> str:
+    """A shape as people write it, open axes as their names or a question mark."""
+    return "(" + ",".join(str(axis) if axis is not None else "?" for axis in shape) + ")"
+
+
+def _is_picture(shape: Shape) -> bool:
+    """Four axes with two sides of a picture's length, or open ones."""
+    if len(shape) != 4:
+        return False
+    sides = [axis for axis in shape[2:] if isinstance(axis, int)]
+    return all(side >= _PICTURE for side in sides) and (len(sides) > 0 or shape[1] in (3, 6))

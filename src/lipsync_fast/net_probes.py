@@ -1,0 +1,268 @@
+"""What a generator really does, found by running it.
+
+Exports come without a word on the order of their planes or colours. A trained net redraws
+what it was shown where it was shown as in training, and worse otherwise; each probe shows it
+a face both ways and compares.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .compositor import Compositor
+from .errors import ModelError
+from .pipeline import pack_visual
+from .presets import Preset
+from .session import Generator
+from .template import Template
+
+__all__ = ["drawn_face", "probe", "resident_memory"]
+
+Facts = dict[str, object]
+Floats = NDArray[np.float32]
+
+FRAMES = 4  # that the probes look at
+REQUEST = 8
+SOUND = 0.2  # spread of random features: driver parameters reach about 0.4
+SECONDS = 1.0  # of measuring, each
+CLEAR = 1.1  # a guess needs one way to be so many times better than the other
+FULL_HD = (1080, 1920)
+
+
+def probe(path: Path, template: Template | None = None) -> Facts:
+    """Facts of a generator: its batch, its answers to the probes, memory and speed.
+
+    Parameters
+    ----------
+    path : Path
+        An ONNX file whose inputs fit a preset.
+    template : Template, optional
+        Whose faces to show it; else a drawn one.
+
+    Returns
+    -------
+    dict
+        In the order in which to show them.
+
+    Raises
+    ------
+    ModelError
+        The net cannot be used as a generator.
+    """
+    before = resident_memory()
+    net = Generator(path, None if template is None else template.preset)
+    own = template is None
+    if template is None:
+        template = _drawn_template(net.preset)
+    visual, audio = _probe_inputs(net.preset, template)
+    pictures = net.infer(visual, audio)
+    low, high = float(pictures.min()), float(pictures.max())
+    facts: Facts = {
+        "batch": _batch_fact(net, visual, audio),
+        "output range": f"{low:.3f} to {high:.3f} (the preset says "
+        f"{net.preset.low:g} to {net.preset.high:g})",
+        "shown": "a drawn face" if own else "faces of the template",
+        "hears": _hearing_fact(net, visual, audio),
+        "colour order": _colour_fact(net, visual, audio),
+    }
+    if net.preset.black is not None:
+        facts["masked area"] = _mask_fact(net, visual, audio)
+        facts["plane order"] = _order_fact(net, visual, audio)
+    facts["frames a second, net"] = round(_rate(lambda: net.infer(visual, audio), FRAMES), 1)
+    height, width = template.height, template.width
+    facts[f"frames a second, finished {width}×{height} JPEG"] = round(
+        _finished_rate(net, template), 1
+    )
+    after = resident_memory()
+    if before is not None and after is not None:
+        facts["memory in MB"] = round((after - before) / 1e6)
+    return facts
+
+
+# ---- what it is shown ----------------------------------------------------------------------
+
+
+def drawn_face(side: int) -> NDArray[np.uint8]:
+    """A face as a few ellipses on shaded skin: (side, side, 3) uint8, bgr24, fresh."""
+    y, x = np.mgrid[0:side, 0:side] / side
+    shade = 1 - 1.4 * ((x - 0.5) ** 2 + (y - 0.4) ** 2)
+    face = np.array([135, 160, 200]) * shade[:, :, None]
+    for cx, cy, rx, ry, colour in (
+        (0.3, 0.2, 0.08, 0.03, (40, 45, 60)),
+        (0.7, 0.2, 0.08, 0.03, (40, 45, 60)),
+        (0.5, 0.45, 0.05, 0.10, (120, 145, 185)),
+        (0.5, 0.72, 0.16, 0.05, (80, 80, 170)),
+    ):
+        face[((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 < 1] = colour
+    drawn: NDArray[np.uint8] = face.clip(0, 255).astype(np.uint8)
+    return drawn
+
+
+def _drawn_template(preset: Preset) -> Template:
+    height, width = FULL_HD
+    y, x = np.mgrid[0:height, 0:width]
+    room = np.stack([x * 90 // width + 80, y * 90 // height + 80, (x + y) % 37 + 110], axis=2)
+    side = min(preset.crop, 400)
+    frame = room.astype(np.uint8)
+    frame[300 : 300 + side, 700 : 700 + side] = drawn_face(side)
+    rate = preset.feature_rate or 25
+    return Template.from_arrays([frame], (700, 300, side, side), preset=preset, fps=rate)
+
+
+def _probe_inputs(preset: Preset, template: Template) -> tuple[Floats, Floats]:
+    """Faces spread over the template, and a sound of zeros: what is nearest to silence."""
+    faces = np.flatnonzero(template.rects[:, 2])
+    if not len(faces):
+        raise ModelError("the template has no frame with a face to show the net")
+    chosen = faces[np.linspace(0, len(faces) - 1, FRAMES).astype(int)]
+    visual = np.stack([pack_visual(template, int(i)) for i in chosen])
+    return visual, np.zeros((FRAMES, *preset.audio_shape), np.float32)
+
+
+def _levels(preset: Preset, difference: Floats) -> float:
+    """A mean absolute difference in levels of 255."""
+    return float(np.abs(difference).mean()) * 255 / (preset.high - preset.low)
+
+
+def _planes(preset: Preset, name: str) -> slice:
+    first = 3 * preset.visual.split("+").index(name)
+    return slice(first, first + 3)
+
+
+# ---- probes --------------------------------------------------------------------------------
+
+
+def _batch_fact(net: Generator, visual: Floats, audio: Floats) -> str:
+    if net.batch is not None:
+        return f"fixed at {net.batch}; `lipsync-fast model batch` sets it free"
+    single = np.concatenate([net.infer(visual[i : i + 1], audio[i : i + 1]) for i in range(2)])
+    try:
+        both = net.infer(visual[:2], audio[:2])
+    except ModelError as error:
+        return f"said to be free, but a batch of 2 fails: {error}"
+    off = _levels(net.preset, both - single)
+    if off > 0.1:
+        return f"said to be free, but mixes frames: {off:.1f} levels between 2 at once and 2 × 1"
+    return "free; 2 at once equal 2 × 1"
+
+
+def _hearing_fact(net: Generator, visual: Floats, audio: Floats) -> str:
+    draw = np.random.default_rng(0)
+    sounds = draw.normal(0, SOUND, audio.shape).astype(np.float32)
+    same = np.repeat(visual[:1], FRAMES, axis=0)
+    pictures = net.infer(same, sounds)
+    change = _levels(net.preset, pictures[1:] - pictures[:1])
+    if change < 0.01:
+        return "nothing: the picture does not depend on the sound"
+    return f"sounds: random ones change the picture by {change:.2f} levels"
+
+
+def _colour_fact(net: Generator, visual: Floats, audio: Floats) -> str:
+    """RGB or BGR: in the right order skin is skin, and comes back as it was shown."""
+    preset = net.preset
+    swapped = np.ascontiguousarray(
+        visual.reshape(FRAMES, -1, 3, preset.view, preset.view)[:, :, ::-1]
+    ).reshape(visual.shape)
+    as_said, otherwise = (
+        _levels(preset, _shown_twice(preset, net.infer(v, audio) - v[:, :3]))
+        for v in (visual, swapped)
+    )
+    orders = ("RGB", "BGR") if preset.rgb else ("BGR", "RGB")
+    evidence = f"differs from what it sees by {as_said:.1f} levels as {orders[0]}, "\
+        f"{otherwise:.1f} as {orders[1]}"  # fmt: skip
+    return f"{_guess(as_said, otherwise, *orders)}: {evidence}"
+
+
+def _shown_twice(preset: Preset, planes: Floats) -> Floats:
+    """The pixels outside the black box, which reference and masked picture have in common."""
+    seen = np.ones(planes.shape[-2:], bool)
+    if preset.black is not None:
+        x0, y0, x1, y1 = preset.black
+        seen[y0:y1, x0:x1] = False
+    return planes[..., seen]
+
+
+def _mask_fact(net: Generator, visual: Floats, audio: Floats) -> str:
+    """Whether pixels count that the preset blacks out: shown a wrong mouth there."""
+    preset = net.preset
+    assert preset.black is not None
+    x0, y0, x1, y1 = preset.black
+    filled = visual.copy()
+    draw = np.random.default_rng(1)
+    box = filled[:, _planes(preset, "masked"), y0:y1, x0:x1]
+    box[...] = draw.uniform(preset.low, preset.high, box.shape)
+    change = _levels(preset, net.infer(filled, audio) - net.infer(visual, audio))
+    if change < 0.01:
+        return "ignored: noise in it changes nothing"
+    return f"looked at: noise in it changes the picture by {change:.1f} levels"
+
+
+def _order_fact(net: Generator, visual: Floats, audio: Floats) -> str:
+    """Which planes are the reference: only there is a mouth to be found."""
+    preset = net.preset
+    assert preset.black is not None
+    x0, y0, x1, y1 = preset.black
+    swapped = np.ascontiguousarray(np.concatenate([visual[:, 3:], visual[:, :3]], axis=1))
+    face = visual[:, _planes(preset, "reference"), y0:y1, x0:x1]
+    as_said = _levels(preset, net.infer(visual, audio)[:, :, y0:y1, x0:x1] - face)
+    otherwise = _levels(preset, net.infer(swapped, audio)[:, :, y0:y1, x0:x1] - face)
+    orders = (preset.visual, "+".join(preset.visual.split("+")[::-1]))
+    evidence = f"the black box is off the face's by {as_said:.1f} levels so, "\
+        f"{otherwise:.1f} the other way"  # fmt: skip
+    return f"{_guess(as_said, otherwise, *orders)}: {evidence}"
+
+
+def _guess(as_said: float, otherwise: float, said: str, other: str) -> str:
+    if otherwise > CLEAR * as_said:
+        return said
+    if as_said > CLEAR * otherwise:
+        return f"{other}, unlike the preset"
+    return "cannot be told"
+
+
+# ---- speed and memory ----------------------------------------------------------------------
+
+
+def _rate(call: Callable[[], object], frames: int) -> float:
+    """Frames a second: the median of calls that together take about a second."""
+    call()
+    times: list[float] = []
+    while sum(times) < SECONDS or len(times) < 3:
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return frames / median(times)
+
+
+def _finished_rate(net: Generator, template: Template) -> float:
+    """From crops to finished JPEG frames, one request after the other."""
+    preset = net.preset
+    indices = template.indices(0, REQUEST)
+    audio = np.zeros((REQUEST, *preset.audio_shape), np.float32)
+    visual = np.empty((REQUEST, *preset.visual_shape), np.float32)
+    with Compositor(template) as compositor:
+
+        def request() -> None:
+            for slot, index in enumerate(indices):
+                pack_visual(template, int(index), out=visual[slot])
+            pictures = net.infer(visual, audio)
+            compositor.composite(pictures, indices, format="jpeg")
+
+        return _rate(request, REQUEST)
+
+
+def resident_memory() -> int | None:
+    """Bytes of this process in memory; None where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, ValueError):
+        return None
+    import resource
+
+    return pages * resource.getpagesize()

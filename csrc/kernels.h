@@ -199,12 +199,14 @@ lf_status lf_yuv_blend_u8x3_i420(const lf_rows *rows, const lf_i420 *dst, const 
 #define LF_MEL_MAX_BINS 1025
 #define LF_MEL_MAX_BANDS 256
 
-/* Mel columns of complex spectra: dst[k][b] = clip(8 (S + 100) / 100 - 4, -4, 4) with
+/* Mel columns of frames from their spectra: dst[k][b] = clip(8 (S + 100) / 100 - 4, -4, 4) with
  * S = 20 log10(max(1e-5, m)) - 20 dB and m = sum of weight x magnitude over the bins of band b.
  *
- * dst: one row of `bands` floats a frame. spectrum: one row of `bins` complex doubles (real,
- * imaginary) a frame. edges: first and end bin of every band, 0 <= first <= end <= bins.
- * weights: the bands' weights one after the other, end - first of each. Strides are bytes.
+ * spectrum: one row of `bins` complex doubles (real, imaginary) a frame, of the frame as it is:
+ * the periodic Hann window is applied here, as the three-tap filter that it is in frequency.
+ * dst: one row of `bands` floats a frame. edges: first and end bin of every band, which have to
+ * leave out the first and the last bin: 1 <= first <= end <= bins - 1. weights: the bands' weights
+ * one after the other, end - first of each. Strides are bytes.
  * The sum of a band is taken in a fixed order (four lanes, then (0+1) + (2+3)), so that a frame
  * gives the same bits alone or in any block and on every ISA. A NaN bin makes its bands -4.
  */

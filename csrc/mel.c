@@ -1,15 +1,11 @@
-/* Mel columns: magnitude, sparse bands, decibels, clip. One row is one frame of the spectrum. */
+/* Mel columns: window, magnitude, sparse bands, decibels, clip. One row is one frame's spectrum. */
 #include "mel.h"
 
-#include <math.h>
 #include <string.h>
 
 static void lf_mel_magnitudes(double *LF_RESTRICT dst, const double *LF_RESTRICT spectrum, int bins)
 {
-    for (int i = 0; i < bins; i++) {
-        double re = spectrum[2 * i], im = spectrum[2 * i + 1];
-        dst[i] = sqrt(re * re + im * im);
-    }
+    for (int i = 0; i < bins; i++) dst[i] = lf_mel_magnitude(spectrum + 2 * i);
 }
 
 static double lf_mel_band_sum(const double *magnitude, const float *weights, int count)
@@ -71,7 +67,7 @@ lf_status lf_mel_f64(const lf_rows *rows, float *dst, ptrdiff_t dst_stride, cons
     lf_mel_bands table = {edges, weights, bands, bins, 0};
     for (int b = 0; b < bands; b++) {
         int first = edges[2 * b], end = edges[2 * b + 1];
-        if (first < 0 || first > end || end > bins) return LF_ERR_ARGUMENT;
+        if (first < 1 || first > end || end > bins - 1) return LF_ERR_ARGUMENT;
         if (first == end) continue;
         if (first < table.lowest) table.lowest = first;
         if (end > table.highest) table.highest = end;

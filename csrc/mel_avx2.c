@@ -1,22 +1,26 @@
 /* Mel columns, AVX2: four bins or bands at a time. Every step is one exact rounding, in C's order. */
 #include <immintrin.h>
-#include <math.h>
 
 #include "mel.h"
+
+/* Two bins of the windowed frame. */
+static __m256d lf_mel_windowed(const double *bin)
+{
+    __m256d beside = _mm256_add_pd(_mm256_loadu_pd(bin - 2), _mm256_loadu_pd(bin + 2));
+    return _mm256_sub_pd(_mm256_mul_pd(_mm256_loadu_pd(bin), _mm256_set1_pd(0.5)),
+                         _mm256_mul_pd(beside, _mm256_set1_pd(0.25)));
+}
 
 static void lf_mel_magnitudes(double *LF_RESTRICT dst, const double *LF_RESTRICT spectrum, int bins)
 {
     int i = 0;
     for (; i + 4 <= bins; i += 4) {
-        __m256d a = _mm256_loadu_pd(spectrum + 2 * i);     /* r0 i0 r1 i1 */
-        __m256d b = _mm256_loadu_pd(spectrum + 2 * i + 4); /* r2 i2 r3 i3 */
+        __m256d a = lf_mel_windowed(spectrum + 2 * i);     /* r0 i0 r1 i1 */
+        __m256d b = lf_mel_windowed(spectrum + 2 * i + 4); /* r2 i2 r3 i3 */
         __m256d sum = _mm256_hadd_pd(_mm256_mul_pd(a, a), _mm256_mul_pd(b, b)); /* 0 2 1 3 */
         _mm256_storeu_pd(dst + i, _mm256_sqrt_pd(_mm256_permute4x64_pd(sum, 0xD8)));
     }
-    for (; i < bins; i++) {
-        double re = spectrum[2 * i], im = spectrum[2 * i + 1];
-        dst[i] = sqrt(re * re + im * im);
-    }
+    for (; i < bins; i++) dst[i] = lf_mel_magnitude(spectrum + 2 * i);
 }
 
 static double lf_mel_band_sum(const double *magnitude, const float *weights, int count)

@@ -171,7 +171,7 @@ typedef struct lf_mel_bands {
     const int32_t *edges; /* first and end bin of every band */
     const float *weights; /* end - first of every band, one after the other */
     int count;            /* of the bands */
-    int lowest, highest;  /* bins that some band hears, half-open */
+    int lowest, highest;  /* bins that some band hears, half-open; one more on each side exists */
 } lf_mel_bands;
 
 /* One frame: complex bins (real, imaginary) -> bands->count levels. */

@@ -145,8 +145,10 @@ def blend_i420(patch, planes, mask=None, x=0, y=0, matrix="bt601", full_range=Fa
 
 
 def mel(spectrum, edges, weights):
-    """Mel columns of (frames, bins) complex spectra; see `_kernels.mel`."""
-    magnitude = np.abs(spectrum)
+    """Mel columns of frames from their (frames, bins) complex spectra; see `_kernels.mel`."""
+    length = 2 * (spectrum.shape[1] - 1)
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
+    magnitude = np.abs(np.fft.rfft(np.fft.irfft(spectrum, length) * hann))
     offsets = np.concatenate([[0], np.cumsum(edges[:, 1] - edges[:, 0])])
     columns = np.empty((len(spectrum), len(edges)))
     for band, (first, end) in enumerate(edges):

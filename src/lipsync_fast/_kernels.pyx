@@ -893,16 +893,19 @@ def blend_i420(patch, picture, mask=None, *, int x=0, int y=0, width=None, heigh
 # ---- mel -------------------------------------------------------------------------------
 
 def mel(spectrum, edges, weights, *, out=None, isa=None):
-    """Mel columns, in wav2lip's normalised decibels, of complex spectra.
+    """Mel columns, in Wav2Lip's normalised decibels, of frames from their spectra.
 
+    The periodic Hann window is applied here, as the three-tap filter that it is in frequency.
     Every frame gives the same bits alone or in any block, and on every ISA.
 
     Parameters
     ----------
     spectrum : (frames, bins, 2) float64, bins at most 1025; values of a frame packed
-        Real and imaginary part of every bin, as in ``rfft(...).view(float64)``.
+        Real and imaginary part of every bin of the frames as they are, not windowed, as in
+        ``rfft(...).view(float64)``.
     edges : (bands, 2) int32, C-contiguous, bands at most 256
-        First and end bin of every band, ``0 <= first <= end <= bins``.
+        First and end bin of every band, which leave out the first and the last bin:
+        ``1 <= first <= end <= bins - 1``.
     weights : (sum of end - first,) float32, C-contiguous
         The bands' weights, one band after the other.
     out : (frames, bands) float32, values of a frame packed, optional
@@ -941,9 +944,9 @@ def mel(spectrum, edges, weights, *, out=None, isa=None):
         raise TypeError("weights must be C-contiguous; pass numpy.ascontiguousarray(weights)")
     cdef const int32_t *edge = <const int32_t *> band_edges.view.buf
     for b in range(bands):
-        if not 0 <= edge[2 * b] <= edge[2 * b + 1] <= bins:
+        if not 1 <= edge[2 * b] <= edge[2 * b + 1] <= bins - 1:
             raise ValueError(
-                f"edges must hold 0 <= first <= end <= {bins} bins, got {edge[2 * b]} and {edge[2 * b + 1]} in band {b}"
+                f"edges must hold 1 <= first <= end <= {bins - 1}, got {edge[2 * b]} and {edge[2 * b + 1]} in band {b}"
             )
         total += edge[2 * b + 1] - edge[2 * b]
     if band_weights.view.shape[0] != total:

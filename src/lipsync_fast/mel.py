@@ -100,8 +100,6 @@ def slaney_bands() -> tuple[NDArray[np.int32], NDArray[np.float32]]:
 
 
 _EDGES, _WEIGHTS = slaney_bands()
-# Periodic: its period is the whole window, where the symmetric one's is one sample less.
-_HANN = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(_WINDOW) / _WINDOW)
 
 
 # ---- checks ----------------------------------------------------------------------------
@@ -212,7 +210,6 @@ class MelStream:
         self._frames = as_strided(
             self._buffer, (_BLOCK, _WINDOW), (HOP * stride, stride), writeable=False
         )
-        self._windowed = np.empty((_BLOCK, _WINDOW))
         self._spectrum = np.empty((_BLOCK, _BINS), np.complex128)
         self._parts = self._spectrum.view(np.float64).reshape(_BLOCK, _BINS, 2)
 
@@ -310,12 +307,12 @@ class MelStream:
         if self._unmirrored or self._filled < _WINDOW:
             return 0
         count = (self._filled - _WINDOW) // HOP + 1
-        windowed = self._windowed[:count]
-        np.multiply(self._frames[:count], _HANN, out=windowed)
+        # Not windowed: the kernel does that, cheaper, in the spectrum.
+        frames = self._frames[:count]
         if _RFFT_TAKES_OUT:
-            np.fft.rfft(windowed, out=self._spectrum[:count])
+            np.fft.rfft(frames, out=self._spectrum[:count])
         else:
-            self._spectrum[:count] = np.fft.rfft(windowed)
+            self._spectrum[:count] = np.fft.rfft(frames)
         _kernels.mel(self._parts[:count], _EDGES, _WEIGHTS, out=out[:count])
         used = count * HOP
         self._buffer[: self._filled - used] = self._buffer[used : self._filled]

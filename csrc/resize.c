@@ -46,7 +46,7 @@ void lf_resize_cubic_across_c(int16_t *const *dst, const uint8_t *const *src, in
             for (int c = 0; c < channels; c++) {
                 int32_t sum = 0;
                 for (int k = 0; k < taps; k++) sum += s[k * channels + c] * w[k];
-                d[c] = (int16_t)(sum >> 5);
+                d[c] = (int16_t)(sum >> 8);
             }
         }
     }

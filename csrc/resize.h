@@ -7,8 +7,8 @@
  *
  *   linear  2 taps of 1/2048. h = (s0*a0 + s1*a1) >> 4, a byte becomes 128 units;
  *           out = (((h0*b0) >> 16) + ((h1*b1) >> 16) + 2) >> 2. This is OpenCV's.
- *   cubic   4 taps of 1/2048. h = (sum of s*a) >> 5, a byte becomes 64 units;
- *           t = (h*-16b + 2^14) >> 15; out = clamp((32 - sum of t) >> 6).
+ *   cubic   4 taps, of 1/16384 across and of -1/32768 down. h = (sum of s*a) >> 8, a byte
+ *           becomes 64 units; t = (h*b + 2^14) >> 15; out = clamp((32 - sum of t) >> 6).
  *   taps    n taps of 1/2^22, kept as two int16: w = high * 2048 + low. h = (sum of s*w + round)
  *           >> shift, clamped to 0..top; out = clamp((sum of h*w + round) >> shift) with the
  *           quotient's ties up. Antialiased: top = 255, so h is a byte as in Pillow;

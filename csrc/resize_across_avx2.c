@@ -86,7 +86,7 @@ static inline __m256i weigh_pair(const uint8_t *low, const uint8_t *high, __m256
     const __m256i sum = _mm256_madd_epi16(_mm256_shuffle_epi8(pixels, pick01), w01);
     if (!cubic) return _mm256_srai_epi32(sum, 4);
     const __m256i rest = _mm256_madd_epi16(_mm256_shuffle_epi8(pixels, pick23), w23);
-    return _mm256_srai_epi32(_mm256_add_epi32(sum, rest), 5);
+    return _mm256_srai_epi32(_mm256_add_epi32(sum, rest), 8);
 }
 
 /* Four pixels as int16 of four channels each, the last not there where channels is 3. */
@@ -307,7 +307,7 @@ static inline void cubic_u8x1(int16_t *dst, const uint8_t *src, const lf_resize_
         const __m256i high = _mm256_cvtepu8_epi16(load_pixels(src, axis, x + 4, 0, checked));
         __m256i v = _mm256_hadd_epi32(_mm256_madd_epi16(low, _mm256_loadu_si256(w)),
                                       _mm256_madd_epi16(high, _mm256_loadu_si256(w + 1)));
-        v = _mm256_srai_epi32(v, 5); /* pixels 0 1 4 5 and 2 3 6 7 */
+        v = _mm256_srai_epi32(v, 8); /* pixels 0 1 4 5 and 2 3 6 7 */
         v = _mm256_permutevar8x32_epi32(_mm256_packs_epi32(v, v), order);
         _mm_storeu_si128((__m128i *)(dst + x), _mm256_castsi256_si128(v));
     }

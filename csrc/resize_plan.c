@@ -50,35 +50,36 @@ static int sampling_point(const axis *a, int d, float *fraction)
     return (int)whole;
 }
 
-static int16_t to_2048ths(float weight)
+static int16_t in_units(float weight, float unit)
 {
-    return (int16_t)rintf(weight * 2048.0f);
+    return (int16_t)rintf(weight * unit);
 }
 
 /* Cubic convolution with a = -0.75 (Keys 1981), evaluated in float as OpenCV does. */
-static void cubic_weights(float x, int16_t weights[4])
+static void cubic_weights(float x, float unit, int16_t weights[4])
 {
     const float a = -0.75f, y = x + 1.0f, z = 1.0f - x;
     const float w0 = ((a * y - 5.0f * a) * y + 8.0f * a) * y - 4.0f * a;
     const float w1 = ((a + 2.0f) * x - (a + 3.0f)) * x * x + 1.0f;
     const float w2 = ((a + 2.0f) * z - (a + 3.0f)) * z * z + 1.0f;
-    weights[0] = to_2048ths(w0);
-    weights[1] = to_2048ths(w1);
-    weights[2] = to_2048ths(w2);
-    weights[3] = to_2048ths(1.0f - w0 - w1 - w2);
+    weights[0] = in_units(w0, unit);
+    weights[1] = in_units(w1, unit);
+    weights[2] = in_units(w2, unit);
+    weights[3] = in_units(1.0f - w0 - w1 - w2, unit);
 }
 
-/* Returns the first tap's pixel, which may lie outside the source. */
-static int short_weights(const axis *a, int d, int16_t weights[4])
+/* Returns the first tap's pixel, which may lie outside the source. cubic_unit: what the weight 1
+ * is stored as; linear weights are always 2048ths. */
+static int short_weights(const axis *a, int d, float cubic_unit, int16_t weights[4])
 {
     float fraction;
     const int s = sampling_point(a, d, &fraction);
     if (a->kind == LF_RESIZE_CUBIC) {
-        cubic_weights(fraction, weights);
+        cubic_weights(fraction, cubic_unit, weights);
         return s - 1;
     }
-    weights[0] = to_2048ths(1.0f - fraction);
-    weights[1] = to_2048ths(fraction);
+    weights[0] = in_units(1.0f - fraction, 2048.0f);
+    weights[1] = in_units(fraction, 2048.0f);
     return s;
 }
 
@@ -195,7 +196,7 @@ static void fill_short_across(const axis *a, int32_t *first, int16_t *weights)
 {
     for (int d = 0; d < a->dst; d++, weights += a->taps) {
         int16_t free_weights[4];
-        const int wanted = short_weights(a, d, free_weights);
+        const int wanted = short_weights(a, d, 16384.0f, free_weights);
         first[d] = first_inside(a, wanted);
         for (int k = 0; k < a->taps; k++)
             weights[clamp(wanted + k, 0, a->src - 1) - first[d]] += free_weights[k];
@@ -203,14 +204,13 @@ static void fill_short_across(const axis *a, int32_t *first, int16_t *weights)
 }
 
 /* Down, rows beyond an edge are the edge's row; `first` may lie outside the source. The cubic
- * weights are stored as the kernel multiplies them: -16 times, so that 1 fits an int16. */
+ * weights are stored negated, so that 1 fits an int16. */
 static void fill_short_down(const axis *a, int32_t *first, int16_t *weights)
 {
     for (int d = 0; d < a->dst; d++, weights += a->taps) {
-        int16_t free_weights[4];
-        first[d] = short_weights(a, d, free_weights);
-        for (int k = 0; k < a->taps; k++)
-            weights[k] = (int16_t)(free_weights[k] * (a->kind == LF_RESIZE_CUBIC ? -16 : 1));
+        int16_t four[4];
+        first[d] = short_weights(a, d, -32768.0f, four);
+        memcpy(weights, four, (size_t)a->taps * sizeof *four);
     }
 }
 

@@ -176,7 +176,7 @@ def sampling_points(old, new, filter):
 
 
 def short_taps(old, new, filter):
-    """(pixels, weights): lists over the taps, weights in 1/2048; pixels clamped to the edges."""
+    """(pixels, weights): lists over the taps, weights as floats; pixels clamped to the edges."""
     whole, x = sampling_points(old, new, filter)
     one = np.float32(1)
     if filter == "bicubic":
@@ -191,7 +191,7 @@ def short_taps(old, new, filter):
     else:
         first, weights = whole, [one - x, x]
     pixels = [np.clip(first + k, 0, old - 1) for k in range(len(weights))]
-    return pixels, [np.rint(w * np.float32(2048)).astype(np.int64) for w in weights]
+    return pixels, weights
 
 
 def aa_kernel(filter, x):
@@ -261,10 +261,16 @@ def resize(image, size, filter="bilinear"):
     else:
         x, a = short_taps(width, new_width, filter)
         y, b = short_taps(height, new_height, filter)
+
+        def in_units(weights, unit):
+            return [np.rint(w * np.float32(unit)).astype(np.int64) for w in weights]
+
+        cubic = filter == "bicubic"
+        a, b = in_units(a, 16384 if cubic else 2048), in_units(b, -32768 if cubic else 2048)
         sums = sum(planes[:, pixel] * w[None, :, None] for pixel, w in zip(x, a, strict=True))
-        rows = sums >> (5 if filter == "bicubic" else 4)
-        if filter == "bicubic":
-            products = [rows[pixel] * -16 * w[:, None, None] for pixel, w in zip(y, b, strict=True)]
+        rows = sums >> (8 if cubic else 4)
+        if cubic:
+            products = [rows[pixel] * w[:, None, None] for pixel, w in zip(y, b, strict=True)]
             out = (32 - sum((product + 2**14) >> 15 for product in products)) >> 6
         else:
             products = [rows[pixel] * w[:, None, None] for pixel, w in zip(y, b, strict=True)]

@@ -31,7 +31,7 @@ class Canvas:
         One of FORMATS.
     shape : tuple of int
         Shape of a frame's buffer: (H, W, channels), flat I420 planes, or the most bytes
-        that a JPEG can take.
+        that a JPEG of this template can take.
     backgrounds : _canvas.Backgrounds
         The compiled part.
     template : Template
@@ -114,4 +114,7 @@ def _fill_jpeg(
     backgrounds.use_jpeg(s.quality, s.subsampling, s.restart_interval)
     for i in range(template.count):
         backgrounds.set_jpeg(i, jpeg.files[i], jpeg.segments[i], jpeg.boxes[i], jpeg.region(i))
-    return (_jpeg.jpeg_bound(template.width, template.height, s.subsampling),)
+    # A spliced frame is its background with the region's segments exchanged.
+    files = int(np.diff(jpeg.files.offsets).max())
+    regions = {(int(w), int(h)) for w, h in jpeg.boxes[:, 2:] if w}
+    return (files + max((_jpeg.jpeg_bound(w, h, s.subsampling) for w, h in regions), default=0),)

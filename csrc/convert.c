@@ -46,7 +46,7 @@ void lf_convert_u8x3_f32p3_row_c(float *LF_RESTRICT c0, float *LF_RESTRICT c1,
     }
 }
 
-static int tone_is_usable(const lf_tone *tone)
+int lf_tone_is_usable(const lf_tone *tone)
 {
     return tone && isfinite(tone->low) && isfinite(tone->high) && tone->low < tone->high &&
            isfinite(tone->high - tone->low);
@@ -62,7 +62,7 @@ static lf_status planes_to_pixels(lf_to_bytes_row *row, int channels, uint8_t *d
                                   ptrdiff_t src_plane_stride, int width, int height,
                                   const lf_tone *tone)
 {
-    if (!dst || !src || width < 1 || height < 1 || !tone_is_usable(tone)) return LF_ERR_ARGUMENT;
+    if (!dst || !src || width < 1 || height < 1 || !lf_tone_is_usable(tone)) return LF_ERR_ARGUMENT;
     if (dst_stride == (ptrdiff_t)width * channels && src_stride == (ptrdiff_t)width * 4 &&
         width <= INT32_MAX / height) {
         width *= height; /* rows that lie end to end are one long row */
@@ -112,7 +112,7 @@ lf_status lf_convert_u8x3_f32p3(const lf_rows *rows, float *dst, ptrdiff_t dst_s
                                 ptrdiff_t src_stride, int width, int height, const lf_tone *tone,
                                 const lf_box *black)
 {
-    if (!dst || !src || width < 1 || height < 1 || !tone_is_usable(tone)) return LF_ERR_ARGUMENT;
+    if (!dst || !src || width < 1 || height < 1 || !lf_tone_is_usable(tone)) return LF_ERR_ARGUMENT;
     if (black && !box_is_inside(black, width, height)) return LF_ERR_ARGUMENT;
     lf_from_bytes_row *row = rows->convert_u8x3_f32p3;
     const float low = tone->low, span = tone->high - tone->low;

@@ -3,37 +3,40 @@
 
 #include <immintrin.h>
 
-/* Eight values to eight integers 0..255. max and min return their second operand where the
- * first is NaN, so NaN gives 0. */
-static inline __m256i to_bytes8(const float *src, __m256 low, __m256 gain, int truncate)
+/* Eight values to eight integers of at most 255. min returns its second operand where either is
+ * NaN; NaN and what is far below 0 convert to INT32_MIN, and the saturating packs that follow
+ * make 0 of everything negative. */
+static inline __m256i to_bytes8(const float *src, __m256 low, __m256 gain, int truncate,
+                                int from_zero)
 {
-    __m256 v = _mm256_mul_ps(_mm256_sub_ps(_mm256_loadu_ps(src), low), gain);
-    v = _mm256_min_ps(_mm256_max_ps(v, _mm256_setzero_ps()), _mm256_set1_ps(255.0f));
+    __m256 v = _mm256_loadu_ps(src);
+    if (!from_zero) v = _mm256_sub_ps(v, low);
+    v = _mm256_min_ps(_mm256_set1_ps(255.0f), _mm256_mul_ps(v, gain));
     return truncate ? _mm256_cvttps_epi32(v) : _mm256_cvtps_epi32(v);
 }
 
-/* Eight pixels as 32-bit words, first byte lowest, fourth byte 0. */
-static inline __m256i to_pixels8(const float *c0, const float *c1, const float *c2, __m256 low,
-                                 __m256 gain, int truncate)
+/* Four pixels a lane: their first bytes, second bytes, third bytes, and 255. */
+static inline __m256i to_planes8(const float *c0, const float *c1, const float *c2, __m256 low,
+                                 __m256 gain, int truncate, int from_zero)
 {
-    const __m256i first = to_bytes8(c0, low, gain, truncate);
-    const __m256i second = _mm256_slli_epi32(to_bytes8(c1, low, gain, truncate), 8);
-    const __m256i third = _mm256_slli_epi32(to_bytes8(c2, low, gain, truncate), 16);
-    return _mm256_or_si256(_mm256_or_si256(first, second), third);
+    const __m256i first = to_bytes8(c0, low, gain, truncate, from_zero);
+    const __m256i second = to_bytes8(c1, low, gain, truncate, from_zero);
+    const __m256i third = to_bytes8(c2, low, gain, truncate, from_zero);
+    return _mm256_packus_epi16(_mm256_packs_epi32(first, second),
+                               _mm256_packs_epi32(third, _mm256_set1_epi32(255)));
 }
 
 static inline void to_u8x3(uint8_t *dst, const float *c0, const float *c1, const float *c2,
-                           int width, float low, float gain, int truncate)
+                           int width, float low, float gain, int truncate, int from_zero)
 {
     const __m256 lows = _mm256_set1_ps(low), gains = _mm256_set1_ps(gain);
-    const __m256i drop_fourth = _mm256_setr_epi8(
-        0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1,
-        0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
+    const __m256i interleave = _mm256_broadcastsi128_si256(
+        _mm_setr_epi8(0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11, -1, -1, -1, -1));
     const __m256i close_gap = _mm256_setr_epi32(0, 1, 2, 4, 5, 6, 3, 7);
     int x = 0;
     for (; x + 8 <= width; x += 8) {
-        __m256i v = to_pixels8(c0 + x, c1 + x, c2 + x, lows, gains, truncate);
-        v = _mm256_permutevar8x32_epi32(_mm256_shuffle_epi8(v, drop_fourth), close_gap);
+        __m256i v = to_planes8(c0 + x, c1 + x, c2 + x, lows, gains, truncate, from_zero);
+        v = _mm256_permutevar8x32_epi32(_mm256_shuffle_epi8(v, interleave), close_gap);
         uint8_t *d = dst + 3 * (ptrdiff_t)x;
         _mm_storeu_si128((__m128i *)d, _mm256_castsi256_si128(v));
         _mm_storel_epi64((__m128i *)(d + 16), _mm256_extracti128_si256(v, 1));
@@ -43,39 +46,46 @@ static inline void to_u8x3(uint8_t *dst, const float *c0, const float *c1, const
 }
 
 static inline void to_u8x4(uint8_t *dst, const float *c0, const float *c1, const float *c2,
-                           int width, float low, float gain, int truncate)
+                           int width, float low, float gain, int truncate, int from_zero)
 {
     const __m256 lows = _mm256_set1_ps(low), gains = _mm256_set1_ps(gain);
-    const __m256i opaque = _mm256_set1_epi32((int)0xff000000u);
+    const __m256i interleave = _mm256_broadcastsi128_si256(
+        _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
     int x = 0;
     for (; x + 8 <= width; x += 8) {
-        const __m256i v = to_pixels8(c0 + x, c1 + x, c2 + x, lows, gains, truncate);
-        _mm256_storeu_si256((__m256i *)(dst + 4 * (ptrdiff_t)x), _mm256_or_si256(v, opaque));
+        const __m256i v = to_planes8(c0 + x, c1 + x, c2 + x, lows, gains, truncate, from_zero);
+        _mm256_storeu_si256((__m256i *)(dst + 4 * (ptrdiff_t)x),
+                            _mm256_shuffle_epi8(v, interleave));
     }
     lf_convert_f32p3_u8x4_row_c(dst + 4 * (ptrdiff_t)x, c0 + x, c1 + x, c2 + x, width - x, low,
                                 gain, truncate);
 }
 
-/* The rounding is decided once a row: the compiler makes two loops of each. */
+/* Rounding, and whether 0 is the low end (then there is nothing to subtract), are decided once a
+ * row: the compiler makes three loops of each. */
 
 void lf_convert_f32p3_u8x3_row_avx2(uint8_t *LF_RESTRICT dst, const float *LF_RESTRICT c0,
                                     const float *LF_RESTRICT c1, const float *LF_RESTRICT c2,
                                     int width, float low, float gain, int truncate)
 {
-    if (truncate)
-        to_u8x3(dst, c0, c1, c2, width, low, gain, 1);
+    if (truncate && low == 0.0f)
+        to_u8x3(dst, c0, c1, c2, width, low, gain, 1, 1);
+    else if (truncate)
+        to_u8x3(dst, c0, c1, c2, width, low, gain, 1, 0);
     else
-        to_u8x3(dst, c0, c1, c2, width, low, gain, 0);
+        to_u8x3(dst, c0, c1, c2, width, low, gain, 0, 0);
 }
 
 void lf_convert_f32p3_u8x4_row_avx2(uint8_t *LF_RESTRICT dst, const float *LF_RESTRICT c0,
                                     const float *LF_RESTRICT c1, const float *LF_RESTRICT c2,
                                     int width, float low, float gain, int truncate)
 {
-    if (truncate)
-        to_u8x4(dst, c0, c1, c2, width, low, gain, 1);
+    if (truncate && low == 0.0f)
+        to_u8x4(dst, c0, c1, c2, width, low, gain, 1, 1);
+    else if (truncate)
+        to_u8x4(dst, c0, c1, c2, width, low, gain, 1, 0);
     else
-        to_u8x4(dst, c0, c1, c2, width, low, gain, 0);
+        to_u8x4(dst, c0, c1, c2, width, low, gain, 0, 0);
 }
 
 /* One channel of eight pixels to floats: `pick` moves its bytes into 32-bit words.

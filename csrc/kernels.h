@@ -128,6 +128,22 @@ lf_status lf_resize_u8(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride, 
                        ptrdiff_t src_stride, int channels, const lf_resize_plan *plan,
                        void *scratch, size_t scratch_size);
 
+/* ---- patch ---------------------------------------------------------------------------- */
+
+/* A net's output to the pixels of its rect, in one pass: the bytes of lf_convert_f32p3_u8x3 into
+ * the middle of the crop and lf_resize_u8 of the whole, without the picture between.
+ * src: three planes of view x view floats as in lf_convert_f32p3_u8x3. crop: u8x3 of
+ * view + 2 * border pixels a side; only the outer `border` pixels are read, none where border is
+ * 0 and crop may be NULL. plan: from that side to dst's size. dst must not overlap the rest. */
+lf_status lf_patch_f32p3_u8x3(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride,
+                              const float *src, ptrdiff_t src_stride, ptrdiff_t src_plane_stride,
+                              int view, const lf_tone *tone, const uint8_t *crop,
+                              ptrdiff_t crop_stride, int border, const lf_resize_plan *plan,
+                              void *scratch, size_t scratch_size);
+
+/* Bytes of scratch that lf_patch_f32p3_u8x3 needs. */
+size_t lf_patch_scratch_size(const lf_resize_plan *plan);
+
 /* ---- blend ---------------------------------------------------------------------------- */
 
 /* Puts the patch `src` onto the background `dst`, in place, its top left pixel at (x, y); what

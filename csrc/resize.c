@@ -19,15 +19,16 @@ static inline int taps_inside(const lf_resize_axis *axis)
 void lf_resize_linear_across_c(int16_t *const *dst, const uint8_t *const *src, int count,
                                const lf_resize_axis *axis)
 {
-    const int channels = axis->channels, taps = taps_inside(axis);
+    const int step = axis->src_channels, channels = axis->dst_channels;
+    const int taps = taps_inside(axis);
     for (int r = 0; r < count; r++) {
         int16_t *d = dst[r];
         const int16_t *w = axis->weights;
         for (int x = 0; x < axis->dst; x++, d += channels, w += 2) {
-            const uint8_t *s = src[r] + (ptrdiff_t)axis->first[x] * channels;
+            const uint8_t *s = src[r] + (ptrdiff_t)axis->first[x] * step;
             for (int c = 0; c < channels; c++) {
                 int32_t sum = 0;
-                for (int k = 0; k < taps; k++) sum += s[k * channels + c] * w[k];
+                for (int k = 0; k < taps; k++) sum += s[k * step + c] * w[k];
                 d[c] = (int16_t)(sum >> 4);
             }
         }
@@ -37,15 +38,16 @@ void lf_resize_linear_across_c(int16_t *const *dst, const uint8_t *const *src, i
 void lf_resize_cubic_across_c(int16_t *const *dst, const uint8_t *const *src, int count,
                               const lf_resize_axis *axis)
 {
-    const int channels = axis->channels, taps = taps_inside(axis);
+    const int step = axis->src_channels, channels = axis->dst_channels;
+    const int taps = taps_inside(axis);
     for (int r = 0; r < count; r++) {
         int16_t *d = dst[r];
         const int16_t *w = axis->weights;
         for (int x = 0; x < axis->dst; x++, d += channels, w += 4) {
-            const uint8_t *s = src[r] + (ptrdiff_t)axis->first[x] * channels;
+            const uint8_t *s = src[r] + (ptrdiff_t)axis->first[x] * step;
             for (int c = 0; c < channels; c++) {
                 int32_t sum = 0;
-                for (int k = 0; k < taps; k++) sum += s[k * channels + c] * w[k];
+                for (int k = 0; k < taps; k++) sum += s[k * step + c] * w[k];
                 d[c] = (int16_t)(sum >> 8);
             }
         }
@@ -57,18 +59,19 @@ void lf_resize_cubic_across_c(int16_t *const *dst, const uint8_t *const *src, in
 void lf_resize_taps_across_c(int16_t *const *dst, const uint8_t *const *src, int count,
                              const lf_resize_axis *axis)
 {
-    const int channels = axis->channels, taps = taps_inside(axis);
+    const int step = axis->src_channels, channels = axis->dst_channels;
+    const int taps = taps_inside(axis);
     const uint32_t half = 1u << (axis->shift - 1);
     for (int r = 0; r < count; r++) {
         int16_t *d = dst[r];
         const int16_t *w = axis->weights;
         for (int x = 0; x < axis->dst; x++, d += channels, w += 2 * axis->taps) {
-            const uint8_t *s = src[r] + (ptrdiff_t)axis->first[x] * channels;
+            const uint8_t *s = src[r] + (ptrdiff_t)axis->first[x] * step;
             for (int c = 0; c < channels; c++) {
                 uint32_t sum = half;
                 for (int k = 0; k < taps; k++) {
                     const int16_t *four = w + k / 4 * 8 + k % 4;
-                    sum += s[(ptrdiff_t)k * channels + c] * (uint32_t)(four[0] * 2048 + four[4]);
+                    sum += s[(ptrdiff_t)k * step + c] * (uint32_t)(four[0] * 2048 + four[4]);
                 }
                 d[c] = (int16_t)clamp((int32_t)sum >> axis->shift, 0, axis->top);
             }
@@ -112,29 +115,34 @@ void lf_resize_taps_down_row_c(uint8_t *LF_RESTRICT dst, const int16_t *const *s
 /* ---- nearest ------------------------------------------------------------------------------- */
 
 static inline void copy_pixels(uint8_t *LF_RESTRICT dst, const uint8_t *LF_RESTRICT src,
-                               const int32_t *first, int width, int channels)
+                               const int32_t *first, int width, int src_channels, int dst_channels)
 {
-    for (int x = 0; x < width; x++, dst += channels)
-        for (int c = 0; c < channels; c++) dst[c] = src[(ptrdiff_t)first[x] * channels + c];
+    for (int x = 0; x < width; x++, dst += dst_channels)
+        for (int c = 0; c < dst_channels; c++)
+            dst[c] = src[(ptrdiff_t)first[x] * src_channels + c];
 }
 
-static void copy_nearest(uint8_t *dst, ptrdiff_t dst_stride, const uint8_t *src,
-                         ptrdiff_t src_stride, int channels, const lf_resize_plan *plan)
+static void run_copy(uint8_t *dst, ptrdiff_t dst_stride, lf_resize_fetch *fetch, void *context,
+                     int src_channels, int dst_channels, const lf_resize_plan *plan)
 {
     const int32_t *columns = (const int32_t *)((const uint8_t *)plan + plan->across.first);
     const int32_t *lines = (const int32_t *)((const uint8_t *)plan + plan->down.first);
     const int width = plan->across.dst;
     for (int y = 0; y < plan->down.dst; y++) {
         uint8_t *d = dst + y * dst_stride;
-        const uint8_t *s = src + lines[y] * src_stride;
-        if (y > 0 && lines[y] == lines[y - 1])
-            memcpy(d, d - dst_stride, (size_t)width * channels);
-        else if (channels == 1)
-            copy_pixels(d, s, columns, width, 1);
-        else if (channels == 3)
-            copy_pixels(d, s, columns, width, 3);
+        if (y > 0 && lines[y] == lines[y - 1]) {
+            memcpy(d, d - dst_stride, (size_t)width * dst_channels);
+            continue;
+        }
+        const uint8_t *s = fetch(context, lines[y]);
+        if (src_channels == 1)
+            copy_pixels(d, s, columns, width, 1, 1);
+        else if (src_channels == 3)
+            copy_pixels(d, s, columns, width, 3, 3);
+        else if (dst_channels == 3)
+            copy_pixels(d, s, columns, width, 4, 3);
         else
-            copy_pixels(d, s, columns, width, 4);
+            copy_pixels(d, s, columns, width, 4, 4);
     }
 }
 
@@ -206,22 +214,22 @@ size_t lf_resize_scratch_size(const lf_resize_plan *plan, int channels)
     return plan->kind == LF_RESIZE_COPY ? 0 : layout_of(plan, channels).end + 63;
 }
 
-static lf_resize_axis axis_of(const lf_resize_plan *plan, int channels)
+static lf_resize_axis axis_of(const lf_resize_plan *plan, int src_channels, int dst_channels)
 {
     const uint8_t *base = (const uint8_t *)plan;
     const lf_resize_table *t = &plan->across;
     lf_resize_axis axis = { (const int32_t *)(base + t->first),
                             (const int16_t *)(base + t->weights),
-                            t->src, t->dst, t->taps, channels, 0, 0, 0 };
+                            t->src, t->dst, t->taps, src_channels, dst_channels, 0, 0, 0 };
     const int is_area = plan->filter == LF_RESIZE_AREA;
     axis.shift = is_area ? 15 : 22;
     axis.top = is_area ? 255 * 128 : 255;
     /* a vector kernel loads 16 bytes where its last four taps begin, of one channel 4 bytes */
-    const ptrdiff_t load = channels == 1 ? 4 : 16;
+    const ptrdiff_t load = src_channels == 1 ? 4 : 16;
     const int last = t->taps > 4 ? t->taps - 4 : 0;
     axis.safe = t->dst;
-    while (axis.safe > 0 && (ptrdiff_t)(axis.first[axis.safe - 1] + last) * channels + load >
-                                (ptrdiff_t)t->src * channels)
+    while (axis.safe > 0 && (ptrdiff_t)(axis.first[axis.safe - 1] + last) * src_channels + load >
+                                (ptrdiff_t)t->src * src_channels)
         axis.safe--;
     return axis;
 }
@@ -240,8 +248,8 @@ typedef struct passes {
     uint8_t *scratch; /* aligned */
 } passes;
 
-static passes passes_of(const lf_rows *rows, int channels, const lf_resize_plan *plan,
-                        void *scratch)
+static passes passes_of(const lf_rows *rows, int src_channels, int dst_channels,
+                        const lf_resize_plan *plan, void *scratch)
 {
     const uint8_t *base = (const uint8_t *)plan;
     passes p = { 0 };
@@ -249,8 +257,8 @@ static passes passes_of(const lf_rows *rows, int channels, const lf_resize_plan 
     p.first = (const int32_t *)(base + plan->down.first);
     p.weights = (const int16_t *)(base + plan->down.weights);
     p.weight_step = plan->down.taps;
-    p.axis = axis_of(plan, channels);
-    p.at = layout_of(plan, channels);
+    p.axis = axis_of(plan, src_channels, dst_channels);
+    p.at = layout_of(plan, src_channels);
     p.scratch = (uint8_t *)round_up((uintptr_t)scratch, 64);
     if (plan->kind == LF_RESIZE_LINEAR) {
         p.across = rows->resize_linear_across;
@@ -283,7 +291,7 @@ static void weigh_down(const passes *p, uint8_t *dst, int y, int count)
 }
 
 static void run_across_first(const passes *p, uint8_t *dst, ptrdiff_t dst_stride,
-                             lf_resize_fetch *fetch, const void *context)
+                             lf_resize_fetch *fetch, void *context)
 {
     int next = 0; /* the first source row that is not in the ring yet */
     for (int y = 0; y < p->down->dst; y++) {
@@ -294,12 +302,12 @@ static void run_across_first(const passes *p, uint8_t *dst, ptrdiff_t dst_stride
             int16_t *to[LF_RESIZE_ROWS];
             const int batch = batch_of(p->down, p->first, y, next);
             for (int r = 0; r < batch; r++, next++) {
-                from[r] = fetch(context, next, r);
+                from[r] = fetch(context, next);
                 to[r] = ring_row(p, next);
             }
             p->across(to, from, batch, &p->axis);
         }
-        weigh_down(p, dst + y * dst_stride, y, p->axis.dst * p->axis.channels);
+        weigh_down(p, dst + y * dst_stride, y, p->axis.dst * p->axis.dst_channels);
     }
 }
 
@@ -314,9 +322,9 @@ static void narrow(uint8_t *LF_RESTRICT dst, const int16_t *LF_RESTRICT src, int
 }
 
 static void run_down_first(const passes *p, uint8_t *dst, ptrdiff_t dst_stride,
-                           lf_resize_fetch *fetch, const void *context)
+                           lf_resize_fetch *fetch, void *context)
 {
-    const int src_values = p->axis.src * p->axis.channels;
+    const int src_values = p->axis.src * p->axis.src_channels;
     uint8_t *bytes = p->scratch + p->at.bytes;
     int16_t *values = (int16_t *)(p->scratch + p->at.values);
     int next = 0;
@@ -324,18 +332,23 @@ static void run_down_first(const passes *p, uint8_t *dst, ptrdiff_t dst_stride,
         const span need = rows_of(p->down, p->first, y);
         if (next < need.begin) next = need.begin;
         for (; next < need.end; next++)
-            widen(ring_row(p, next), fetch(context, next, 0), src_values);
+            widen(ring_row(p, next), fetch(context, next), src_values);
         weigh_down(p, bytes, y, src_values);
         const uint8_t *from = bytes;
         p->across(&values, &from, 1, &p->axis);
-        narrow(dst + y * dst_stride, values, p->axis.dst * p->axis.channels);
+        narrow(dst + y * dst_stride, values, p->axis.dst * p->axis.dst_channels);
     }
 }
 
 void lf_resize_run(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride, lf_resize_fetch *fetch,
-                   const void *context, int channels, const lf_resize_plan *plan, void *scratch)
+                   void *context, int src_channels, int dst_channels, const lf_resize_plan *plan,
+                   void *scratch)
 {
-    const passes p = passes_of(rows, channels, plan, scratch);
+    if (plan->kind == LF_RESIZE_COPY) {
+        run_copy(dst, dst_stride, fetch, context, src_channels, dst_channels, plan);
+        return;
+    }
+    const passes p = passes_of(rows, src_channels, dst_channels, plan, scratch);
     if (plan->down_first)
         run_down_first(&p, dst, dst_stride, fetch, context);
     else
@@ -349,10 +362,9 @@ typedef struct plane {
     ptrdiff_t stride;
 } plane;
 
-static const uint8_t *fetch_row(const void *context, int y, int slot)
+static const uint8_t *fetch_row(void *context, int y)
 {
     const plane *p = context;
-    (void)slot;
     return p->pixels + y * p->stride;
 }
 
@@ -362,13 +374,10 @@ lf_status lf_resize_u8(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride, 
 {
     if (!rows || !dst || !src || !plan || (channels != 1 && channels != 3 && channels != 4))
         return LF_ERR_ARGUMENT;
-    if (plan->kind == LF_RESIZE_COPY) {
-        copy_nearest(dst, dst_stride, src, src_stride, channels, plan);
-        return LF_OK;
-    }
-    if (!scratch) return LF_ERR_ARGUMENT;
-    if (scratch_size < lf_resize_scratch_size(plan, channels)) return LF_ERR_SCRATCH;
-    const plane source = { src, src_stride };
-    lf_resize_run(rows, dst, dst_stride, fetch_row, &source, channels, plan, scratch);
+    const size_t need = lf_resize_scratch_size(plan, channels);
+    if (need && !scratch) return LF_ERR_ARGUMENT;
+    if (scratch_size < need) return LF_ERR_SCRATCH;
+    plane source = { src, src_stride };
+    lf_resize_run(rows, dst, dst_stride, fetch_row, &source, channels, channels, plan, scratch);
     return LF_OK;
 }

@@ -46,13 +46,15 @@ struct lf_resize_plan {
     lf_resize_table across, down;
 };
 
-/* Where a row of the source comes from: a pointer to its pixels, valid until the next call with
- * the same slot (0 <= slot < LF_RESIZE_ROWS). */
-typedef const uint8_t *lf_resize_fetch(const void *context, int y, int slot);
+/* Gives the pixels of a row of the source. Rows are asked for once each, from the top down, not
+ * necessarily all; a pointer has to stay good while LF_RESIZE_ROWS - 1 more are asked for. */
+typedef const uint8_t *lf_resize_fetch(void *context, int y);
 
-/* Every filter but nearest. Arguments are checked by the caller; scratch is of
- * lf_resize_scratch_size bytes. */
+/* Resizes whatever rows `fetch` gives. Their pixels have `src_channels` bytes, of which the first
+ * `dst_channels` are resized: equal, or 4 and 3. Arguments are checked by the caller; scratch is
+ * of lf_resize_scratch_size(plan, src_channels) bytes. */
 void lf_resize_run(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride, lf_resize_fetch *fetch,
-                   const void *context, int channels, const lf_resize_plan *plan, void *scratch);
+                   void *context, int src_channels, int dst_channels, const lf_resize_plan *plan,
+                   void *scratch);
 
 #endif

@@ -104,41 +104,41 @@ static inline void store_four(int16_t *dst, __m256i v, int channels)
 }
 
 static inline void short_across(int16_t *const *dst, const uint8_t *const *src, int count,
-                                const lf_resize_axis *axis, int channels, int cubic)
+                                const lf_resize_axis *axis, int from, int to, int cubic)
 {
-    const __m256i pick01 = pick_taps(channels, 0), pick23 = pick_taps(channels, 2);
+    const __m256i pick01 = pick_taps(from, 0), pick23 = pick_taps(from, 2);
     const int safe = safe_groups(axis, 4), all = all_groups(axis, 4);
     const int taps = cubic ? 4 : 2;
     const int32_t *first = axis->first;
     for (int g = 0; g < safe; g++) {
         const int16_t *weights = axis->weights + (ptrdiff_t)g * 4 * taps;
         const four_weights w = cubic ? cubic_weights(weights) : linear_weights(weights);
-        const ptrdiff_t a = (ptrdiff_t)first[4 * g] * channels;
-        const ptrdiff_t b = (ptrdiff_t)first[4 * g + 1] * channels;
-        const ptrdiff_t c = (ptrdiff_t)first[4 * g + 2] * channels;
-        const ptrdiff_t d = (ptrdiff_t)first[4 * g + 3] * channels;
+        const ptrdiff_t a = (ptrdiff_t)first[4 * g] * from;
+        const ptrdiff_t b = (ptrdiff_t)first[4 * g + 1] * from;
+        const ptrdiff_t c = (ptrdiff_t)first[4 * g + 2] * from;
+        const ptrdiff_t d = (ptrdiff_t)first[4 * g + 3] * from;
         for (int r = 0; r < count; r++) {
             const uint8_t *s = src[r];
             const __m256i even =
                 weigh_pair(s + a, s + c, w.even01, w.even23, pick01, pick23, cubic);
             const __m256i odd = weigh_pair(s + b, s + d, w.odd01, w.odd23, pick01, pick23, cubic);
-            store_four(dst[r] + (ptrdiff_t)g * 4 * channels, _mm256_packs_epi32(even, odd),
-                       channels);
+            store_four(dst[r] + (ptrdiff_t)g * 4 * to, _mm256_packs_epi32(even, odd),
+                       to);
         }
     }
     for (int r = 0; r < count && safe < all; r++) {
-        const row_end end = end_of(src[r], (ptrdiff_t)axis->src * channels);
+        const row_end end = end_of(src[r], (ptrdiff_t)axis->src * from);
         for (int g = safe; g < all; g++) {
             const int16_t *weights = axis->weights + (ptrdiff_t)g * 4 * taps;
             const four_weights w = cubic ? cubic_weights(weights) : linear_weights(weights);
             const uint8_t *s[4];
             for (int k = 0; k < 4; k++)
-                s[k] = safe_at(src[r], &end, (ptrdiff_t)first[4 * g + k] * channels);
+                s[k] = safe_at(src[r], &end, (ptrdiff_t)first[4 * g + k] * from);
             const __m256i even =
                 weigh_pair(s[0], s[2], w.even01, w.even23, pick01, pick23, cubic);
             const __m256i odd = weigh_pair(s[1], s[3], w.odd01, w.odd23, pick01, pick23, cubic);
-            store_four(dst[r] + (ptrdiff_t)g * 4 * channels, _mm256_packs_epi32(even, odd),
-                       channels);
+            store_four(dst[r] + (ptrdiff_t)g * 4 * to, _mm256_packs_epi32(even, odd),
+                       to);
         }
     }
 }
@@ -194,15 +194,15 @@ static inline __m256i pack_clamped(__m256i even, __m256i odd, const lf_resize_ax
 /* The pixels x and x + 2 of each row. `rows` is a constant where this is called, so that their
  * sums stay in registers. */
 static inline void taps_pair(__m256i *sums_of_rows, const uint8_t *const *src, int rows, int x,
-                             const lf_resize_axis *axis, int channels)
+                             const lf_resize_axis *axis, int from)
 {
-    const __m256i pick01 = pick_taps(channels, 0), pick23 = pick_taps(channels, 2);
+    const __m256i pick01 = pick_taps(from, 0), pick23 = pick_taps(from, 2);
     const int16_t *w0 = axis->weights + (ptrdiff_t)x * 2 * axis->taps, *w2 = w0 + 4 * axis->taps;
-    ptrdiff_t a = (ptrdiff_t)axis->first[x] * channels;
-    ptrdiff_t b = (ptrdiff_t)axis->first[x + 2] * channels;
+    ptrdiff_t a = (ptrdiff_t)axis->first[x] * from;
+    ptrdiff_t b = (ptrdiff_t)axis->first[x + 2] * from;
     const two_sums start = start_sums(axis);
     two_sums sums[4] = { start, start, start, start };
-    for (int k = 0; k < axis->taps; k += 4, a += 4 * channels, b += 4 * channels) {
+    for (int k = 0; k < axis->taps; k += 4, a += 4 * from, b += 4 * from) {
         const tap_weights w = unpack_taps(w0 + 2 * k, w2 + 2 * k);
         for (int r = 0; r < rows; r++)
             sums[r] = add_taps(sums[r], load_pair(src[r] + a, src[r] + b), &w, pick01, pick23);
@@ -211,26 +211,26 @@ static inline void taps_pair(__m256i *sums_of_rows, const uint8_t *const *src, i
 }
 
 static inline void taps_four(int16_t *const *dst, const uint8_t *const *src, int rows, int x,
-                             const lf_resize_axis *axis, int channels)
+                             const lf_resize_axis *axis, int from, int to)
 {
     __m256i even[4], odd[4];
-    taps_pair(even, src, rows, x, axis, channels);
-    taps_pair(odd, src, rows, x + 1, axis, channels);
+    taps_pair(even, src, rows, x, axis, from);
+    taps_pair(odd, src, rows, x + 1, axis, from);
     for (int r = 0; r < rows; r++)
-        store_four(dst[r] + (ptrdiff_t)x * channels, pack_clamped(even[r], odd[r], axis),
-                   channels);
+        store_four(dst[r] + (ptrdiff_t)x * to, pack_clamped(even[r], odd[r], axis),
+                   to);
 }
 
 /* taps_pair in one row; the last four taps may lie at the row's end. */
 static inline __m256i taps_pair_at_end(const uint8_t *src, const row_end *end, int x,
-                                       const lf_resize_axis *axis, int channels)
+                                       const lf_resize_axis *axis, int from)
 {
-    const __m256i pick01 = pick_taps(channels, 0), pick23 = pick_taps(channels, 2);
+    const __m256i pick01 = pick_taps(from, 0), pick23 = pick_taps(from, 2);
     const int16_t *w0 = axis->weights + (ptrdiff_t)x * 2 * axis->taps, *w2 = w0 + 4 * axis->taps;
-    ptrdiff_t a = (ptrdiff_t)axis->first[x] * channels;
-    ptrdiff_t b = (ptrdiff_t)axis->first[x + 2] * channels;
+    ptrdiff_t a = (ptrdiff_t)axis->first[x] * from;
+    ptrdiff_t b = (ptrdiff_t)axis->first[x + 2] * from;
     two_sums sums = start_sums(axis);
-    for (int k = 0; k < axis->taps; k += 4, a += 4 * channels, b += 4 * channels) {
+    for (int k = 0; k < axis->taps; k += 4, a += 4 * from, b += 4 * from) {
         const tap_weights w = unpack_taps(w0 + 2 * k, w2 + 2 * k);
         const __m256i pixels = load_pair(safe_at(src, end, a), safe_at(src, end, b));
         sums = add_taps(sums, pixels, &w, pick01, pick23);
@@ -239,20 +239,20 @@ static inline __m256i taps_pair_at_end(const uint8_t *src, const row_end *end, i
 }
 
 static inline void taps_across(int16_t *const *dst, const uint8_t *const *src, int count,
-                               const lf_resize_axis *axis, int channels)
+                               const lf_resize_axis *axis, int from, int to)
 {
     const int safe = 4 * safe_groups(axis, 4), all = 4 * all_groups(axis, 4);
     if (count == 4)
-        for (int x = 0; x < safe; x += 4) taps_four(dst, src, 4, x, axis, channels);
+        for (int x = 0; x < safe; x += 4) taps_four(dst, src, 4, x, axis, from, to);
     else
         for (int r = 0; r < count; r++)
-            for (int x = 0; x < safe; x += 4) taps_four(dst + r, src + r, 1, x, axis, channels);
+            for (int x = 0; x < safe; x += 4) taps_four(dst + r, src + r, 1, x, axis, from, to);
     for (int r = 0; r < count && safe < all; r++) {
-        const row_end end = end_of(src[r], (ptrdiff_t)axis->src * channels);
+        const row_end end = end_of(src[r], (ptrdiff_t)axis->src * from);
         for (int x = safe; x < all; x += 4) {
-            const __m256i even = taps_pair_at_end(src[r], &end, x, axis, channels);
-            const __m256i odd = taps_pair_at_end(src[r], &end, x + 1, axis, channels);
-            store_four(dst[r] + (ptrdiff_t)x * channels, pack_clamped(even, odd, axis), channels);
+            const __m256i even = taps_pair_at_end(src[r], &end, x, axis, from);
+            const __m256i odd = taps_pair_at_end(src[r], &end, x + 1, axis, from);
+            store_four(dst[r] + (ptrdiff_t)x * to, pack_clamped(even, odd, axis), to);
         }
     }
 }
@@ -344,21 +344,23 @@ static inline void taps_u8x1(int16_t *dst, const uint8_t *src, const lf_resize_a
 /* Channels, and whether all four rows are there, are decided once a call: the compiler makes a
  * loop of each. */
 static inline void short_rows(int16_t *const *dst, const uint8_t *const *src, int count,
-                              const lf_resize_axis *axis, int channels, int cubic)
+                              const lf_resize_axis *axis, int from, int to, int cubic)
 {
     if (count == 4)
-        short_across(dst, src, 4, axis, channels, cubic);
+        short_across(dst, src, 4, axis, from, to, cubic);
     else
-        for (int r = 0; r < count; r++) short_across(dst + r, src + r, 1, axis, channels, cubic);
+        for (int r = 0; r < count; r++) short_across(dst + r, src + r, 1, axis, from, to, cubic);
 }
 
 void lf_resize_linear_across_avx2(int16_t *const *dst, const uint8_t *const *src, int count,
                                   const lf_resize_axis *axis)
 {
-    if (axis->channels == 3)
-        short_rows(dst, src, count, axis, 3, 0);
-    else if (axis->channels == 4)
-        short_rows(dst, src, count, axis, 4, 0);
+    if (axis->src_channels == 3)
+        short_rows(dst, src, count, axis, 3, 3, 0);
+    else if (axis->dst_channels == 3)
+        short_rows(dst, src, count, axis, 4, 3, 0);
+    else if (axis->src_channels == 4)
+        short_rows(dst, src, count, axis, 4, 4, 0);
     else
         for (int r = 0; r < count; r++) {
             const int safe = axis->safe / 8 * 8;
@@ -370,10 +372,12 @@ void lf_resize_linear_across_avx2(int16_t *const *dst, const uint8_t *const *src
 void lf_resize_cubic_across_avx2(int16_t *const *dst, const uint8_t *const *src, int count,
                                  const lf_resize_axis *axis)
 {
-    if (axis->channels == 3)
-        short_rows(dst, src, count, axis, 3, 1);
-    else if (axis->channels == 4)
-        short_rows(dst, src, count, axis, 4, 1);
+    if (axis->src_channels == 3)
+        short_rows(dst, src, count, axis, 3, 3, 1);
+    else if (axis->dst_channels == 3)
+        short_rows(dst, src, count, axis, 4, 3, 1);
+    else if (axis->src_channels == 4)
+        short_rows(dst, src, count, axis, 4, 4, 1);
     else
         for (int r = 0; r < count; r++) {
             const int safe = axis->safe / 8 * 8;
@@ -385,10 +389,12 @@ void lf_resize_cubic_across_avx2(int16_t *const *dst, const uint8_t *const *src,
 void lf_resize_taps_across_avx2(int16_t *const *dst, const uint8_t *const *src, int count,
                                 const lf_resize_axis *axis)
 {
-    if (axis->channels == 3)
-        taps_across(dst, src, count, axis, 3);
-    else if (axis->channels == 4)
-        taps_across(dst, src, count, axis, 4);
+    if (axis->src_channels == 3)
+        taps_across(dst, src, count, axis, 3, 3);
+    else if (axis->dst_channels == 3)
+        taps_across(dst, src, count, axis, 4, 3);
+    else if (axis->src_channels == 4)
+        taps_across(dst, src, count, axis, 4, 4);
     else
         for (int r = 0; r < count; r++) {
             const int safe = axis->safe / 8 * 8;

@@ -29,6 +29,9 @@ lf_to_bytes_row lf_convert_f32p3_u8x4_row_c;
 lf_to_bytes_row lf_convert_f32p3_u8x4_row_avx2;
 lf_to_bytes_row lf_convert_f32p3_u8x4_row_neon;
 
+/* Nonzero where low and high are finite and low < high. */
+int lf_tone_is_usable(const lf_tone *tone);
+
 /* value = byte / 255 * span + low; the first, second and third byte go to c0, c1, c2. */
 typedef void lf_from_bytes_row(float *LF_RESTRICT c0, float *LF_RESTRICT c1,
                                float *LF_RESTRICT c2, const uint8_t *LF_RESTRICT src, int width,
@@ -46,7 +49,8 @@ typedef struct lf_resize_axis {
     const int32_t *first;   /* of each pixel: the source pixel of its first tap */
     const int16_t *weights; /* of each pixel: taps (taps kind: 2 * taps) weights */
     int src, dst, taps;     /* pixels of a row, pixels of a resized row, taps of a pixel */
-    int channels;
+    int src_channels;       /* bytes of a pixel; the first dst_channels of them are resized: */
+    int dst_channels;       /* equal, or 4 and 3 */
     int shift, top;         /* taps kind only */
     int safe;               /* pixels whose vector loads stay inside the source row */
 } lf_resize_axis;

@@ -76,6 +76,14 @@ cdef extern from "kernels.h" nogil:
         ptrdiff_t src_stride, int channels, const lf_resize_plan *plan, void *scratch,
         size_t scratch_size)
 
+    # patch
+    int lf_patch_f32p3_u8x3(
+        const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride, const float *src,
+        ptrdiff_t src_stride, ptrdiff_t src_plane_stride, int view, const lf_tone *tone,
+        const uint8_t *crop, ptrdiff_t crop_stride, int border, const lf_resize_plan *plan,
+        void *scratch, size_t scratch_size)
+    size_t lf_patch_scratch_size(const lf_resize_plan *plan)
+
     # blend
     int lf_blend_u8(
         const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride, int dst_width, int dst_height,

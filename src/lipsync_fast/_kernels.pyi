@@ -58,6 +58,21 @@ def resize(
     isa: str | None = None,
 ) -> NDArray[np.uint8]: ...
 
+# patch
+
+def patch(
+    planar: NDArray[np.float32],
+    plan: ResizePlan,
+    crop: NDArray[np.uint8] | None = None,
+    out: NDArray[np.uint8] | None = None,
+    *,
+    low: float = 0.0,
+    high: float = 1.0,
+    rounding: Literal["truncate", "round"] = "truncate",
+    swap: bool = False,
+    isa: str | None = None,
+) -> NDArray[np.uint8]: ...
+
 # blend
 
 def blend(

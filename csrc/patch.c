@@ -1,0 +1,124 @@
+/* patch: a net's output inside its crop's border, resized to the rect in one pass. */
+#include "resize.h"
+
+#include <string.h>
+
+enum {
+    /* Rows made at once: long enough for the hardware to see the planes as streams. */
+    BURST = 16,
+    SLOTS = BURST + LF_RESIZE_ROWS
+};
+
+/* The picture to resize, as u8x4, made some rows at a time as the resize asks for them: it never
+ * exists as a whole, and loads of four byte pixels never straddle the words that hold them. */
+typedef struct patch_source {
+    const lf_rows *rows;
+    const char *planes[3]; /* of the first, second and third byte */
+    ptrdiff_t src_stride;
+    const lf_tone *tone;
+    const uint8_t *crop;
+    ptrdiff_t crop_stride;
+    int view, border;
+    int made;       /* the rows above have been made, or are not needed */
+    uint8_t *slots; /* row y is in slot y % SLOTS */
+    size_t pitch;   /* bytes from a slot to the next */
+} patch_source;
+
+/* u8x3 to u8x4 for the pixels of a border. Their fourth byte is never used, so it takes the next
+ * pixel's first; the last pixel has none behind it. */
+static inline void widen_pixels(uint8_t *LF_RESTRICT dst, const uint8_t *LF_RESTRICT src, int width)
+{
+    for (; width > 1; width--, dst += 4, src += 3) memcpy(dst, src, 4);
+    memcpy(dst, src, 3);
+}
+
+/* A border is a few bytes at either end of the crop's rows, which no hardware foresees. */
+static inline void expect(const uint8_t *bytes)
+{
+#if defined(__GNUC__)
+    __builtin_prefetch(bytes);
+#else
+    (void)bytes;
+#endif
+}
+
+static void make_row(const patch_source *p, int y)
+{
+    const int side = p->view + 2 * p->border, inner = y - p->border;
+    uint8_t *row = p->slots + (size_t)(y % SLOTS) * p->pitch;
+    const uint8_t *crop = p->border ? p->crop + y * p->crop_stride : NULL;
+    if (inner < 0 || inner >= p->view) {
+        widen_pixels(row, crop, side);
+        return;
+    }
+    if (p->border) {
+        const ptrdiff_t right = (ptrdiff_t)(p->border + p->view);
+        if (y + BURST < side) {
+            expect(crop + BURST * p->crop_stride);
+            expect(crop + BURST * p->crop_stride + right * 3);
+        }
+        widen_pixels(row, crop, p->border);
+        widen_pixels(row + right * 4, crop + right * 3, p->border);
+    }
+    const ptrdiff_t down = inner * p->src_stride;
+    p->rows->convert_f32p3_u8x4(row + (ptrdiff_t)p->border * 4,
+                                (const float *)(p->planes[0] + down),
+                                (const float *)(p->planes[1] + down),
+                                (const float *)(p->planes[2] + down), p->view, p->tone->low,
+                                255.0f / (p->tone->high - p->tone->low), p->tone->truncate);
+}
+
+static const uint8_t *patch_row(void *context, int y)
+{
+    patch_source *p = context;
+    if (y >= p->made) {
+        const int side = p->view + 2 * p->border;
+        const int end = y + BURST < side ? y + BURST : side;
+        for (int row = y; row < end; row++) make_row(p, row);
+        p->made = end;
+    }
+    return p->slots + (size_t)(y % SLOTS) * p->pitch;
+}
+
+static size_t slot_pitch(const lf_resize_plan *plan)
+{
+    return ((size_t)plan->across.src * 4 + 63) / 64 * 64;
+}
+
+size_t lf_patch_scratch_size(const lf_resize_plan *plan)
+{
+    return plan ? SLOTS * slot_pitch(plan) + lf_resize_scratch_size(plan, 4) : 0;
+}
+
+lf_status lf_patch_f32p3_u8x3(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride,
+                              const float *src, ptrdiff_t src_stride, ptrdiff_t src_plane_stride,
+                              int view, const lf_tone *tone, const uint8_t *crop,
+                              ptrdiff_t crop_stride, int border, const lf_resize_plan *plan,
+                              void *scratch, size_t scratch_size)
+{
+    if (!rows || !dst || !src || !plan || !scratch || !lf_tone_is_usable(tone))
+        return LF_ERR_ARGUMENT;
+    if (view < 1 || view > LF_RESIZE_SIDE || border < 0 || border > LF_RESIZE_SIDE ||
+        (border && !crop) || plan->across.src != view + 2 * border ||
+        plan->down.src != view + 2 * border)
+        return LF_ERR_ARGUMENT;
+    if (scratch_size < lf_patch_scratch_size(plan)) return LF_ERR_SCRATCH;
+    const char *bytes = (const char *)src;
+    const char *outer[2] = { bytes, bytes + 2 * src_plane_stride };
+    const int swap = tone->swap != 0;
+    patch_source source = {
+        .rows = rows,
+        .planes = { outer[swap], bytes + src_plane_stride, outer[!swap] },
+        .src_stride = src_stride,
+        .tone = tone,
+        .crop = crop,
+        .crop_stride = crop_stride,
+        .view = view,
+        .border = border,
+        .slots = scratch,
+        .pitch = slot_pitch(plan),
+    };
+    lf_resize_run(rows, dst, dst_stride, patch_row, &source, 4, 3, plan,
+                  source.slots + SLOTS * source.pitch);
+    return LF_OK;
+}

@@ -1,0 +1,122 @@
+"""patch: the bytes of convert into the crop's middle and resize of the whole, in every ISA."""
+
+import numpy as np
+import pytest
+
+import reference
+from conftest import LAYOUTS
+from lipsync_fast import _kernels
+
+FILTERS = ["nearest", "bilinear", "bicubic", "area", "bilinear_aa", "lanczos_aa"]
+
+
+def expected(planar, crop, border, size, filter, **tone):
+    """The twins, one after the other."""
+    picture = reference.convert(planar, **tone)
+    if border:
+        whole = crop.copy()
+        whole[border:-border, border:-border] = picture
+        picture = whole
+    return reference.resize(picture, size, filter)
+
+
+@pytest.mark.parametrize("filter", FILTERS)
+@pytest.mark.parametrize("layout", range(len(LAYOUTS)))
+def test_patch_equals_the_two_steps(isa, guarded, rng, filter, layout):
+    for view, border, size in (
+        (1, 0, (1, 1)),
+        (1, 1, (5, 2)),
+        (7, 0, (3, 9)),
+        (8, 4, (16, 16)),
+        (13, 2, (9, 40)),
+        (33, 4, (23, 21)),
+        (64, 1, (9, 70)),
+        (40, 3, (46, 46)),
+        (90, 20, (7, 5)),
+    ):
+        side = view + 2 * border
+        planar = rng.uniform(-0.1, 1.1, (3, view, view)).astype(np.float32)
+        crop = guarded((side, side, 3), **LAYOUTS[layout])
+        crop[...] = rng.integers(0, 256, crop.shape)
+        out = guarded((size[1], size[0], 3), **LAYOUTS[layout])
+        plan = _kernels.ResizePlan((side, side), size, filter)
+        assert _kernels.patch(planar, plan, crop, out, isa=isa) is out
+        np.testing.assert_array_equal(out, expected(planar, crop, border, size, filter))
+
+
+@pytest.mark.parametrize("low", [0.0, -1.0])
+@pytest.mark.parametrize("rounding", ["truncate", "round"])
+@pytest.mark.parametrize("swap", [False, True])
+def test_patch_takes_every_tone(isa, rng, low, rounding, swap):
+    planar = rng.uniform(low - 0.1, 1.1, (3, 40, 40)).astype(np.float32)
+    planar[:, 3, 4:7] = np.nan, np.inf, -np.inf
+    crop = rng.integers(0, 256, (48, 48, 3), np.uint8)
+    tone = {"low": low, "rounding": rounding, "swap": swap}
+    plan = _kernels.ResizePlan((48, 48), (31, 35), "bicubic")
+    got = _kernels.patch(planar, plan, crop, isa=isa, **tone)
+    np.testing.assert_array_equal(got, expected(planar, crop, 4, (31, 35), "bicubic", **tone))
+
+
+def test_patch_of_the_real_size(isa, rng):
+    planar = rng.random((3, 320, 320), np.float32)
+    crop = rng.integers(0, 256, (328, 328, 3), np.uint8)
+    plan = _kernels.ResizePlan((328, 328), (182, 185), "bicubic")
+    got = _kernels.patch(planar, plan, crop, isa=isa)
+    np.testing.assert_array_equal(got, expected(planar, crop, 4, (182, 185), "bicubic"))
+
+
+def test_only_the_border_of_the_crop_counts(isa, rng):
+    planar = rng.random((3, 20, 20), np.float32)
+    crop = rng.integers(0, 256, (26, 26, 3), np.uint8)
+    plan = _kernels.ResizePlan((26, 26), (26, 26), "bilinear")
+    first = _kernels.patch(planar, plan, crop, isa=isa)
+    crop[3:-3, 3:-3] = rng.integers(0, 256, (20, 20, 3))
+    np.testing.assert_array_equal(_kernels.patch(planar, plan, crop, isa=isa), first)
+    crop[2, 0] += 1
+    assert (_kernels.patch(planar, plan, crop, isa=isa) != first).sum() == 3
+
+
+def test_planes_may_lie_apart(isa, rng):
+    block = rng.random((5, 60, 50), np.float32)
+    planar = block[::2, 10:40, 5:35][:, ::-1]
+    plan = _kernels.ResizePlan((30, 30), (17, 19), "area")
+    got = _kernels.patch(planar, plan, isa=isa)
+    np.testing.assert_array_equal(got, expected(planar, None, 0, (17, 19), "area"))
+
+
+PLANAR = np.zeros((3, 20, 20), np.float32)
+CROP = np.zeros((28, 28, 3), np.uint8)
+PLAN = _kernels.ResizePlan((28, 28), (9, 8))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "error", "word"),
+    [
+        ((PLANAR, PLAN), {}, ValueError, "crop must be given"),
+        ((PLANAR, None, CROP), {}, TypeError, "plan"),
+        ((PLANAR[:, :19], PLAN, CROP), {}, ValueError, "square"),
+        ((PLANAR[:, 1:, 1:], PLAN, CROP), {}, ValueError, "border"),
+        ((np.zeros((3, 30, 30), np.float32), PLAN, CROP), {}, ValueError, "border"),
+        ((PLANAR, _kernels.ResizePlan((28, 30), (9, 8)), CROP), {}, ValueError, "square"),
+        ((PLANAR.astype(np.float64), PLAN, CROP), {}, TypeError, "planar must be float32"),
+        ((PLANAR, PLAN, CROP[:-1]), {}, ValueError, "crop must have shape"),
+        ((PLANAR, PLAN, CROP[..., :1].copy()), {}, ValueError, "crop must have shape"),
+        ((PLANAR, PLAN, CROP[:, ::-1]), {}, TypeError, "crop"),
+        ((PLANAR, PLAN, CROP, CROP[:8, :9]), {}, ValueError, "overlap crop"),
+        ((PLANAR, PLAN, CROP, np.zeros((9, 8, 3), np.uint8)), {}, ValueError, "out must have"),
+        ((PLANAR, PLAN, CROP, np.zeros((8, 9, 4), np.uint8)), {}, ValueError, "out must have"),
+        ((PLANAR, PLAN, CROP), {"rounding": "up"}, ValueError, "rounding"),
+        ((PLANAR, PLAN, CROP), {"low": 1.0}, ValueError, "low"),
+        ((PLANAR, PLAN, CROP), {"isa": "mmx"}, ValueError, "isa"),
+    ],
+)
+def test_patch_refuses(arguments, options, error, word):
+    with pytest.raises(error, match=word):
+        _kernels.patch(*arguments, **options)
+
+
+def test_patch_refuses_to_write_into_its_planes():
+    memory = np.zeros(4 * 3 * 20 * 20, np.uint8)
+    planar = memory.view(np.float32).reshape(3, 20, 20)
+    with pytest.raises(ValueError, match="overlap planar"):
+        _kernels.patch(planar, PLAN, CROP, memory[: 8 * 9 * 3].reshape(8, 9, 3))

@@ -9,27 +9,19 @@ static size_t lf_rounded(size_t bytes)
     return (bytes + 63) & ~(size_t)63;
 }
 
-static size_t lf_crop_bytes(const lf_canvas *canvas)
+size_t lf_worker_size(const lf_worker_limits *limits)
 {
-    size_t side = (size_t)(canvas->view + 2 * canvas->border);
-    return side * side * 3;
+    return lf_rounded(limits->patch) + lf_rounded(limits->region) + lf_rounded(limits->splice) +
+           lf_rounded(limits->resize);
 }
 
-size_t lf_worker_size(const lf_canvas *canvas, const lf_worker_limits *limits)
-{
-    return lf_rounded(lf_crop_bytes(canvas)) + lf_rounded(limits->patch) +
-           lf_rounded(limits->region) + lf_rounded(limits->splice) + lf_rounded(limits->resize);
-}
-
-void lf_worker_init(lf_worker *worker, const lf_canvas *canvas, const lf_worker_limits *limits,
-                    const lf_rows *rows, lf_jpeg *encoder, void *memory)
+void lf_worker_init(lf_worker *worker, const lf_worker_limits *limits, const lf_rows *rows,
+                    lf_jpeg *encoder, void *memory)
 {
     uint8_t *at = memory;
     worker->rows = rows;
     worker->encoder = encoder;
     worker->limits = *limits;
-    worker->crop = at;
-    at += lf_rounded(lf_crop_bytes(canvas));
     worker->patch = at;
     at += lf_rounded(limits->patch);
     worker->region = at;
@@ -44,17 +36,12 @@ static lf_status lf_make_patch(const lf_canvas *canvas, const lf_background *bac
                                const float *output, const lf_worker *worker, uint8_t *dst,
                                ptrdiff_t dst_stride)
 {
-    const int view = canvas->view, border = canvas->border, side = view + 2 * border;
-    const ptrdiff_t crop_stride = (ptrdiff_t)side * 3, row = (ptrdiff_t)view * 4;
-    lf_status status;
-
-    if (border > 0) memcpy(worker->crop, background->crop, lf_crop_bytes(canvas));
-    status = lf_convert_f32p3_u8x3(worker->rows, worker->crop + border * crop_stride + border * 3,
-                                   crop_stride, output, row, row * view, view, view,
-                                   &canvas->tone);
-    if (status != LF_OK) return status;
-    return lf_resize_u8(worker->rows, dst, dst_stride, worker->crop, crop_stride, 3,
-                        background->plan, worker->resize, worker->limits.resize);
+    const ptrdiff_t row = (ptrdiff_t)canvas->view * 4;
+    const ptrdiff_t crop_stride = (ptrdiff_t)(canvas->view + 2 * canvas->border) * 3;
+    return lf_patch_f32p3_u8x3(worker->rows, dst, dst_stride, output, row, row * canvas->view,
+                               canvas->view, &canvas->tone, background->crop, crop_stride,
+                               canvas->border, background->plan, worker->resize,
+                               worker->limits.resize);
 }
 
 /* The same into worker->patch, rows packed. */
@@ -164,6 +151,25 @@ static lf_status lf_finish_packed(const lf_canvas *canvas, const lf_background *
                         canvas->height, canvas->channels, 0, 0, swap);
 }
 
+/* The region's stored pixels, without those that an unmixed patch covers. */
+static void lf_copy_region(const lf_background *background, uint8_t *dst)
+{
+    const lf_box *box = &background->box;
+    const size_t row = (size_t)(box->x1 - box->x0) * 3;
+    const size_t left = (size_t)(background->x - box->x0) * 3;
+    const size_t right = left + (size_t)background->width * 3;
+    const uint8_t *src = background->region;
+    for (int y = box->y0; y < box->y1; y++, src += row, dst += row) {
+        if (background->mask != NULL || y < background->y ||
+            y >= background->y + background->height) {
+            memcpy(dst, src, row);
+        } else {
+            memcpy(dst, src, left);
+            memcpy(dst + right, src + right, row - right);
+        }
+    }
+}
+
 /* The region's stored pixels with the patch on them, encoded and spliced into the background. */
 static lf_status lf_finish_jpeg(const lf_canvas *canvas, const lf_background *background,
                                 const float *output, const lf_worker *worker, uint8_t *dst,
@@ -182,7 +188,7 @@ static lf_status lf_finish_jpeg(const lf_canvas *canvas, const lf_background *ba
         return LF_OK;
     }
     if (bytes > worker->limits.region) return LF_ERR_SCRATCH;
-    memcpy(worker->region, background->region, bytes);
+    lf_copy_region(background, worker->region);
     status = lf_put_patch(canvas, background, output, worker, worker->region,
                           (ptrdiff_t)width * 3, width, height, 3, box->x0, box->y0, 0);
     if (status != LF_OK) return status;

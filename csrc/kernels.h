@@ -393,13 +393,13 @@ typedef struct lf_worker {
     const lf_rows *rows;
     lf_jpeg *encoder; /* only for JPEG */
     lf_worker_limits limits;
-    uint8_t *crop, *patch, *region, *splice, *resize;
+    uint8_t *patch, *region, *splice, *resize;
 } lf_worker;
 
 /* Memory that a worker needs, and the worker over such memory, 64-byte aligned. */
-size_t lf_worker_size(const lf_canvas *canvas, const lf_worker_limits *limits);
-void lf_worker_init(lf_worker *worker, const lf_canvas *canvas, const lf_worker_limits *limits,
-                    const lf_rows *rows, lf_jpeg *encoder, void *memory);
+size_t lf_worker_size(const lf_worker_limits *limits);
+void lf_worker_init(lf_worker *worker, const lf_worker_limits *limits, const lf_rows *rows,
+                    lf_jpeg *encoder, void *memory);
 
 /* Finishes one frame: output (three packed planes of view x view floats) is put on the
  * background and the result written to dst. Without an output (NULL) or without a face the

@@ -54,10 +54,10 @@ cdef extern from "kernels.h" nogil:
     ctypedef struct lf_worker:
         pass
 
-    size_t lf_worker_size(const lf_canvas *canvas, const lf_worker_limits *limits)
+    size_t lf_worker_size(const lf_worker_limits *limits)
     void lf_worker_init(
-        lf_worker *worker, const lf_canvas *canvas, const lf_worker_limits *limits,
-        const lf_rows *rows, lf_jpeg *encoder, void *memory)
+        lf_worker *worker, const lf_worker_limits *limits, const lf_rows *rows,
+        lf_jpeg *encoder, void *memory)
     int lf_finish(
         const lf_canvas *canvas, const lf_background *background, const float *output,
         lf_worker *worker, uint8_t *dst, ptrdiff_t dst_stride, size_t capacity, int in_place,

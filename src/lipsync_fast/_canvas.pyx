@@ -9,7 +9,7 @@ from libc.stdint cimport int64_t, uint32_t
 
 from lipsync_fast._jpeg cimport lf_jpeg_bound, lf_jpeg_create, lf_jpeg_destroy, sampling_of
 from lipsync_fast._kernels cimport (
-    LF_BT601, LF_BT709, LF_ERR_FULL, LF_OK, check, image_of, lf_resize_scratch_size, rows_of,
+    LF_BT601, LF_BT709, LF_ERR_FULL, LF_OK, check, image_of, lf_patch_scratch_size, rows_of,
 )
 
 import numpy as np
@@ -105,7 +105,7 @@ cdef class Backgrounds:
         if mask is not None:
             item.mask = self.hold(mask, "mask", <Py_ssize_t> item.width * item.height)
         self.limits.patch = max(self.limits.patch, <size_t> item.width * item.height * 3)
-        self.limits.resize = max(self.limits.resize, lf_resize_scratch_size(plan.plan, 3))
+        self.limits.resize = max(self.limits.resize, lf_patch_scratch_size(plan.plan))
 
     cdef ResizePlan plan(self, int width, int height):
         """The plan of a rect's size; equal sizes share one."""
@@ -156,7 +156,7 @@ cdef class Worker:
     """Scratch of one thread for one `Backgrounds`; not to be shared while in use."""
 
     def __cinit__(self, Backgrounds backgrounds not None, isa=None):
-        cdef size_t size = lf_worker_size(&backgrounds.canvas, &backgrounds.limits)
+        cdef size_t size = lf_worker_size(&backgrounds.limits)
         block = np.zeros(size + 64, np.uint8)
         cdef Array memory = Array(block, "scratch", "uint8", 1, True)
         self.memory = memory
@@ -167,8 +167,8 @@ cdef class Worker:
             if self.encoder == NULL:
                 raise MemoryError("no memory for a JPEG encoder")
         cdef size_t start = (<size_t> memory.view.buf + 63) & ~<size_t> 63
-        lf_worker_init(&self.worker, &backgrounds.canvas, &backgrounds.limits, rows_of(isa),
-                       self.encoder, <void *> start)
+        lf_worker_init(&self.worker, &backgrounds.limits, rows_of(isa), self.encoder,
+                       <void *> start)
 
     def __dealloc__(self):
         lf_jpeg_destroy(self.encoder)

@@ -73,12 +73,12 @@ static const lf_rows lf_rows_neon = {
     .convert_f32p3_u8x4 = lf_convert_f32p3_u8x4_row_neon,
     .convert_u8x3_f32p3 = lf_convert_u8x3_f32p3_row_neon,
     /* resize */
-    .resize_linear_across = lf_resize_linear_across_c,
-    .resize_cubic_across = lf_resize_cubic_across_c,
-    .resize_taps_across = lf_resize_taps_across_c,
-    .resize_linear_down = lf_resize_linear_down_row_c,
-    .resize_cubic_down = lf_resize_cubic_down_row_c,
-    .resize_taps_down = lf_resize_taps_down_row_c,
+    .resize_linear_across = lf_resize_linear_across_neon,
+    .resize_cubic_across = lf_resize_cubic_across_neon,
+    .resize_taps_across = lf_resize_taps_across_neon,
+    .resize_linear_down = lf_resize_linear_down_row_neon,
+    .resize_cubic_down = lf_resize_cubic_down_row_neon,
+    .resize_taps_down = lf_resize_taps_down_row_neon,
     /* blend */
     .blend_u8x1 = lf_blend_u8x1_row_neon,
     .blend_u8x3 = lf_blend_u8x3_row_neon,

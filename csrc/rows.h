@@ -60,10 +60,13 @@ typedef void lf_resize_across(int16_t *const *dst, const uint8_t *const *src, in
                               const lf_resize_axis *axis);
 lf_resize_across lf_resize_linear_across_c;
 lf_resize_across lf_resize_linear_across_avx2;
+lf_resize_across lf_resize_linear_across_neon;
 lf_resize_across lf_resize_cubic_across_c;
 lf_resize_across lf_resize_cubic_across_avx2;
+lf_resize_across lf_resize_cubic_across_neon;
 lf_resize_across lf_resize_taps_across_c;
 lf_resize_across lf_resize_taps_across_avx2;
+lf_resize_across lf_resize_taps_across_neon;
 
 /* Weights `taps` rows of `count` values into one of bytes; may read LF_RESIZE_SLACK values past
  * each. */
@@ -71,10 +74,13 @@ typedef void lf_resize_down_row(uint8_t *LF_RESTRICT dst, const int16_t *const *
                                 const int16_t *weights, int taps, int shift, int count);
 lf_resize_down_row lf_resize_linear_down_row_c;
 lf_resize_down_row lf_resize_linear_down_row_avx2;
+lf_resize_down_row lf_resize_linear_down_row_neon;
 lf_resize_down_row lf_resize_cubic_down_row_c;
 lf_resize_down_row lf_resize_cubic_down_row_avx2;
+lf_resize_down_row lf_resize_cubic_down_row_neon;
 lf_resize_down_row lf_resize_taps_down_row_c;
 lf_resize_down_row lf_resize_taps_down_row_avx2;
+lf_resize_down_row lf_resize_taps_down_row_neon;
 
 /* ---- blend ---------------------------------------------------------------------------- */
 

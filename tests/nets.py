@@ -73,3 +73,65 @@ def tiny_encoder(path, batch="batch"):
         [("audio_features", (batch, 512))],
         [("weights", weights)],
     )
+
+
+def ints(*values):
+    """A tensor of int64, as shapes and axes are."""
+    return np.array(values, np.int64)
+
+
+def exported_generator(path, preset, batch=1):
+    """A net as exporters write it for a fixed batch: the batch stands in a dozen constants.
+
+    The picture is convolved at a quarter of its size, the hearing goes through a layer and is
+    laid over it, together with a map that is the same for every frame.
+    """
+    draw = np.random.default_rng(3)
+    side, quarter, heard = preset.view, preset.view // 4, int(np.prod(preset.audio_shape))
+
+    def f32(*shape, spread=0.2):
+        return draw.normal(0, spread, shape).astype(np.float32)
+
+    image, audio = preset.image_input, preset.audio_input
+    nodes = [
+        helper.make_node("Conv", [image, "w1"], ["seen"], strides=[4, 4], kernel_shape=[4, 4]),
+        helper.make_node("Reshape", [audio, "flat"], ["heard"]),
+        helper.make_node("Gemm", ["heard", "w2"], ["code"], transB=1),
+        helper.make_node("Tanh", ["code"], ["level"]),
+        helper.make_node("Reshape", ["level", "as_picture"], ["small"]),
+        helper.make_node("Expand", ["small", "as_map"], ["level_map"]),
+        helper.make_node("Mul", ["seen", "level_map"], ["both"]),
+        helper.make_node("Slice", ["both", "zero", "batch_end", "batch_axis"], ["all"]),
+        # (N·4, h, w) and back, as attention and grouped layers do
+        helper.make_node("Reshape", ["all", "merged"], ["groups"]),
+        helper.make_node("Relu", ["groups"], ["positive"]),
+        helper.make_node("Reshape", ["positive", "apart"], ["back"]),
+        helper.make_node(
+            "Concat", ["back", "place"] if batch == 1 else ["back", "all"], ["joined"], axis=1
+        ),
+        helper.make_node("Conv", ["joined", "w3"], ["mixed"], kernel_shape=[1, 1]),
+        helper.make_node("Resize", ["mixed", "", "", "sizes"], ["large"], mode="linear"),
+        helper.make_node("Sigmoid", ["large"], ["output"]),
+    ]
+    constants = [
+        ("w1", f32(4, preset.channels, 4, 4)),
+        ("flat", ints(batch, -1) if batch == 1 else ints(batch, heard)),
+        ("w2", f32(4, heard, spread=heard**-0.5)),
+        ("as_picture", ints(batch, 4, 1, 1)),
+        ("as_map", ints(batch, 4, quarter, quarter)),
+        ("zero", ints(0)),
+        ("batch_end", ints(batch)),
+        ("batch_axis", ints(0)),
+        ("merged", ints(batch * 4, quarter, quarter)),
+        ("apart", ints(batch, 4, quarter, quarter)),
+        ("place", f32(1, 4, quarter, quarter)),
+        ("w3", f32(3, 8, 1, 1, spread=0.7)),
+        ("sizes", ints(batch, 3, side, side)),
+    ]
+    return save(
+        path,
+        nodes,
+        [(image, [batch, *preset.visual_shape]), (audio, [batch, *preset.audio_shape])],
+        [("output", [batch, 3, side, side])],
+        constants,
+    )

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from functools import partial
 
 import numpy as np
 import pytest
@@ -22,86 +21,12 @@ pytest.importorskip("onnxruntime")
 from lipsync_fast.graph import describe, make_batch_dynamic, make_half  # noqa: E402
 from lipsync_fast.graph.files import read_model  # noqa: E402
 from lipsync_fast.session import Generator, Net  # noqa: E402
+from nets import exported_generator, ints, save  # noqa: E402
 
-helper, FLOAT, HALF = onnx.helper, onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16
+helper, FLOAT = onnx.helper, onnx.TensorProto.FLOAT
 node = helper.make_node
 
 WAV2LIP = get_preset("wav2lip96")
-
-
-def ints(*values):
-    return np.array(values, np.int64)
-
-
-def save(path, nodes, inputs, outputs, constants=(), *, opset=17):
-    """Writes a model; inputs and outputs are (name, shape), all float32."""
-    graph = helper.make_graph(
-        nodes,
-        "test",
-        [helper.make_tensor_value_info(n, FLOAT, s) for n, s in inputs],
-        [helper.make_tensor_value_info(n, FLOAT, s) for n, s in outputs],
-        [onnx.numpy_helper.from_array(np.asarray(v), n) for n, v in constants],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
-    model.ir_version = 8
-    onnx.save(model, str(path))
-    return path
-
-
-def save_exported(path, preset, batch=1):
-    """A net as exporters write it for a fixed batch: the batch stands in a dozen constants.
-
-    The picture is convolved at a quarter of its size, the hearing goes through a layer and is
-    laid over it, together with a map that is the same for every frame.
-    """
-    draw = np.random.default_rng(3)
-    normal = partial(draw.normal, 0)
-    side, quarter, heard = preset.view, preset.view // 4, int(np.prod(preset.audio_shape))
-
-    def f32(*shape, spread=0.2):
-        return normal(spread, shape).astype(np.float32)
-
-    image, audio = preset.image_input, preset.audio_input
-    nodes = [
-        node("Conv", [image, "w1"], ["seen"], strides=[4, 4], kernel_shape=[4, 4]),
-        node("Reshape", [audio, "flat"], ["heard"]),
-        node("Gemm", ["heard", "w2"], ["code"], transB=1),
-        node("Tanh", ["code"], ["level"]),
-        node("Reshape", ["level", "as_picture"], ["small"]),
-        node("Expand", ["small", "as_map"], ["level_map"]),
-        node("Mul", ["seen", "level_map"], ["both"]),
-        node("Slice", ["both", "zero", "batch_end", "batch_axis"], ["all"]),
-        # (N·4, h, w) and back, as attention and grouped layers do
-        node("Reshape", ["all", "merged"], ["groups"]),
-        node("Relu", ["groups"], ["positive"]),
-        node("Reshape", ["positive", "apart"], ["back"]),
-        node("Concat", ["back", "place"] if batch == 1 else ["back", "all"], ["joined"], axis=1),
-        node("Conv", ["joined", "w3"], ["mixed"], kernel_shape=[1, 1]),
-        node("Resize", ["mixed", "", "", "sizes"], ["large"], mode="linear"),
-        node("Sigmoid", ["large"], ["output"]),
-    ]
-    constants = [
-        ("w1", f32(4, preset.channels, 4, 4)),
-        ("flat", ints(batch, -1) if batch == 1 else ints(batch, heard)),
-        ("w2", f32(4, heard, spread=heard**-0.5)),
-        ("as_picture", ints(batch, 4, 1, 1)),
-        ("as_map", ints(batch, 4, quarter, quarter)),
-        ("zero", ints(0)),
-        ("batch_end", ints(batch)),
-        ("batch_axis", ints(0)),
-        ("merged", ints(batch * 4, quarter, quarter)),
-        ("apart", ints(batch, 4, quarter, quarter)),
-        ("place", f32(1, 4, quarter, quarter)),
-        ("w3", f32(3, 8, 1, 1, spread=0.7)),
-        ("sizes", ints(batch, 3, side, side)),
-    ]
-    return save(
-        path,
-        nodes,
-        [(image, [batch, *preset.visual_shape]), (audio, [batch, *preset.audio_shape])],
-        [("output", [batch, 3, side, side])],
-        constants,
-    )
 
 
 def frames_for(preset, count, seed=0):
@@ -123,7 +48,7 @@ def picture_rows(net, feeds, size):
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda p: p.name)
 def test_every_presets_shape(tmp_path, preset):
-    src = save_exported(tmp_path / "in.onnx", preset)
+    src = exported_generator(tmp_path / "in.onnx", preset)
     changed = make_batch_dynamic(src, tmp_path / "out.onnx")
     kinds = sorted(name.split("_")[0] for name in changed)
     assert kinds == ["Concat", "Reshape", "Reshape", "Reshape", "Reshape", "Resize", "Slice"]
@@ -138,7 +63,7 @@ def test_every_presets_shape(tmp_path, preset):
 
 @pytest.mark.parametrize("batch", [2, 4])
 def test_a_batch_of_several(tmp_path, batch):
-    src = save_exported(tmp_path / "in.onnx", WAV2LIP, batch)
+    src = exported_generator(tmp_path / "in.onnx", WAV2LIP, batch)
     make_batch_dynamic(src, tmp_path / "out.onnx")
     feeds = frames_for(WAV2LIP, 8)
     expected = picture_rows(Net(src, providers=["cpu"]), feeds, batch)
@@ -203,7 +128,7 @@ def test_initial_states_are_repeated(tmp_path, kind):
 
 def test_a_batch_fixed_inside_only(tmp_path):
     """The axes are said to be free and a Reshape says otherwise."""
-    src = save_exported(tmp_path / "in.onnx", WAV2LIP)
+    src = exported_generator(tmp_path / "in.onnx", WAV2LIP)
     model = onnx.load(str(src))
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "N"
@@ -213,7 +138,7 @@ def test_a_batch_fixed_inside_only(tmp_path):
 
 
 def test_a_free_net_stays_as_it_is(tmp_path):
-    src = save_exported(tmp_path / "in.onnx", WAV2LIP)
+    src = exported_generator(tmp_path / "in.onnx", WAV2LIP)
     make_batch_dynamic(src, tmp_path / "once.onnx")
     assert make_batch_dynamic(tmp_path / "once.onnx", tmp_path / "twice.onnx") == []
 
@@ -319,7 +244,7 @@ def test_an_output_that_tells_nothing_proves_nothing(tmp_path):
     ],
 )
 def test_options_that_cannot_be(tmp_path, options, error, says):
-    src = save_exported(tmp_path / "in.onnx", WAV2LIP)
+    src = exported_generator(tmp_path / "in.onnx", WAV2LIP)
     with pytest.raises(error, match=says):
         make_batch_dynamic(src, tmp_path / "out.onnx", **options)
     assert [p.name for p in tmp_path.iterdir()] == ["in.onnx"]
@@ -337,13 +262,13 @@ def test_what_is_no_net(tmp_path, change):
         with pytest.raises(ModelError, match=r"in\.onnx: not an ONNX model, or cut short"):
             change(tmp_path / "in.onnx", *to)
     if to:
-        save_exported(tmp_path / "in.onnx", WAV2LIP)
+        exported_generator(tmp_path / "in.onnx", WAV2LIP)
         with pytest.raises(FileMissingError, match="no such folder"):
             change(tmp_path / "in.onnx", tmp_path / "none" / "out.onnx")
 
 
 def test_onnx_missing_names_its_extra(tmp_path, monkeypatch):
-    src = save_exported(tmp_path / "in.onnx", WAV2LIP)
+    src = exported_generator(tmp_path / "in.onnx", WAV2LIP)
     monkeypatch.setitem(sys.modules, "onnx", None)
     for change in (make_batch_dynamic, make_half):
         with pytest.raises(MissingExtraError, match=r'pip install "lipsync_fast\[models\]"'):
@@ -355,7 +280,7 @@ def test_onnx_missing_names_its_extra(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda p: p.name)
 def test_half_of_every_presets_shape(tmp_path, preset):
-    src = save_exported(tmp_path / "in.onnx", preset)
+    src = exported_generator(tmp_path / "in.onnx", preset)
     found = make_half(src, tmp_path / "out.onnx")
     assert 0 < found.most <= 4
     assert 0.999 <= found.near <= 1
@@ -431,7 +356,7 @@ def test_operators_without_float16_stay_in_float32(tmp_path):
 
 
 def test_half_twice_is_refused(tmp_path):
-    src = save_exported(tmp_path / "in.onnx", WAV2LIP)
+    src = exported_generator(tmp_path / "in.onnx", WAV2LIP)
     make_half(src, tmp_path / "half.onnx")
     with pytest.raises(ModelError, match="has float16 inside already"):
         make_half(tmp_path / "half.onnx", tmp_path / "quarter.onnx")
@@ -462,7 +387,7 @@ def test_half_of_a_loop_is_refused(tmp_path):
 
 
 def test_the_commands(tmp_path, capsys):
-    src = save_exported(tmp_path / "in.onnx", WAV2LIP)
+    src = exported_generator(tmp_path / "in.onnx", WAV2LIP)
     free, both, half = (tmp_path / f"{n}.onnx" for n in ("free", "both", "half"))
     assert cli.main(["model", "batch", str(src), str(free)]) == 0
     assert "any batch, 7 nodes changed inside" in capsys.readouterr().err

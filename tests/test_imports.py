@@ -26,7 +26,7 @@ LAYERS = [
     ["template"],
     ["canvas", "session"],
     ["audio", "drive", "graph", "compositor", "media", "faces"],
-    ["face_rects"],
+    ["face_rects", "resident"],
     ["pipeline", "prepare", "bridges"],
     ["net_probes"],
     ["inspection"],

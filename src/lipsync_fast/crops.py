@@ -11,7 +11,7 @@ from . import _kernels
 from .errors import InputError
 from .presets import Preset
 
-__all__ = ["check_rects", "cut_crop"]
+__all__ = ["check_rects", "cut_crop", "pack_crop"]
 
 
 def check_rects(rects: ArrayLike, count: int, width: int, height: int) -> NDArray[np.int32]:
@@ -76,4 +76,34 @@ def cut_crop(
         out[...] = 0
         return out
     _kernels.resize(frame[y : y + h, x : x + w], out=out, filter=preset.crop_filter)
+    return out
+
+
+def pack_crop(
+    crop: NDArray[np.uint8], preset: Preset, out: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """Visual input of one crop: its view as the preset's float planes.
+
+    Parameters
+    ----------
+    crop : (C, C, 3) uint8, bgr24
+    preset : Preset
+    out : (channels, S, S) float32, optional
+
+    Returns
+    -------
+    (channels, S, S) float32: `out`, or fresh
+    """
+    if out is None:
+        out = np.empty(preset.visual_shape, np.float32)
+    inner = slice(preset.border, preset.border + preset.view)
+    for place, name in enumerate(preset.visual.split("+")):
+        _kernels.to_planes(
+            crop[inner, inner],
+            out=out[3 * place : 3 * place + 3],
+            low=preset.low,
+            high=preset.high,
+            swap=preset.rgb,
+            black=preset.black if name == "masked" else None,
+        )
     return out

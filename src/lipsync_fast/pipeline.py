@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _kernels, media
+from . import media
 from ._pool import BufferPool, PoolStats
 from .audio import SAMPLE_RATE, FeatureStream, frame_count
 from .compositor import Compositor, CompositorStats, Frame, Frames
+from .crops import pack_crop
 from .drive import LiteAvatarDriver
 from .errors import InputError, ModelError
 from .presets import Preset
@@ -388,22 +389,7 @@ def pack_visual(
     -------
     (channels, S, S) float32: `out`, or fresh
     """
-    preset = template.preset
-    if out is None:
-        out = np.empty(preset.visual_shape, np.float32)
-    b = preset.border
-    view = template.crops[index][b : b + preset.view, b : b + preset.view]
-    order = preset.visual.split("+")
-    for place, name in enumerate(order):
-        _kernels.to_planes(
-            view,
-            out=out[3 * place : 3 * place + 3],
-            low=preset.low,
-            high=preset.high,
-            swap=preset.rgb,
-            black=preset.black if name == "masked" else None,
-        )
-    return out
+    return pack_crop(template.crops[index], template.preset, out)
 
 
 def _chunks(speech: Speech) -> Iterable[NDArray[np.float32]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import _runtime
 from ._pool import BufferPool, default_pool
@@ -138,8 +138,13 @@ class Net:
             raise ModelError(f"{self.path}: {_runtime.reason(error)}") from error
         return dict(zip(self.outputs, values, strict=True))
 
+    def value_on_device(self, array: NDArray[Any], device: str, number: int) -> Any:
+        """A copy of an array in a device's memory, as ONNX Runtime binds it."""
+        value = _load_onnxruntime().OrtValue
+        return value.ortvalue_from_numpy(array, device, number)
+
     def _run_bound(
-        self, binding: Any, feeds: Mapping[str, NDArray[Any]], output: str, out: Floats
+        self, binding: Any, feeds: Mapping[str, NDArray[Any]], output: str, out: NDArray[Any]
     ) -> None:
         """Run on the memory of contiguous arrays; `out` receives the one output asked for."""
         for name, array in feeds.items():
@@ -251,46 +256,32 @@ class Generator(Net):
             The net fails on them.
         """
         preset = self.preset
-        count = _check_array("visual", visual, (None, *preset.visual_shape))
-        _check_array("audio", audio, (count, *preset.audio_shape))
+        count = check_array("visual", visual, (None, *preset.visual_shape))
+        check_array("audio", audio, (count, *preset.audio_shape))
         shape = (count, 3, preset.view, preset.view)
         if out is None:
             out = self._pool.empty(shape, "float32")
         else:
-            _check_out(out, shape, visual=visual, audio=audio)
+            check_out(out, shape, visual=visual, audio=audio)
         binding = self._session.io_binding()
         for part in self._micro_batches(count):
             self._infer_part(binding, visual[part], audio[part], out[part])
         return out
 
     def _micro_batches(self, count: int) -> Iterator[slice]:
-        """Cuts a request: on CUDA into powers of two, so that few shapes are ever seen."""
-        first = 0
-        while first < count:
-            size = min(self.micro_batch, count - first)
-            if not self.on_cpu and self.batch is None:
-                size = 1 << (size.bit_length() - 1)
-            yield slice(first, first + size)
-            first += size
+        return micro_batches(count, self.micro_batch, not self.on_cpu and self.batch is None)
 
     def _infer_part(self, binding: Any, visual: Floats, audio: Floats, out: Floats) -> None:
         count = len(visual)
         target = out
         if self.batch is not None and count < self.batch:  # the last of a net of fixed batch
-            visual = self._padded(visual)
-            audio = self._padded(audio)
+            visual = padded(visual, self.batch, self._pool)
+            audio = padded(audio, self.batch, self._pool)
             target = self._pool.empty((self.batch, *out.shape[1:]), "float32")
         feeds = {self.preset.image_input: visual, self.preset.audio_input: audio}
         self._run_bound(binding, feeds | self._constants, self._output, target)
         if target is not out:
             out[...] = target[:count]
-
-    def _padded(self, array: Floats) -> Floats:
-        assert self.batch is not None
-        full: Floats = self._pool.empty((self.batch, *array.shape[1:]), "float32")
-        full[: len(array)] = array
-        full[len(array) :] = array[-1]  # a real frame: no net divides by the zeros of a blank one
-        return full
 
     # ---- what the model says of itself --------------------------------------------------
 
@@ -415,11 +406,11 @@ class AudioEncoder(Net):
         LayoutError, InputError, ModelError
             As `Generator.infer`.
         """
-        count = _check_array("mel_windows", mel_windows, (None, *MEL_WINDOW))
+        count = check_array("mel_windows", mel_windows, (None, *MEL_WINDOW))
         if out is None:
             out = np.empty((count, FEATURES), np.float32)
         else:
-            _check_out(out, (count, FEATURES), mel_windows=mel_windows)
+            check_out(out, (count, FEATURES), mel_windows=mel_windows)
         binding = self._session.io_binding()
         for i in range(count):
             feeds = {self._input: mel_windows[i : i + 1]}
@@ -427,6 +418,28 @@ class AudioEncoder(Net):
         return out
 
     __call__ = infer
+
+
+def micro_batches(count: int, most: int, few_shapes: bool) -> Iterator[slice]:
+    """Cuts a request; into powers of two, where each new shape would cost a search."""
+    first = 0
+    while first < count:
+        size = min(most, count - first)
+        if few_shapes:
+            size = 1 << (size.bit_length() - 1)
+        yield slice(first, first + size)
+        first += size
+
+
+def padded(array: NDArray[Any], batch: int, pool: BufferPool) -> NDArray[Any]:
+    """The rows of an array in a pooled one of `batch` rows.
+
+    The last row is repeated: no net divides by the zeros of a blank frame.
+    """
+    full = pool.empty((batch, *array.shape[1:]), array.dtype)
+    full[: len(array)] = array
+    full[len(array) :] = array[-1]
+    return full
 
 
 def _load_onnxruntime() -> Any:
@@ -453,11 +466,13 @@ def _fits(shape: Sequence[object], needed: Sequence[int]) -> bool:
     )
 
 
-def _check_array(name: str, array: Any, shape: tuple[int | None, ...]) -> int:
+def check_array(
+    name: str, array: Any, shape: tuple[int | None, ...], dtype: DTypeLike = np.float32
+) -> int:
     """Checks what a bound address cannot: dtype, shape, layout. Returns the length."""
-    if not isinstance(array, np.ndarray) or array.dtype != np.float32:
-        got = getattr(array, "dtype", type(array).__name__)
-        raise LayoutError(f"{name} must be an array of float32, got {got}; convert it first")
+    if not isinstance(array, np.ndarray) or array.dtype != dtype:
+        got, needed = getattr(array, "dtype", type(array).__name__), np.dtype(dtype)
+        raise LayoutError(f"{name} must be an array of {needed}, got {got}; convert it first")
     if not _fits(("N", *shape[1:]) if shape[0] is None else shape, array.shape) or (
         array.ndim != len(shape)
     ):
@@ -471,8 +486,11 @@ def _check_array(name: str, array: Any, shape: tuple[int | None, ...]) -> int:
     return len(array)
 
 
-def _check_out(out: Any, shape: tuple[int, ...], **inputs: Floats) -> None:
-    _check_array("out", out, shape)
+def check_out(
+    out: Any, shape: tuple[int, ...], dtype: DTypeLike = np.float32, **inputs: NDArray[Any]
+) -> None:
+    """Checks an array that is to be written, and that it lies apart from what is read."""
+    check_array("out", out, shape, dtype)
     if not out.flags.writeable:
         raise InputError("out must be writable, got a read-only array")
     for name, array in inputs.items():

@@ -7,5 +7,13 @@ draws the same pictures, and only then gives it its name.
 from .batch import make_batch_dynamic
 from .files import ModelFacts, describe
 from .half import make_half
+from .resident import cached_resident, make_resident
 
-__all__ = ["ModelFacts", "describe", "make_batch_dynamic", "make_half"]
+__all__ = [
+    "ModelFacts",
+    "cached_resident",
+    "describe",
+    "make_batch_dynamic",
+    "make_half",
+    "make_resident",
+]

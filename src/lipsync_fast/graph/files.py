@@ -17,6 +17,7 @@ from ..errors import FileMissingError, MissingExtraError, ModelError
 
 __all__ = [
     "ModelFacts",
+    "axes_of",
     "beside",
     "constants_of",
     "describe",
@@ -205,6 +206,14 @@ def real_inputs(graph: Any) -> list[Any]:
     """Inputs that a caller gives: old models list their weights among them."""
     weights = {t.name for t in graph.initializer}
     return [i for i in graph.input if i.name not in weights]
+
+
+def axes_of(value: Any) -> tuple[int | str | None, ...]:
+    """Axes of a value as ONNX Runtime tells them: numbers, names, or None."""
+    return tuple(
+        axis.dim_value if axis.HasField("dim_value") else (axis.dim_param or None)
+        for axis in value.type.tensor_type.shape.dim
+    )
 
 
 def skeleton(model: Any) -> Any:

@@ -474,6 +474,7 @@ class _Runtime:
         class InferenceSession:
             def __init__(self, path, options, providers):
                 runtime.asked.append([name for name, _ in providers])
+                runtime.options = dict(providers)
                 if real is None and len(providers) == 2:
                     raise RuntimeError("CUDA failure 35")
                 self.providers = [real] if real in runtime.asked[-1] else ["CPUExecutionProvider"]
@@ -512,6 +513,21 @@ def test_cuda_alone_never_becomes_the_cpu(tmp_path):
         _runtime.open_session(runtime, tmp_path / "net.onnx", ["cuda"], None)
     opened = _runtime.open_session(runtime, tmp_path / "net.onnx", ["cuda", "cpu"], None)
     assert opened.get_providers() == ["CPUExecutionProvider"]
+
+
+def test_cuda_does_not_search_at_each_new_shape(tmp_path, monkeypatch):
+    """Also where options are given, unless they say so themselves."""
+    cuda, search = "CUDAExecutionProvider", "cudnn_conv_algo_search"
+    runtime = _Runtime(cuda)
+    monkeypatch.setattr(_runtime, "_cuda_device_present", lambda: True)
+    for providers, expected in (
+        (None, {search: "HEURISTIC"}),
+        (["cuda"], {search: "HEURISTIC"}),
+        ([("cuda", {"device_id": 1})], {search: "HEURISTIC", "device_id": 1}),
+        ([("cuda", {search: "EXHAUSTIVE"})], {search: "EXHAUSTIVE"}),
+    ):
+        _runtime.open_session(runtime, tmp_path / "net.onnx", providers, None)
+        assert runtime.options[cuda] == expected
 
 
 def test_cuda_requests_are_cut_into_few_shapes(generator, monkeypatch):

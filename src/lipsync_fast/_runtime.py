@@ -23,6 +23,8 @@ _log = logging.getLogger("lipsync_fast")
 Provider = str | tuple[str, Mapping[str, Any]]
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+# The default, EXHAUSTIVE, times every algorithm of every convolution for each new batch size.
+_CUDA_DEFAULTS = {"cudnn_conv_algo_search": "HEURISTIC"}
 _SHORT = {"cpu": CPU, "cuda": CUDA, "tensorrt": "TensorrtExecutionProvider"}
 
 _DTYPES = {"float": "float32", "double": "float64", "string": "object"}
@@ -99,7 +101,7 @@ def open_session(
     if CUDA in runtime.get_available_providers() and _cuda_device_present():
         _preload_cuda(runtime)
         try:
-            session = _create(runtime, path, options, [(CUDA, {}), (CPU, {})])
+            session = _create(runtime, path, options, [(CUDA, _CUDA_DEFAULTS), (CPU, {})])
         except ModelError as error:
             _log.debug("%s: %s", CUDA, error)
         else:
@@ -188,7 +190,7 @@ def _checked_providers(
                 f"{', '.join(available)}; CUDA comes with pip install "
                 '"lipsync_fast[gpu]" in place of "lipsync_fast[cpu]"'
             )
-        wanted.append((name, dict(options)))
+        wanted.append((name, (_CUDA_DEFAULTS if name == CUDA else {}) | dict(options)))
     return wanted
 
 

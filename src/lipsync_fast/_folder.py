@@ -26,7 +26,7 @@ from .backgrounds import JpegBackgrounds, JpegMaker, JpegSettings
 from .crops import check_rects, cut_crop
 from .errors import FileMissingError, InputError, LipsyncError, TemplateError
 from .masks import rect_masks
-from .presets import Preset, get_preset
+from .presets import PRESETS, Preset, get_preset
 from .timing import check_loop, parse_fps
 
 __all__ = ["STORES", "TemplateWriter", "open_private", "read_folder"]
@@ -55,7 +55,7 @@ def read_folder(folder: Path, load: bool) -> dict[str, Any]:
 
 
 def _read_parts(folder: Path, head: dict[str, Any], load: bool) -> dict[str, Any]:
-    preset = get_preset(head["preset"])
+    preset = _stored_preset(head)
     width, height, count = int(head["width"]), int(head["height"]), int(head["count"])
     rects = open_fixed(folder / "rects.npy", np.int32, (4,), load=True)
     crops = open_fixed(folder / "crops.npy", np.uint8, (preset.crop, preset.crop, 3), load=load)
@@ -92,6 +92,19 @@ def _read_parts(folder: Path, head: dict[str, Any], load: bool) -> dict[str, Any
         "masks": _open_masks(folder, rects, load),
         "folder": None if load else folder,
     }
+
+
+def _stored_preset(head: dict[str, Any]) -> Preset:
+    """The preset by its name; a user's own by the row that is stored beside the name."""
+    if "preset_row" in head:
+        return Preset.from_mapping(head["preset_row"])
+    try:
+        return PRESETS[head["preset"]]
+    except KeyError:
+        raise TemplateError(
+            f"its preset {head['preset']!r} is none of {', '.join(PRESETS)}; use the "
+            "lipsync_fast that made it, or prepare it again"
+        ) from None
 
 
 def open_private(folder: Path, format: str, width: int, height: int) -> NDArray[np.uint8]:
@@ -242,6 +255,8 @@ class TemplateWriter:
             "start": self.preset.start if start is None else start,
             "store": list(store),
         }
+        if PRESETS.get(self.preset.name) != self.preset:
+            self._head["preset_row"] = self.preset.to_mapping()
         if self._maker is not None:
             self._head["jpeg"] = asdict(self._maker.settings)
         self._part = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")

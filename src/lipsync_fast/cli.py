@@ -110,8 +110,10 @@ def _add_prepare(commands: Any) -> None:
     )
     command.add_argument("source", help="a video file or a folder of images")
     command.add_argument("template", help="the folder to make")
-    command.add_argument("--preset", required=True, choices=list(PRESETS), metavar="PRESET",
-                         help=f"the generator's family: {', '.join(PRESETS)}")  # fmt: skip
+    command.add_argument(
+        "--preset", required=True,
+        help=f"the generator's family: {', '.join(PRESETS)}, or your own .toml file",
+    )  # fmt: skip
     command.add_argument("--rect", metavar="X,Y,W,H", help="one rect in pixels for all frames")
     command.add_argument(
         "--rects", metavar="FILE",

@@ -176,7 +176,8 @@ class Generator(Net):
         The model's family; found from its input shapes by default.
     providers, threads : see `Net`
     constants : mapping of str to array, optional
-        Values of further inputs that are the same for every frame and have no batch axis.
+        Values of further inputs that are the same for every frame and have no batch axis;
+        the preset's own by default.
     pool : BufferPool, optional
         Memory of the pictures where `infer` is given no `out`; `default_pool` by default.
 
@@ -205,8 +206,8 @@ class Generator(Net):
     ) -> None:
         super().__init__(path, providers=providers, threads=threads)
         self._pool = default_pool() if pool is None else pool
-        self._constants = self._checked_constants(constants or {})
-        shapes = {n: s for n, s in self.input_shapes.items() if n not in self._constants}
+        given = self._checked_constants(constants or {})
+        shapes = {n: s for n, s in self.input_shapes.items() if n not in given}
         try:
             if preset is None:
                 self.preset = find_preset(shapes)
@@ -215,6 +216,8 @@ class Generator(Net):
                 self.preset = find_preset(shapes, {row.name: row})
         except ModelError as error:
             raise ModelError(f"{self.path}: {error}") from None
+        own = {n: v for n, v in self.preset.constants if n in shapes}
+        self._constants = self._checked_constants(own) | given
         image = self.inputs[self.preset.image_input]
         audio = self.inputs[self.preset.audio_input]
         self._require_float32(image, audio)

@@ -157,7 +157,8 @@ cdef class Worker:
 
     def __cinit__(self, Backgrounds backgrounds not None, isa=None):
         cdef size_t size = lf_worker_size(&backgrounds.limits)
-        block = np.zeros(size + 64, np.uint8)
+        block = np.empty(size + 64, np.uint8)
+        block.fill(0)  # so that no request meets a page for the first time
         cdef Array memory = Array(block, "scratch", "uint8", 1, True)
         self.memory = memory
         self.backgrounds = backgrounds

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -17,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _canvas
 from ._pool import BufferPool
 from .canvas import Canvas, open_canvas
-from .errors import InputError, LayoutError
+from .errors import InputError, LayoutError, PoolExhausted
 from .template import Template
 
 __all__ = ["Compositor", "CompositorStats", "Frame", "Frames"]
@@ -136,6 +137,7 @@ class Compositor:
         self.pool = BufferPool() if pool is None else pool
         self._canvases: dict[tuple[str, int | None], Canvas] = {}
         self._workers: dict[Canvas, list[_canvas.Worker]] = {}
+        self._reserved: set[tuple[Canvas, int]] = set()
         self._lock = threading.Lock()
         self._frames = self._painted = 0
         self._executor = (
@@ -213,12 +215,29 @@ class Compositor:
             if len(out) != len(chosen):
                 raise InputError(f"out must hold {len(chosen)} buffers, got {len(out)}")
             return self._finish(canvas, outputs, chosen, out)
+        if canvas.in_place is not None and (canvas, len(chosen)) not in self._reserved:
+            self._reserve(canvas, len(chosen))
         targets = [self._target(canvas, int(index)) for index in chosen]
         lengths = self._finish(canvas, outputs, chosen, targets)
         buffers = [t if isinstance(t, np.ndarray) else t.array() for t in targets]
         if format == "jpeg":
             buffers = [b[:n] for b, n in zip(buffers, lengths, strict=True)]
         return Frames([Frame(b, format, start + i, int(chosen[i])) for i, b in enumerate(buffers)])
+
+    def _reserve(self, canvas: Canvas, count: int) -> None:
+        """Have at hand the buffers for backgrounds that the template's loop repeats in a request.
+
+        How many those are depends on where the request meets the loop's turn: a pool that has
+        only seen others would run short there, long after the warm-up.
+        """
+        self._reserved.add((canvas, count))
+        span = 2 * self.template.count
+        shown = np.lib.stride_tricks.sliding_window_view(
+            self.template.indices(0, span + count), max(count, 1)
+        )
+        distinct = 1 + np.count_nonzero(np.diff(np.sort(shown, axis=1), axis=1), axis=1)
+        with suppress(PoolExhausted):  # a request that needs them will say so itself
+            _ = [self.pool.empty(canvas.shape, "uint8") for _ in range(count - distinct.min())]
 
     def _target(self, canvas: Canvas, index: int) -> NDArray[np.uint8] | _canvas.Painted:
         """Where a frame is finished: its background itself, or a buffer of the pool."""
@@ -293,7 +312,12 @@ class Compositor:
 
     def _borrow(self, canvas: Canvas) -> _canvas.Worker:
         with self._lock:
-            idle = self._workers.setdefault(canvas, [])
+            if canvas not in self._workers:
+                # All at once: whether two threads ever meet in the first requests is chance.
+                self._workers[canvas] = [
+                    _canvas.Worker(canvas.backgrounds) for _ in range(self.threads)
+                ]
+            idle = self._workers[canvas]
             if idle:
                 return idle.pop()
         return _canvas.Worker(canvas.backgrounds)

@@ -1,0 +1,115 @@
+"""What a piece of work asks of the memory: blocks, bytes, page faults, residence."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .._pool import BufferPool
+from . import need
+
+__all__ = [
+    "LARGE",
+    "Blocks",
+    "anonymous_bytes",
+    "blocks_of",
+    "faults_of",
+    "misses_of",
+    "traced_peak",
+]
+
+Work = Callable[[], object]
+
+LARGE = 64 << 10
+"""Bytes from which on a block is large: one that a warm frame path must not ask for."""
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Blocks that a work took from the system's allocators.
+
+    Attributes
+    ----------
+    count, bytes : int
+        All of them.
+    large, large_bytes : int
+        Those of 64 KiB and more.
+    """
+
+    count: int
+    bytes: int
+    large: int
+    large_bytes: int
+
+
+def blocks_of(work: Work) -> Blocks:
+    """Blocks that one call takes, in every thread, by malloc, mmap and their kin.
+
+    Python's own small objects are counted by the arenas that they live in.
+
+    Raises
+    ------
+    MissingExtraError
+        If memray is not installed.
+    """
+    memray = need("memray")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "blocks"
+        with memray.Tracker(path):
+            work()
+        releases = (memray.AllocatorType.FREE, memray.AllocatorType.MUNMAP)
+        with memray.FileReader(path) as reader:
+            sizes = [
+                record.size
+                for record in reader.get_allocation_records()
+                if record.allocator not in releases
+            ]
+    large = [size for size in sizes if size >= LARGE]
+    return Blocks(len(sizes), sum(sizes), len(large), sum(large))
+
+
+def traced_peak(work: Work) -> int:
+    """Most bytes that one call holds at a time in memory that Python and NumPy know of."""
+    tracemalloc.start()
+    try:
+        work()
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        work()
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+
+
+def faults_of(work: Work) -> int:
+    """Pages that the system had to supply during one call, without reading a disk."""
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    work()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+def misses_of(pool: BufferPool, work: Work) -> int:
+    """Buffers that a pool had to get from the system during one call."""
+    before = pool.stats().misses
+    work()
+    return pool.stats().misses - before
+
+
+def anonymous_bytes() -> int:
+    """Resident memory of this process that no file backs, painted pages of mapped files included.
+
+    Raises
+    ------
+    OSError
+        Where the system has no ``/proc``.
+    """
+    for line in Path(f"/proc/{os.getpid()}/status").read_text("ascii").splitlines():
+        if line.startswith("RssAnon"):
+            return int(line.split()[1]) * 1024
+    raise OSError("/proc names no anonymous resident memory; it needs Linux 4.5")

@@ -68,7 +68,7 @@ def patch(
     *,
     low: float = 0.0,
     high: float = 1.0,
-    rounding: Literal["truncate", "round"] = "truncate",
+    rounding: str = "truncate",
     swap: bool = False,
     isa: str | None = None,
 ) -> NDArray[np.uint8]: ...

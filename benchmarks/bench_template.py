@@ -1,0 +1,69 @@
+"""Opening a 523-frame 1080p template, and what serving all of it leaves in memory."""
+
+import subprocess
+import sys
+
+import pytest
+
+import scenery
+from extra import is_timed
+from lipsync_fast.compositor import Compositor
+from lipsync_fast.template import Template
+
+QUICK = (48, 320, 180)  # frames, width, height where nothing is timed
+FULL = (523, 1920, 1080)
+
+
+@pytest.fixture(scope="module")
+def shape(pytestconfig):
+    return FULL if is_timed(pytestconfig) else QUICK
+
+
+@pytest.fixture(scope="module")
+def folder(shape, tmp_path_factory):
+    count, width, height = shape
+    path = tmp_path_factory.mktemp("template") / "t"
+    rects = scenery.drifting_rects(count, width, height)
+    scenery.write_template(path, scenery.photos(count, width, height), rects)
+    return path
+
+
+@pytest.mark.benchmark(group="open a template")
+def test_open(benchmark, folder, shape):
+    with Template.open(folder) as template:
+        assert (template.count, template.width, template.height) == shape
+        assert template.stored == ("jpeg", "i420")
+
+    benchmark(lambda: Template.open(folder).close())
+    if not benchmark.disabled:
+        benchmark.extra_info["p50 ms"] = benchmark.stats.stats.median * 1e3
+
+
+@pytest.mark.benchmark(group="first use of a format")
+@pytest.mark.parametrize("format", ["jpeg", "i420"])
+def test_first_use(benchmark, folder, format):
+    def canvas():
+        with Template.open(folder) as template, Compositor(template, threads=1) as compositor:
+            return compositor.canvas(format).shape
+
+    assert canvas()[0] > 0
+    benchmark(canvas)
+
+
+@pytest.mark.benchmark(group="serve a whole template in a process of its own")
+@pytest.mark.parametrize("format", ["jpeg", "i420"])
+def test_private_memory(benchmark, folder, shape, format):
+    command = [sys.executable, scenery.__file__, "serve", str(folder), format]
+    answers = []
+
+    def serve():
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        answers.append(int(done.stdout.split()[1]))
+
+    benchmark.pedantic(serve, rounds=1)
+    count, width, height = shape
+    benchmark.extra_info["private MB"] = round(answers[-1] / 1e6, 1)
+    if shape == FULL:
+        assert answers[-1] <= count * width * height * 4 // 10
+    else:
+        assert answers[-1] > 0

@@ -7,6 +7,19 @@ import pytest
 
 from lipsync_fast import _kernels
 
+
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="run the tests that take minutes, too")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--long"):
+        return
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.skip(reason="takes minutes; run with --long"))
+
+
 ASSETS = Path(__file__).resolve().parents[2] / "shared" / "assets"
 
 

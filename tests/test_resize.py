@@ -5,7 +5,6 @@ import mmap
 import sys
 import threading
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,6 +12,8 @@ from PIL import Image
 import reference
 from conftest import LAYOUTS, WIDTHS
 from lipsync_fast import _kernels
+
+cv2 = pytest.importorskip("cv2")
 
 CV = {
     "nearest": cv2.INTER_NEAREST,

@@ -1,5 +1,4 @@
 # C declarations of the finish part of csrc/kernels.h, and what is built on them.
-cimport cython
 from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdint cimport uint8_t, uint64_t
 
@@ -111,7 +110,7 @@ cdef class InPlace:
     cdef tuple shape
     cdef Py_ssize_t frame_bytes
     cdef unsigned char *busy
-    cdef cython.pymutex lock
+    cdef object lock             # a Lock of the .pyx
     cdef readonly uint64_t lent
     cdef readonly uint64_t refused
     cdef bint take(self, Py_ssize_t index) noexcept

@@ -228,6 +228,12 @@ cdef class Targets:
         return np.array([self.items[i].length for i in range(self.count)], np.int64)
 
 
+cdef class Lock:
+    """A mutex of this file's own: the stable ABI has none that modules could share."""
+    cdef cython.pymutex mutex
+
+
+@cython.no_gc_clear  # its lock is needed until the last of its frames has died
 cdef class InPlace:
     """Backgrounds that are painted on and lent as frames, without a copy.
 
@@ -255,6 +261,7 @@ cdef class InPlace:
         if <size_t> self.frame_bytes != backgrounds.canvas.frame_bytes:
             raise InputError(f"frames must have {backgrounds.canvas.frame_bytes} bytes each")
         self.backgrounds, self.frames, self.shape = backgrounds, held, frames.shape[1:]
+        self.lock = Lock()
         self.busy = <unsigned char *> calloc(backgrounds.count, 1)
         if self.busy == NULL:
             raise MemoryError(f"no memory for {backgrounds.count} flags")
@@ -264,7 +271,8 @@ cdef class InPlace:
 
     cdef bint take(self, Py_ssize_t index) noexcept:
         cdef bint mine
-        with nogil, self.lock:
+        cdef Lock lock = self.lock
+        with nogil, lock.mutex:
             mine = not self.busy[index]
             self.busy[index] = True
             self.lent += mine
@@ -272,7 +280,8 @@ cdef class InPlace:
         return mine
 
     cdef void give_back(self, Py_ssize_t index) noexcept:
-        with nogil, self.lock:
+        cdef Lock lock = self.lock
+        with nogil, lock.mutex:
             self.busy[index] = False
 
     def borrow(self, Py_ssize_t index):

@@ -1,5 +1,4 @@
 # C declarations of csrc/kernels.h: the one place where Cython learns of them.
-from cython cimport pymutex
 from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
@@ -152,7 +151,7 @@ cdef class ResizePlan:
     cdef readonly tuple source
     cdef readonly tuple target
     cdef readonly str filter
-    cdef pymutex spare_lock
+    cdef object spare_lock  # a Lock of the .pyx
     cdef void *spare        # a scratch of spare_size bytes that no call uses now, or NULL
     cdef size_t spare_size
     cdef void *borrow_scratch(self, size_t size) except? NULL

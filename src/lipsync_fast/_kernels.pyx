@@ -10,6 +10,7 @@ import os
 from functools import lru_cache
 from operator import index
 
+cimport cython
 from cpython.buffer cimport (
     PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
@@ -320,6 +321,11 @@ cdef tuple sides_of(object size, str name):
     return (width, height)
 
 
+cdef class Lock:
+    """A mutex of this file's own: the stable ABI has none that modules could share."""
+    cdef cython.pymutex mutex
+
+
 cdef class ResizePlan:
     """Sampling positions and weights for one pair of sizes, computed once.
 
@@ -345,6 +351,7 @@ cdef class ResizePlan:
     """
 
     def __cinit__(self, source, target, str filter="bilinear"):
+        self.spare_lock = Lock()
         self.source, self.target, self.filter = sides_of(source, "source"), sides_of(target, "target"), filter
         if filter not in _RESIZE_FILTERS:
             raise ValueError(f"filter must be one of {', '.join(_RESIZE_FILTERS)}, got {filter!r}")
@@ -367,9 +374,10 @@ cdef class ResizePlan:
     cdef void *borrow_scratch(self, size_t size) except? NULL:
         """The idle scratch, if it is large enough, else a new one; NULL for size 0."""
         cdef void *scratch = NULL
+        cdef Lock lock = self.spare_lock
         if size == 0:
             return NULL
-        with self.spare_lock:
+        with lock.mutex:
             if self.spare_size >= size:
                 scratch, self.spare, self.spare_size = self.spare, NULL, 0
         if scratch == NULL:
@@ -380,7 +388,8 @@ cdef class ResizePlan:
 
     cdef void return_scratch(self, void *scratch, size_t size) noexcept:
         """Keeps the larger of this scratch and the idle one for the next call."""
-        with self.spare_lock:
+        cdef Lock lock = self.spare_lock
+        with lock.mutex:
             if size > self.spare_size:
                 self.spare, scratch = scratch, self.spare
                 self.spare_size = size

@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, SupportsIndex
+from typing import Any, SupportsIndex, final
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -21,6 +21,7 @@ class PoolStats:
     served_bytes: int
     limit: int | None
 
+@final
 class Lease:
     @property
     def array(self) -> NDArray[Any]: ...
@@ -40,6 +41,7 @@ class Lease:
         /,
     ) -> None: ...
 
+@final
 class BufferPool:
     def __init__(self, *, limit: int | None = None) -> None: ...
     def empty(self, shape: _Shape, dtype: DTypeLike = "uint8") -> NDArray[Any]: ...

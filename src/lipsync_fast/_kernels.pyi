@@ -1,4 +1,4 @@
-from typing import Literal, TypeVar, final, overload
+from typing import TypeVar, final, overload
 
 import numpy as np
 from numpy.typing import NDArray

@@ -13,7 +13,7 @@ __all__ = ["Timing", "ratio", "run_in_turn"]
 
 Work = Callable[[], object]
 
-SAMPLE_NS = 2_000_000  # least length of one sample: far above a clock's own cost
+SAMPLE_NS = 6_000_000  # least length of one sample: what ran before it has left the cache by then
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def run_in_turn(
     rounds : int
         Samples of each.
     calls : int, optional
-        Calls of one sample; by default as many as take 2 ms.
+        Calls of one sample; by default as many as take 6 ms.
 
     Returns
     -------

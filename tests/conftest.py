@@ -43,6 +43,19 @@ def assets():
     return ASSETS
 
 
+@pytest.fixture(scope="session")
+def woman(assets):
+    """Real frames: (3, 1920, 1080, 3) uint8, bgr24, of a woman talking."""
+    av = pytest.importorskip("av")
+    with av.open(str(assets / "video" / "woman_1080x1920_25fps.mp4")) as video:
+        frames = [
+            frame.to_ndarray(format="bgr24")
+            for i, frame in zip(range(31), video.decode(video=0), strict=False)
+            if i % 15 == 0
+        ]
+    return np.stack(frames)
+
+
 class Guarded:
     """An array inside a larger block of canary bytes.
 

@@ -59,6 +59,62 @@ def tiny_generator(path, preset, batch="batch"):
     )
 
 
+def mixing_generator(path, preset, batch="batch"):
+    """A random mixture of all planes, shifted by a random projection of the hearing.
+
+    Every plane, every number heard and every constant of the preset counts in the output.
+    """
+    draw = np.random.default_rng(5)
+    planes, heard = preset.channels, int(np.prod(preset.audio_shape))
+    mixture = draw.uniform(-0.1, 0.1, (3, planes, 1, 1)).astype(np.float32)
+    for plane in range(planes):
+        mixture[plane % 3, plane] += 1.5 / planes
+    constants = [
+        ("mixture", mixture),
+        ("hearing", draw.normal(0, 0.3 / np.sqrt(heard), (heard, 3)).astype(np.float32)),
+        ("apart", ints(-1, 3, 1, 1)),
+        ("low", np.array(preset.low, np.float32)),
+        ("high", np.array(preset.high, np.float32)),
+    ]
+    nodes = [
+        helper.make_node("Conv", [preset.image_input, "mixture"], ["seen"], kernel_shape=[1, 1]),
+        helper.make_node("Flatten", [preset.audio_input], ["flat"], axis=1),
+        helper.make_node("MatMul", ["flat", "hearing"], ["heard"]),
+    ]
+    level = "heard"
+    for name, _ in preset.constants:
+        nodes.append(helper.make_node("Mul", [level, name], [f"{level}_{name}"]))
+        level = f"{level}_{name}"
+    nodes += [
+        helper.make_node("Reshape", [level, "apart"], ["shift"]),
+        helper.make_node("Add", ["seen", "shift"], ["sum"]),
+        helper.make_node("Clip", ["sum", "low", "high"], ["output"]),
+    ]
+    inputs = [
+        (preset.image_input, (batch, *preset.visual_shape)),
+        (preset.audio_input, (batch, *preset.audio_shape)),
+        *((name, (len(value),)) for name, value in preset.constants),
+    ]
+    return save(path, nodes, inputs, [("output", (batch, 3, preset.view, preset.view))], constants)
+
+
+def tiny_hubert(path):
+    """Sound (1, n) to (1, (n - 80) // 320, 1024): HuBERT's steps, a random projection of each."""
+    weights = np.random.default_rng(6).normal(0, 0.05, (1024, 1, 400)).astype(np.float32)
+    nodes = [
+        helper.make_node("Unsqueeze", ["input_values", "one"], ["channel"]),
+        helper.make_node("Conv", ["channel", "weights"], ["steps"], strides=[320]),
+        helper.make_node("Transpose", ["steps"], ["last_hidden_state"], perm=[0, 2, 1]),
+    ]
+    return save(
+        path,
+        nodes,
+        [("input_values", (1, "samples"))],
+        [("last_hidden_state", (1, "frames", 1024))],
+        [("weights", weights), ("one", ints(1))],
+    )
+
+
 def tiny_encoder(path, batch="batch"):
     """Mel windows (N, 1, 80, 16) to 512 features: a fixed random projection."""
     weights = np.random.default_rng(0).normal(0, 0.02, (1280, 512)).astype(np.float32)

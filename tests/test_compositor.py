@@ -13,9 +13,17 @@ from lipsync_fast.template import Template
 
 cv2 = pytest.importorskip("cv2")
 
-PRESETS = ["synctalk328", "wav2lip96", "wav2lip256", "wav2lip384", "liteavatar384"]
+PRESETS = [
+    "synctalk328",
+    "ultralight168-hubert",
+    "wav2lip96",
+    "wav2lip256",
+    "wav2lip384",
+    "edtalk256",
+    "liteavatar384",
+]
 RECTS = [(300, 150, 182, 185), (0, 0, 97, 60), (520, 300, 120, 60), (3, 5, 1, 1), (0, 0, 0, 0)]
-FILTERS = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
+FILTERS = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC, "area": cv2.INTER_AREA}
 
 
 def picture(seed, height=360, width=640):

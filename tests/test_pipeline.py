@@ -172,8 +172,11 @@ def test_what_does_not_match_is_refused(tmp_path):
     generator = tiny_generator(tmp_path / "g.onnx", preset)
     other = tiny_generator(tmp_path / "o.onnx", get_preset("wav2lip96"))
     encoder = tiny_encoder(tmp_path / "e.onnx")
-    with pytest.raises(InputError, match="audio encoder"):
-        Pipeline.open(template(preset), generator)
+    with (
+        Pipeline.open(template(preset), generator) as deaf,
+        pytest.raises(InputError, match="audio encoder"),
+    ):
+        deaf.frames(speech())
     with pytest.raises(InputError, match="wav2lip96"):
         Pipeline.open(template(preset), other, encoder)
     with pytest.raises(InputError, match="25 frames a second"):

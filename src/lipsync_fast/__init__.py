@@ -17,6 +17,7 @@ from ._splice import SplicedJpeg
 from .audio import FeatureStream, feature_windows, frame_count
 from .compositor import Compositor, Frame, Frames
 from .errors import LipsyncError
+from .features import FeatureFile, HubertEncoder
 from .mel import MelStream, mel_spectrogram
 from .pipeline import Pipeline
 from .prepare import prepare
@@ -29,10 +30,12 @@ __all__ = [
     "AudioEncoder",
     "BufferPool",
     "Compositor",
+    "FeatureFile",
     "FeatureStream",
     "Frame",
     "Frames",
     "Generator",
+    "HubertEncoder",
     "JpegEncoder",
     "LipsyncError",
     "MelStream",

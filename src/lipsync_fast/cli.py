@@ -165,10 +165,17 @@ def _add_render(commands: Any) -> None:
         description="Render a speech with a prepared template to an mp4 or to JPEG files.",
     )
     command.add_argument("template", help="a folder that prepare made")
-    command.add_argument("speech", help="a sound file, or a video with sound")
+    command.add_argument(
+        "speech", help="a sound file, or a video with sound; - for none, with --features"
+    )
     command.add_argument("output", help="an .mp4, or a folder for JPEG files")
     command.add_argument("--generator", required=True, metavar="ONNX")
-    command.add_argument("--audio-encoder", metavar="ONNX", help="for presets with ave features")
+    command.add_argument(
+        "--audio-encoder", metavar="ONNX", help="for presets with ave or hubert features"
+    )
+    command.add_argument(
+        "--features", metavar="NPY", help="what the generator hears, made elsewhere, row by row"
+    )
     command.add_argument("--quality", type=int, help="JPEG quality (default: the template's)")
     command.add_argument("--provider", action="append", metavar="NAME",
                          help="ONNX Runtime provider (default: CUDA, else CPU)")  # fmt: skip
@@ -191,7 +198,8 @@ def _render_command(options: argparse.Namespace) -> None:
         request=options.request,
         border=options.border,
     ) as pipeline:
-        _render(pipeline, options.speech, options)
+        speech = None if options.speech == "-" and options.features else options.speech
+        _render(pipeline, speech, options)
 
 
 def _render(pipeline: Any, speech: Any, options: argparse.Namespace) -> None:
@@ -200,6 +208,7 @@ def _render(pipeline: Any, speech: Any, options: argparse.Namespace) -> None:
         frames = pipeline.render(
             speech,
             options.output,
+            features=getattr(options, "features", None),
             quality=getattr(options, "quality", None),
             progress=progress,
         )

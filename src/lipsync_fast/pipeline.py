@@ -20,6 +20,7 @@ from .compositor import Compositor, CompositorStats, Frame, Frames
 from .crops import pack_crop
 from .drive import LiteAvatarDriver
 from .errors import InputError, ModelError
+from .features import FeatureFile, HubertEncoder
 from .presets import Preset
 from .session import AudioEncoder, Generator
 from .stages import Stages, StageStats
@@ -32,6 +33,9 @@ _log = logging.getLogger("lipsync_fast")
 REQUEST = 8  # frames of one request: few enough for a short wait, enough to fill the threads
 
 Speech = str | Path | NDArray[np.float32] | Iterable[NDArray[np.float32]]
+Features = str | Path | NDArray[np.floating[Any]]
+Windows = FeatureStream | FeatureFile
+Chunks = Iterable[NDArray[np.float32]]
 Progress = Callable[[int, int | None], None]
 
 
@@ -72,8 +76,9 @@ class Pipeline:
     ----------
     template : Template
     generator : Generator
-    audio_encoder : AudioEncoder, optional
-        Needed where the preset's features come from one ("ave").
+    audio_encoder : AudioEncoder or HubertEncoder, optional
+        Makes the features of speech where the preset hears "ave" or "hubert"; not needed where
+        they are given.
     request : int
         Frames that are asked for at once.
     threads : int, optional
@@ -86,13 +91,13 @@ class Pipeline:
         self,
         template: Template,
         generator: Generator,
-        audio_encoder: AudioEncoder | None = None,
+        audio_encoder: AudioEncoder | HubertEncoder | None = None,
         *,
         request: int = REQUEST,
         threads: int | None = None,
         pool: BufferPool | None = None,
     ) -> None:
-        _check_match(template, audio_encoder)
+        _check_match(template)
         if request < 1:
             raise InputError(f"request must be 1 or more frames, got {request}")
         self.template, self.generator, self.audio_encoder = template, generator, audio_encoder
@@ -120,7 +125,7 @@ class Pipeline:
         template : str, Path or Template
             A folder that `prepare` made, or a template at hand.
         generator, audio_encoder : str or Path
-            ONNX files; the encoder is needed by presets with "ave" features.
+            ONNX files; the encoder is for presets with "ave" or "hubert" features.
         providers : list of str, optional
             ONNX Runtime providers in order; CUDA where it works and else the CPU by default.
         threads, request : see `Pipeline`
@@ -134,7 +139,10 @@ class Pipeline:
             template if isinstance(template, Template) else Template.open(template, border=border)
         )
         net = _open_generator(generator, opened.preset, providers)
-        encoder = AudioEncoder(audio_encoder, providers=providers) if audio_encoder else None
+        encoder: AudioEncoder | HubertEncoder | None = None
+        if audio_encoder:
+            kind = HubertEncoder if opened.preset.features == "hubert" else AudioEncoder
+            encoder = kind(audio_encoder, providers=providers)
         return cls(opened, net, encoder, request=request, threads=threads)
 
     def close(self) -> None:
@@ -224,7 +232,12 @@ class Pipeline:
     # ---- whole speeches ----------------------------------------------------------------
 
     def frames(
-        self, speech: Speech, *, format: str = "bgr24", quality: int | None = None
+        self,
+        speech: Speech | None,
+        *,
+        features: Features | None = None,
+        format: str = "bgr24",
+        quality: int | None = None,
     ) -> Iterator[Frame]:
         """Frames of a speech, one after the other, as soon as they can be made.
 
@@ -232,9 +245,12 @@ class Pipeline:
 
         Parameters
         ----------
-        speech : path, (n,) float32 samples, or an iterable of such chunks
+        speech : path, (n,) float32 samples, an iterable of such chunks, or None
             Sound file, or samples at 16 kHz mono in [-1, 1]; an iterable is read as frames
-            are asked for, so that live speech can be streamed.
+            are asked for, so that live speech can be streamed. None where features are given
+            alone: then there is a frame for each of their rows.
+        features : path or array, optional
+            What the generator hears, made elsewhere; see `FeatureFile`.
         format, quality : see `Compositor.composite`
 
         Yields
@@ -242,7 +258,12 @@ class Pipeline:
         Frame
             ceil(samples · fps / 16000) frames; each lent until it is released or dropped.
         """
-        requests = self._requests(speech)
+        return self._frames(*self._listen(speech, features), format, quality)
+
+    def _frames(
+        self, stream: Windows, chunks: Chunks, format: str, quality: int | None
+    ) -> Iterator[Frame]:
+        requests = self._requests(stream, chunks)
         with ThreadPoolExecutor(1, "lipsync-net") as net:
             following = net.submit(next, requests, None)
             try:
@@ -252,17 +273,33 @@ class Pipeline:
             finally:
                 following.cancel()
 
-    def _requests(self, speech: Speech) -> Iterator[_Request]:
+    def _listen(self, speech: Speech | None, features: Features | None) -> tuple[Windows, Chunks]:
+        """What makes the feature windows, and the sound to push into it."""
+        preset, fps, encoder = self.template.preset, self.template.fps, self.audio_encoder
+        if speech is None and features is None:
+            raise InputError("frames need a speech or features, got neither")
+        chunks = () if speech is None else _chunks(speech)
+        if features is not None:
+            return FeatureFile(features, preset, fps), chunks
+        if preset.features in ("mel", "ave", "params"):
+            stream = FeatureStream(
+                preset.features,
+                fps,
+                encoder=encoder if isinstance(encoder, AudioEncoder) else None,
+                driver=LiteAvatarDriver(fps) if preset.features == "params" else None,
+            )
+            return stream, chunks
+        if preset.features != "hubert" or not isinstance(encoder, HubertEncoder):
+            raise InputError(_no_features(preset))
+        samples = np.concatenate([np.zeros(0, np.float32), *chunks])
+        with self.stages.features(0):
+            rows = encoder.features(samples)
+        return FeatureFile(rows, preset, fps), (samples,)
+
+    def _requests(self, stream: Windows, chunks: Chunks) -> Iterator[_Request]:
         """Net outputs of a speech, request by request."""
-        preset = self.template.preset
-        stream = FeatureStream(
-            preset.features,
-            self.template.fps,
-            encoder=self.audio_encoder,
-            driver=LiteAvatarDriver(self.template.fps) if preset.features == "params" else None,
-        )
         start = 0
-        for chunk in _chunks(speech):
+        for chunk in chunks:
             with self.stages.features(0):
                 ready = stream.push(chunk)
             while ready >= self.request:
@@ -277,7 +314,7 @@ class Pipeline:
             start += count
             ready -= count
 
-    def _take(self, stream: FeatureStream, start: int, count: int) -> _Request:
+    def _take(self, stream: Windows, start: int, count: int) -> _Request:
         shape = (count, *self.template.preset.audio_shape)
         features = self.pool.empty(shape, "float32")
         with self.stages.features(count):
@@ -286,9 +323,10 @@ class Pipeline:
 
     def render(
         self,
-        speech: str | Path | NDArray[np.float32],
+        speech: str | Path | NDArray[np.float32] | None,
         path: str | Path,
         *,
+        features: Features | None = None,
         quality: int | None = None,
         progress: Progress | None = None,
     ) -> int:
@@ -296,10 +334,12 @@ class Pipeline:
 
         Parameters
         ----------
-        speech : path or (n,) float32 samples at 16 kHz mono
+        speech : path, (n,) float32 samples at 16 kHz mono, or None
+            None where features are given alone; the video has no sound then.
         path : str or Path
             ``.mp4`` for H.264 with AAC sound; a name without a suffix for a folder of
             ``00000000.jpg``, ``00000001.jpg``, …
+        features : see `frames`
         quality : int, optional
             JPEG quality; the template's own by default.
         progress : callable, optional
@@ -316,28 +356,37 @@ class Pipeline:
             If the speech cannot be read or the output cannot be written.
         """
         target = Path(path)
-        total = self._expected(speech)
-        if target.suffix.lower() == ".mp4":
-            if quality is not None:
-                raise InputError("quality is for JPEG files; an mp4 takes none")
-            return self._render_mp4(speech, target, total, progress)
-        if target.suffix:
+        to_mp4 = target.suffix.lower() == ".mp4"
+        if to_mp4 and quality is not None:
+            raise InputError("quality is for JPEG files; an mp4 takes none")
+        if target.suffix and not to_mp4:
             raise InputError(f"{target}: output must be .mp4 or a folder name without a suffix")
-        return self._render_jpegs(speech, target, quality, total, progress)
+        stream, chunks = self._listen(speech, features)
+        total = self._expected(speech, stream)
+        done = 0
+        with self._open_video(target, speech) if to_mp4 else media.JpegFolder(target) as output:
+            for frame in self._frames(stream, chunks, "i420" if to_mp4 else "jpeg", quality):
+                with frame:
+                    data: Any = frame.array if to_mp4 else frame.data
+                    output.write(data)
+                done += 1
+                if progress:
+                    progress(done, total)
+        return done
 
-    def _expected(self, speech: Any) -> int | None:
+    def _expected(self, speech: Any, stream: Windows) -> int | None:
+        """Frames to make, where that can be told before."""
+        if speech is None:
+            return stream.rows if isinstance(stream, FeatureFile) else None
         if isinstance(speech, (str, Path)):
             duration = media.duration(speech)
             return None if duration is None else -(-duration * self.template.fps // 1)
         return frame_count(len(speech), self.template.fps)
 
-    def _render_mp4(
-        self, speech: Any, target: Path, total: int | None, progress: Progress | None
-    ) -> int:
+    def _open_video(self, path: Path, speech: Any) -> media.VideoWriter:
         t = self.template
-        done = 0
-        with media.VideoWriter(
-            target,
+        return media.VideoWriter(
+            path,
             t.width,
             t.height,
             t.fps,
@@ -345,32 +394,7 @@ class Pipeline:
             full_range=t.full_range,
             tagged=t.tagged,
             audio=speech,
-        ) as writer:
-            for frame in self.frames(speech, format="i420"):
-                with frame:
-                    writer.write(frame.array)
-                done += 1
-                if progress:
-                    progress(done, total)
-        return done
-
-    def _render_jpegs(
-        self,
-        speech: Any,
-        target: Path,
-        quality: int | None,
-        total: int | None,
-        progress: Progress | None,
-    ) -> int:
-        done = 0
-        with media.JpegFolder(target) as folder:
-            for frame in self.frames(speech, format="jpeg", quality=quality):
-                with frame:
-                    folder.write(frame.data)
-                done += 1
-                if progress:
-                    progress(done, total)
-        return done
+        )
 
 
 def pack_visual(
@@ -412,10 +436,15 @@ def _open_generator(path: str | Path, preset: Preset, providers: list[str] | Non
         ) from None
 
 
-def _check_match(template: Template, audio_encoder: AudioEncoder | None) -> None:
+def _no_features(preset: Preset) -> str:
+    how = "give their .npy file as features= (--features)"
+    if preset.features == "hubert":
+        how += ", or HuBERT as an ONNX file as audio_encoder= (--audio-encoder)"
+    return f"preset {preset.name} hears {preset.features} features: {how}"
+
+
+def _check_match(template: Template) -> None:
     preset = template.preset
-    if preset.features == "ave" and audio_encoder is None:
-        raise InputError(f"preset {preset.name} needs an audio encoder; name its ONNX file")
     if preset.feature_rate and template.fps != Fraction(preset.feature_rate):
         raise InputError(
             f"preset {preset.name} speaks at {preset.feature_rate} frames a second, the template "

@@ -52,7 +52,8 @@ class ResidentGenerator(Net):
         The template's.
     providers, threads : see `Net`
     constants : mapping of str to array, optional
-        Values of further inputs that are the same for every frame and have no batch axis.
+        Values of further inputs that are the same for every frame and have no batch axis;
+        the preset's own by default.
     pool : BufferPool, optional
         Memory of the pictures where `infer_indices` is given no `out`.
     cache : str or Path, optional
@@ -192,6 +193,8 @@ class ResidentGenerator(Net):
 
     def _checked_constants(self, given: Mapping[str, ArrayLike]) -> dict[str, NDArray[Any]]:
         needed = [n for n in self.inputs if n not in (FRAMES, CROPS, AUDIO)]
+        own = {name: value for name, value in self.preset.constants if name in needed}
+        given = own | dict(given)
         if set(given) != set(needed):
             raise InputError(
                 f"{self.path}: constants must be given for {', '.join(needed) or 'nothing'}, "

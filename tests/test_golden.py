@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-cv2 = pytest.importorskip("cv2")
+pytest.importorskip("cv2")
 pytest.importorskip("onnxruntime")
+import cv2
 import onnxruntime
 
 from lipsync_fast.pipeline import Pipeline

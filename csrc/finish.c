@@ -88,6 +88,39 @@ static lf_i420 lf_flat_i420(const uint8_t *flat, int width, int height)
     return planes;
 }
 
+static void lf_copy_rows(uint8_t *dst, const uint8_t *src, ptrdiff_t stride, ptrdiff_t bytes,
+                         int rows)
+{
+    for (int y = 0; y < rows; y++) memcpy(dst + y * stride, src + y * stride, (size_t)bytes);
+}
+
+/* Copies the rect's bytes of the background back to a frame that an earlier finish painted in
+ * place, but where the patch is about to replace every one of them: unmixed, and in I420 with
+ * whole blocks of chroma. */
+static void lf_restore(const lf_canvas *canvas, const lf_background *background,
+                       const float *output, uint8_t *dst)
+{
+    const int x = background->x, y = background->y;
+    const int width = background->width, height = background->height;
+    const int whole_blocks = !((x | y | width | height) & 1);
+    const int replaced = output != NULL && background->mask == NULL;
+    if (width == 0 || (replaced && (canvas->format != LF_FORMAT_I420 || whole_blocks))) return;
+    if (canvas->format == LF_FORMAT_I420) {
+        const lf_i420 from = lf_flat_i420(background->i420, canvas->width, canvas->height);
+        const lf_i420 to = lf_flat_i420(dst, canvas->width, canvas->height);
+        const ptrdiff_t luma = (ptrdiff_t)y * from.y_stride + x;
+        const ptrdiff_t chroma = (ptrdiff_t)(y / 2) * from.u_stride + x / 2;
+        const int columns = (x + width + 1) / 2 - x / 2, rows = (y + height + 1) / 2 - y / 2;
+        lf_copy_rows(to.y + luma, from.y + luma, from.y_stride, width, height);
+        lf_copy_rows(to.u + chroma, from.u + chroma, from.u_stride, columns, rows);
+        lf_copy_rows(to.v + chroma, from.v + chroma, from.v_stride, columns, rows);
+    } else {
+        const ptrdiff_t first = y * background->stride + (ptrdiff_t)x * 3;
+        lf_copy_rows(dst + first, background->pixels + first, background->stride,
+                     (ptrdiff_t)width * 3, height);
+    }
+}
+
 static lf_status lf_finish_i420(const lf_canvas *canvas, const lf_background *background,
                                 const float *output, const lf_worker *worker, int in_place,
                                 uint8_t *dst)
@@ -205,37 +238,11 @@ lf_status lf_finish(const lf_canvas *canvas, const lf_background *background,
                     size_t capacity, int in_place, size_t *length)
 {
     if (background->width == 0) output = NULL;
+    if (in_place) lf_restore(canvas, background, output, dst);
     if (canvas->format == LF_FORMAT_JPEG)
         return lf_finish_jpeg(canvas, background, output, worker, dst, capacity, length);
     *length = canvas->frame_bytes;
     if (canvas->format == LF_FORMAT_I420)
         return lf_finish_i420(canvas, background, output, worker, in_place, dst);
     return lf_finish_packed(canvas, background, output, worker, in_place, dst, dst_stride);
-}
-
-static void lf_copy_rows(uint8_t *dst, const uint8_t *src, ptrdiff_t stride, ptrdiff_t bytes,
-                         int rows)
-{
-    for (int y = 0; y < rows; y++) memcpy(dst + y * stride, src + y * stride, (size_t)bytes);
-}
-
-void lf_restore(const lf_canvas *canvas, const lf_background *background, uint8_t *dst)
-{
-    const int x = background->x, y = background->y;
-    const int width = background->width, height = background->height;
-    if (width == 0) return;
-    if (canvas->format == LF_FORMAT_I420) {
-        const lf_i420 from = lf_flat_i420(background->i420, canvas->width, canvas->height);
-        const lf_i420 to = lf_flat_i420(dst, canvas->width, canvas->height);
-        const ptrdiff_t luma = (ptrdiff_t)y * from.y_stride + x;
-        const ptrdiff_t chroma = (ptrdiff_t)(y / 2) * from.u_stride + x / 2;
-        const int columns = (x + width + 1) / 2 - x / 2, rows = (y + height + 1) / 2 - y / 2;
-        lf_copy_rows(to.y + luma, from.y + luma, from.y_stride, width, height);
-        lf_copy_rows(to.u + chroma, from.u + chroma, from.u_stride, columns, rows);
-        lf_copy_rows(to.v + chroma, from.v + chroma, from.v_stride, columns, rows);
-    } else {
-        const ptrdiff_t first = y * background->stride + (ptrdiff_t)x * 3;
-        lf_copy_rows(dst + first, background->pixels + first, background->stride,
-                     (ptrdiff_t)width * 3, height);
-    }
 }

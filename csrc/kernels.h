@@ -404,15 +404,12 @@ void lf_worker_init(lf_worker *worker, const lf_worker_limits *limits, const lf_
 /* Finishes one frame: output (three packed planes of view x view floats) is put on the
  * background and the result written to dst. Without an output (NULL) or without a face the
  * background passes through. dst_stride: of packed formats. capacity: of dst, in bytes.
- * in_place: nonzero where dst, bgr24 or I420, is a copy of the background already.
+ * in_place: nonzero where dst, bgr24 or I420 with rows packed, is a copy of the background
+ * already, which may have been painted on by an earlier call for the same background.
  * *length: bytes written. LF_ERR_FULL where a JPEG does not fit. */
 lf_status lf_finish(const lf_canvas *canvas, const lf_background *background,
                     const float *output, lf_worker *worker, uint8_t *dst, ptrdiff_t dst_stride,
                     size_t capacity, int in_place, size_t *length);
-
-/* Copies the rect's bytes of a background (bgr24 or I420, as the canvas says) back to a frame
- * that was finished in place. */
-void lf_restore(const lf_canvas *canvas, const lf_background *background, uint8_t *dst);
 
 #ifdef __cplusplus
 }

@@ -17,11 +17,11 @@ RECTS = [(100, 61, 97, 91), (0, 0, 60, 60), (301, 160, 60, 60), (0, 0, 0, 0)]
 FORMATS = ["bgr24", "i420"]
 
 
-@pytest.fixture
-def template(tmp_path, rng):
+@pytest.fixture(params=["wav2lip96", "wav2lip384"])  # without a mask, and with one
+def template(request, tmp_path, rng):
     ramp = np.linspace(20, 200, WIDTH)[None, :, None] + np.linspace(0, 50, HEIGHT)[:, None, None]
     with TemplateWriter(
-        tmp_path / "t", WIDTH, HEIGHT, preset="wav2lip96", store=("bgr24", "i420")
+        tmp_path / "t", WIDTH, HEIGHT, preset=request.param, store=("bgr24", "i420")
     ) as writer:
         for rect in RECTS:
             noise = rng.normal(0, 3, (HEIGHT, WIDTH, 3))
@@ -31,8 +31,9 @@ def template(tmp_path, rng):
 
 
 @pytest.fixture
-def outputs(rng):
-    return rng.random((COUNT, 3, 96, 96), dtype=np.float32)
+def outputs(template, rng):
+    side = template.preset.view
+    return rng.random((COUNT, 3, side, side), dtype=np.float32)
 
 
 def written(compositor, template, outputs, indices, format):
@@ -44,21 +45,18 @@ def written(compositor, template, outputs, indices, format):
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_painted_frames_equal_written_ones_and_backgrounds_come_back(template, outputs, format):
+def test_painted_frames_equal_written_ones(template, outputs, format):
     with Compositor(template, threads=2) as compositor:
         want = written(compositor, template, outputs, range(COUNT), format)
         private = compositor.canvas(format).in_place
         for turn in range(3):
+            compositor.composite(1 - outputs, range(COUNT), format=format)  # other mouths before
             with compositor.composite(outputs, range(COUNT), format=format) as frames:
                 for frame, expected in zip(frames, want, strict=True):
                     assert np.array_equal(frame.array, expected)
                     assert not frame.array.flags.writeable
-            assert private.lent == COUNT * (turn + 1)
-        blank = [private.borrow(i) for i in range(COUNT)]
-        for i, painted in enumerate(blank):
-            background = template.bgr24(i) if format == "bgr24" else template.i420(i)
-            assert np.array_equal(painted.array(), background)
-        assert compositor.stats().in_place == 3 * COUNT
+            assert private.lent == 2 * COUNT * (turn + 1)
+        assert compositor.stats().in_place == 6 * COUNT
         assert compositor.stats().copied == COUNT
         assert compositor.pool.stats().misses == 0
 
@@ -100,7 +98,7 @@ def test_a_view_of_a_frame_keeps_its_background_held(template, outputs):
         assert place.borrow(0) is None
         assert np.array_equal(mouth, before)
         del mouth
-        assert np.array_equal(place.borrow(0).array(), template.bgr24(0))
+        assert place.borrow(0) is not None
 
 
 def test_threads_share_backgrounds(template, outputs):
@@ -131,7 +129,7 @@ def test_threads_share_backgrounds(template, outputs):
 def test_templates_in_memory_are_never_painted_on(template, outputs):
     frames = [template.bgr24(i).copy() for i in range(COUNT)]
     kept = [f.copy() for f in frames]
-    memory = Template.from_arrays(frames, template.rects, preset="wav2lip96")
+    memory = Template.from_arrays(frames, template.rects, preset=template.preset)
     with Compositor(memory) as compositor:
         lent = compositor.composite(outputs, range(COUNT))
         assert compositor.stats().in_place == 0
@@ -139,6 +137,7 @@ def test_templates_in_memory_are_never_painted_on(template, outputs):
         assert lent[0].array.flags.writeable
 
 
+@pytest.mark.parametrize("template", ["wav2lip96"], indirect=True)
 def test_packed_frames_of_a_template_that_stores_only_i420(tmp_path, template, outputs):
     with TemplateWriter(
         tmp_path / "i", WIDTH, HEIGHT, preset="wav2lip96", store=("i420",)

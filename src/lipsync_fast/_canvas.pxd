@@ -61,7 +61,6 @@ cdef extern from "kernels.h" nogil:
         const lf_canvas *canvas, const lf_background *background, const float *output,
         lf_worker *worker, uint8_t *dst, ptrdiff_t dst_stride, size_t capacity, int in_place,
         size_t *length)
-    void lf_restore(const lf_canvas *canvas, const lf_background *background, uint8_t *dst)
 
 
 # Where one frame is written.

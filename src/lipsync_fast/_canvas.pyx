@@ -237,8 +237,9 @@ cdef class Lock:
 cdef class InPlace:
     """Backgrounds that are painted on and lent as frames, without a copy.
 
-    Threads may share it. A background has one holder at a time; its painted bytes are
-    restored when the last view of the frame dies.
+    Threads may share it. A background has one holder at a time, until the last view of the
+    frame dies; bytes that the last holder painted are restored, where the next one does not
+    replace them anyway, when it is finished again.
 
     Parameters
     ----------
@@ -285,7 +286,7 @@ cdef class InPlace:
             self.busy[index] = False
 
     def borrow(self, Py_ssize_t index):
-        """The background as a frame to be finished, or None while somebody else holds it."""
+        """The background to be finished as a frame, or None while somebody else holds it."""
         self.backgrounds.at(index)
         if not self.take(index):
             return None
@@ -312,10 +313,7 @@ cdef class Painted:
         pass
 
     def __dealloc__(self):
-        cdef Backgrounds backgrounds
         if self.owner is not None:
-            backgrounds = self.owner.backgrounds
-            lf_restore(&backgrounds.canvas, &backgrounds.items[self.index], self.data)
             self.owner.give_back(self.index)
 
 

@@ -14,8 +14,9 @@ cimport cython
 from cpython.buffer cimport (
     PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
-from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_RawFree, PyMem_RawMalloc
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.math cimport isfinite
+from libc.stdlib cimport free, malloc
 
 import numpy as np
 
@@ -369,7 +370,7 @@ cdef class ResizePlan:
 
     def __dealloc__(self):
         PyMem_Free(self.plan)
-        PyMem_RawFree(self.spare)
+        free(self.spare)
 
     cdef void *borrow_scratch(self, size_t size) except? NULL:
         """The idle scratch, if it is large enough, else a new one; NULL for size 0."""
@@ -381,7 +382,7 @@ cdef class ResizePlan:
             if self.spare_size >= size:
                 scratch, self.spare, self.spare_size = self.spare, NULL, 0
         if scratch == NULL:
-            scratch = PyMem_RawMalloc(size)
+            scratch = malloc(size)
         if scratch == NULL:
             raise MemoryError(f"resize needs {size} bytes of scratch, the system has none")
         return scratch
@@ -393,7 +394,7 @@ cdef class ResizePlan:
             if size > self.spare_size:
                 self.spare, scratch = scratch, self.spare
                 self.spare_size = size
-        PyMem_RawFree(scratch)
+        free(scratch)
 
     def resize(self, src, out=None, *, isa=None):
         """Resize a picture of the plan's source size.

@@ -38,6 +38,8 @@ struct lf_jpeg {
     size_t capacity;  /* of the caller's buffer */
     int full;         /* nonzero once that is full and bytes go to `spill` */
     uint8_t spill[16];
+    const uint8_t *app1; /* what a whole file carries behind APP0, or NULL */
+    unsigned app1_size;
     lf_sampling sampling;
     JSAMPROW rows[ROWS_AT_ONCE];
 };
@@ -157,6 +159,14 @@ lf_jpeg *lf_jpeg_create_like(const lf_jpeg_info *info)
     return create(0, info->quant, info->sampling, info->restart_interval);
 }
 
+lf_status lf_jpeg_set_app1(lf_jpeg *jpeg, const uint8_t *app1, size_t size)
+{
+    if (!jpeg || (app1 && (size < 1 || size > LF_JPEG_MAX_APP1))) return LF_ERR_ARGUMENT;
+    jpeg->app1 = app1;
+    jpeg->app1_size = app1 ? (unsigned)size : 0;
+    return LF_OK;
+}
+
 void lf_jpeg_destroy(lf_jpeg *jpeg)
 {
     if (!jpeg) return;
@@ -214,6 +224,8 @@ static lf_status run(lf_jpeg *jpeg, const uint8_t *src, ptrdiff_t src_stride, si
     if (header_size) {
         jpeg_write_scanlines(compress, jpeg->rows, 0); /* no row: writes the header alone */
         *header_size = written(jpeg);
+    } else if (jpeg->app1) {
+        jpeg_write_marker(compress, JPEG_APP0 + 1, jpeg->app1, jpeg->app1_size);
     }
     feed(jpeg, src, src_stride, (int)compress->image_height);
     jpeg_finish_compress(compress);

@@ -250,7 +250,7 @@ typedef enum lf_pixels {
     LF_GRAY8 = 4
 } lf_pixels;
 
-enum { LF_JPEG_MAX_SIDE = 65500, LF_JPEG_MAX_REGIONS = 16 };
+enum { LF_JPEG_MAX_SIDE = 65500, LF_JPEG_MAX_REGIONS = 16, LF_JPEG_MAX_APP1 = 65533 };
 
 /* What a JPEG's header says, or why it cannot be spliced. */
 typedef struct lf_jpeg_info {
@@ -280,6 +280,10 @@ lf_jpeg *lf_jpeg_create(int quality, lf_sampling sampling, int restart_interval)
  * where its Huffman tables are not the standard ones. */
 lf_jpeg *lf_jpeg_create_like(const lf_jpeg_info *info);
 void lf_jpeg_destroy(lf_jpeg *jpeg);
+
+/* Whole files (lf_jpeg_encode) carry an APP1 segment of these bytes, 1..LF_JPEG_MAX_APP1, directly
+ * behind APP0, and are 4 + size bytes longer; NULL: none. The bytes are not copied. */
+lf_status lf_jpeg_set_app1(lf_jpeg *jpeg, const uint8_t *app1, size_t size);
 
 /* Nonzero if this compressor's segments can stand in the file that `info` describes. */
 int lf_jpeg_fits(const lf_jpeg *jpeg, const lf_jpeg_info *info);

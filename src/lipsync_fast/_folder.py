@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -86,6 +86,7 @@ def _read_parts(folder: Path, head: dict[str, Any], load: bool) -> dict[str, Any
         "tagged": bool(head["tagged"]),
         "loop": check_loop(head["loop"]),
         "start": int(head["start"]),
+        "label": bool(head["label"]),
         "bgr24": bgr24,
         "i420": i420,
         "jpeg": jpeg,
@@ -209,6 +210,8 @@ class TemplateWriter:
     jpeg : JpegSettings, optional
     loop, start : optional
         Override the preset's.
+    label : bool
+        Whether what is generated from it carries the mark of generated media; see `labels`.
     """
 
     def __init__(
@@ -226,6 +229,7 @@ class TemplateWriter:
         jpeg: JpegSettings | None = None,
         loop: str | None = None,
         start: int | None = None,
+        label: bool = True,
     ) -> None:
         self.path, self.width, self.height = Path(path), width, height
         self.preset = get_preset(preset)
@@ -236,7 +240,8 @@ class TemplateWriter:
             )
         _check_target(self.path)
         self._matrix, self._full_range = matrix, full_range
-        self._maker = JpegMaker(jpeg or JpegSettings(), width, height) if "jpeg" in store else None
+        settings = replace(jpeg or JpegSettings(), label=label)
+        self._maker = JpegMaker(settings, width, height) if "jpeg" in store else None
         self._rects: list[tuple[int, int, int, int]] = []
         self._boxes: list[tuple[int, int, int, int]] = []
         self._masks: list[int] = []
@@ -254,6 +259,7 @@ class TemplateWriter:
             "loop": check_loop(self.preset.loop if loop is None else loop),
             "start": self.preset.start if start is None else start,
             "store": list(store),
+            "label": label,
         }
         if PRESETS.get(self.preset.name) != self.preset:
             self._head["preset_row"] = self.preset.to_mapping()

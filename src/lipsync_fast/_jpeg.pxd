@@ -9,6 +9,7 @@ from lipsync_fast._kernels cimport Array, lf_box
 cdef extern from "kernels.h" nogil:
     enum:
         LF_ERR_MEMORY
+        LF_JPEG_MAX_APP1
         LF_JPEG_MAX_REGIONS
         LF_JPEG_MAX_SIDE
 
@@ -57,6 +58,7 @@ cdef extern from "kernels.h" nogil:
     const char *lf_jpeg_library()
     lf_jpeg *lf_jpeg_create(int quality, lf_sampling sampling, int restart_interval)
     lf_jpeg *lf_jpeg_create_like(const lf_jpeg_info *info)
+    int lf_jpeg_set_app1(lf_jpeg *jpeg, const uint8_t *app1, size_t size)
     void lf_jpeg_destroy(lf_jpeg *jpeg)
     int lf_jpeg_fits(const lf_jpeg *jpeg, const lf_jpeg_info *info)
     void lf_jpeg_mcu(lf_sampling sampling, int *width, int *height)
@@ -89,6 +91,7 @@ cdef class JpegEncoder:
     cdef lf_jpeg *jpeg
     cdef lf_sampling sampling
     cdef Turn turn
+    cdef bytes app1
     cdef readonly int quality
     cdef readonly int restart_interval
 

@@ -18,7 +18,12 @@ class JpegHeader(NamedTuple):
 
 class JpegEncoder:
     def __init__(
-        self, quality: int = 75, subsampling: str = "4:2:0", restart_interval: int = 0
+        self,
+        quality: int = 75,
+        subsampling: str = "4:2:0",
+        restart_interval: int = 0,
+        *,
+        xmp: bytes | None = None,
     ) -> None: ...
     @property
     def quality(self) -> int: ...
@@ -26,6 +31,8 @@ class JpegEncoder:
     def subsampling(self) -> str: ...
     @property
     def restart_interval(self) -> int: ...
+    @property
+    def xmp(self) -> bytes | None: ...
     @overload
     def encode(
         self, frame: NDArray[np.uint8], out: None = None, *, format: str | None = None
@@ -37,7 +44,9 @@ class JpegEncoder:
 
 def choose_restart_interval(width: int, subsampling: str = "4:2:0", share: float = ...) -> int: ...
 def decode(data: _Bytes, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]: ...
-def jpeg_bound(width: int, height: int, subsampling: str = "4:2:0") -> int: ...
+def jpeg_bound(
+    width: int, height: int, subsampling: str = "4:2:0", xmp: bytes | None = None
+) -> int: ...
 def jpeg_header(data: _Bytes) -> JpegHeader: ...
 def jpeg_region(
     x: int,

@@ -11,7 +11,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from .errors import InputError
+from .errors import InputError, LayoutError
 
 __all__ = [
     "LIBRARY",
@@ -105,7 +105,10 @@ cdef int check_full(int status, Array out, str enough) except -1:
 
 # ---- sizes and places ----------------------------------------------------------------------
 
-def jpeg_bound(width, height, subsampling="4:2:0"):
+_XMP_NAMESPACE = b"http://ns.adobe.com/xap/1.0/\0"
+
+
+def jpeg_bound(width, height, subsampling="4:2:0", xmp=None):
     """Bytes that are enough for any JPEG of a size, at any quality and restart interval.
 
     Parameters
@@ -113,6 +116,8 @@ def jpeg_bound(width, height, subsampling="4:2:0"):
     width, height : int
         Pixels, 1 to 65500.
     subsampling : {"4:2:0", "4:2:2", "4:4:4", "4:0:0"}
+    xmp : bytes, optional
+        As in `JpegEncoder`.
 
     Returns
     -------
@@ -123,7 +128,8 @@ def jpeg_bound(width, height, subsampling="4:2:0"):
     InputError
         Size or subsampling out of range.
     """
-    return lf_jpeg_bound(check_side(width, "width"), check_side(height, "height"), sampling_of(subsampling))
+    extra = 4 + len(_XMP_NAMESPACE) + len(xmp) if xmp else 0
+    return extra + lf_jpeg_bound(check_side(width, "width"), check_side(height, "height"), sampling_of(subsampling))
 
 
 def jpeg_region(x, y, w, h, width, height, subsampling, restart_interval):
@@ -376,6 +382,9 @@ cdef class JpegEncoder:
         The last is for gray pictures.
     restart_interval : int
         MCUs of a segment, 0 to 65535; 0 writes no restart markers.
+    xmp : bytes, optional
+        An XMP packet of up to 65504 bytes that every file carries behind APP0, where Pillow's
+        ``save(xmp=)`` puts it; `labels.XMP` marks generated pictures.
 
     Raises
     ------
@@ -383,7 +392,7 @@ cdef class JpegEncoder:
         A value out of range.
     """
 
-    def __cinit__(self, quality=75, subsampling="4:2:0", restart_interval=0):
+    def __cinit__(self, quality=75, subsampling="4:2:0", restart_interval=0, *, xmp=None):
         self.sampling = sampling_of(subsampling)
         if not 1 <= quality <= 100:
             raise InputError(f"quality must be 1 to 100, got {quality}")
@@ -394,6 +403,16 @@ cdef class JpegEncoder:
         self.jpeg = lf_jpeg_create(quality, self.sampling, restart_interval)
         if self.jpeg == NULL:
             raise MemoryError("libjpeg got no memory")
+        if not xmp:
+            return
+        if not isinstance(xmp, bytes):
+            raise LayoutError(f"xmp must be bytes, got {type(xmp).__name__}; encode it as UTF-8")
+        self.app1 = _XMP_NAMESPACE + xmp
+        if len(self.app1) > LF_JPEG_MAX_APP1:
+            raise InputError(
+                f"xmp must have at most {LF_JPEG_MAX_APP1 - len(_XMP_NAMESPACE)} bytes, got {len(xmp)}"
+            )
+        check(lf_jpeg_set_app1(self.jpeg, <const uint8_t *> <const char *> self.app1, len(self.app1)))
 
     def __dealloc__(self):
         lf_jpeg_destroy(self.jpeg)
@@ -403,6 +422,11 @@ cdef class JpegEncoder:
         """Name of the subsampling."""
         return _SAMPLING_NAMES[self.sampling]
 
+    @property
+    def xmp(self):
+        """The XMP packet of every file, or None."""
+        return None if self.app1 is None else self.app1[len(_XMP_NAMESPACE):]
+
     def encode(self, frame, out=None, *, format=None):
         """Encode a picture.
 
@@ -411,7 +435,7 @@ cdef class JpegEncoder:
         frame : (H, W, 3), (H, W, 4) or (H, W) uint8
             Pixels of a row packed, rows may be apart; sides of 1 to 65500 pixels.
         out : (n,) uint8, optional
-            Where to write; `jpeg_bound` bytes are always enough.
+            Where to write; `jpeg_bound` bytes (with the encoder's `xmp`) are always enough.
         format : {"bgr24", "rgb24", "bgra", "rgba", "gray"}, optional
             Order of the channels; bgr24, bgra or gray by their number. A fourth is ignored.
 
@@ -435,7 +459,7 @@ cdef class JpegEncoder:
         cdef lf_pixels pixels = pixels_of(src, format)
         cdef bint fresh = out is None
         if fresh:
-            out = np.empty(lf_jpeg_bound(src.width, src.height, self.sampling), np.uint8)
+            out = np.empty(jpeg_bound(src.width, src.height, self.subsampling, self.xmp), np.uint8)
         cdef Array dst = bytes_of(out, "out", True)
         need_apart(dst, src)
         cdef size_t length = 0

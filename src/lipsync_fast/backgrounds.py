@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _jpeg
 from ._store import Ragged
+from .errors import InputError
+from .labels import JPEG_SEGMENT, XMP
 
-__all__ = ["JpegBackgrounds", "JpegMaker", "JpegSettings"]
+__all__ = ["JpegBackgrounds", "JpegMaker", "JpegSettings", "relabel"]
 
 
 @dataclass(frozen=True)
@@ -26,18 +28,21 @@ class JpegSettings:
         ``"4:2:0"``, ``"4:2:2"`` or ``"4:4:4"``.
     restart_interval : int
         MCUs of one segment; it divides the MCUs of a row. 0 lets the width choose.
+    label : bool
+        Whether the header says that the picture is generated; see `labels`.
     """
 
     quality: int = 75
     subsampling: str = "4:2:0"
     restart_interval: int = 0
+    label: bool = True
 
     def resolve(self, width: int) -> JpegSettings:
         """The same settings with the restart interval chosen for a frame width in pixels."""
         if self.restart_interval:
             return self
         interval = _jpeg.choose_restart_interval(width, self.subsampling)
-        return JpegSettings(self.quality, self.subsampling, interval)
+        return replace(self, restart_interval=interval)
 
 
 @dataclass
@@ -76,8 +81,9 @@ class JpegMaker:
         self.settings = settings.resolve(width)
         self.width, self.height = width, height
         s = self.settings
-        self._encoder = _jpeg.JpegEncoder(s.quality, s.subsampling, s.restart_interval)
-        self._buffer = np.empty(_jpeg.jpeg_bound(width, height, s.subsampling), np.uint8)
+        xmp = XMP if s.label else None
+        self._encoder = _jpeg.JpegEncoder(s.quality, s.subsampling, s.restart_interval, xmp=xmp)
+        self._buffer = np.empty(_jpeg.jpeg_bound(width, height, s.subsampling, xmp), np.uint8)
 
     def encode(
         self, frame: NDArray[np.uint8], rect: Sequence[int]
@@ -91,3 +97,42 @@ class JpegMaker:
             x, y, w, h, self.width, self.height, s.subsampling, s.restart_interval
         )
         return file, _jpeg.jpeg_segments(file), (x, y, w, h), frame[y : y + h, x : x + w]
+
+
+def relabel(backgrounds: JpegBackgrounds, label: bool) -> JpegBackgrounds:
+    """The same pictures with or without the mark of generated media, in memory.
+
+    Raises
+    ------
+    InputError
+        If a file's header is not as `JpegMaker` writes it.
+    """
+    if label == backgrounds.settings.label:
+        return backgrounds
+    mark = np.frombuffer(JPEG_SEGMENT, np.uint8)
+    files = []
+    for i in range(len(backgrounds.files)):
+        file = backgrounds.files[i]
+        at = _behind_app0(file)
+        if label:
+            files.append(np.concatenate([file[:at], mark, file[at:]]))
+            continue
+        if not np.array_equal(file[at : at + mark.size], mark):
+            raise InputError(
+                f"background {i} must carry the mark of generated media directly behind APP0, "
+                "but does not; prepare the template again"
+            )
+        files.append(np.concatenate([file[:at], file[at + mark.size :]]))
+    shift = mark.size if label else -mark.size
+    segments = (backgrounds.segments.astype(np.int64) + shift).astype(np.uint32)
+    settings = replace(backgrounds.settings, label=label)
+    return replace(
+        backgrounds, settings=settings, files=Ragged.from_items(files), segments=segments
+    )
+
+
+def _behind_app0(file: NDArray[np.uint8]) -> int:
+    """Where the segment behind APP0 starts."""
+    if file[:4].tobytes() != b"\xff\xd8\xff\xe0":
+        raise InputError("a background must start with SOI and APP0; prepare the template again")
+    return 4 + int.from_bytes(file[4:6].tobytes(), "big")

@@ -84,7 +84,18 @@ def _add_demo(commands: Any) -> None:
         "output", nargs="?", default="demo.mp4", help="an .mp4, or a folder for JPEG files"
     )
     command.add_argument("--audio", help="your own sound file instead of the synthesised one")
+    _add_label(command)
     command.set_defaults(run=_demo)
+
+
+def _add_label(command: Any) -> None:
+    command.add_argument(
+        "--no-label",
+        dest="label",
+        action="store_const",
+        const=False,
+        help="do not mark the output as generated media (XMP: IPTC digital source type)",
+    )
 
 
 def _demo(options: argparse.Namespace) -> None:
@@ -94,7 +105,9 @@ def _demo(options: argparse.Namespace) -> None:
     speech = options.audio if options.audio else demo.speech()
     with ExitStack() as stack:
         with _Progress("draw", options.quiet) as progress:
-            pipeline = stack.enter_context(open_pipeline(progress))
+            pipeline = stack.enter_context(
+                open_pipeline(progress, label=options.label is not False)
+            )
         _render(pipeline, speech, options)
 
 
@@ -131,6 +144,7 @@ def _add_prepare(commands: Any) -> None:
     command.add_argument(
         "--loop", choices=LOOPS, help="order of the frames (default: the preset's)"
     )
+    _add_label(command)
     command.set_defaults(run=_prepare)
 
 
@@ -149,6 +163,7 @@ def _prepare(options: argparse.Namespace) -> None:
             store=tuple(options.store.split(",")),
             quality=options.quality,
             loop=options.loop,
+            label=options.label is not False,
             progress=progress,
         )
     with template:
@@ -183,6 +198,7 @@ def _add_render(commands: Any) -> None:
     command.add_argument("--threads", type=int, help="threads that composite (default: the cores)")
     command.add_argument("--border", type=int, help="0: paste as the first generation did")
     command.add_argument("--request", type=int, default=8, help="frames asked for at once (8)")
+    _add_label(command)
     command.set_defaults(run=_render_command)
 
 
@@ -197,6 +213,7 @@ def _render_command(options: argparse.Namespace) -> None:
         threads=options.threads,
         request=options.request,
         border=options.border,
+        label=options.label,
     ) as pipeline:
         speech = None if options.speech == "-" and options.features else options.speech
         _render(pipeline, speech, options)

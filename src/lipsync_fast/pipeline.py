@@ -117,6 +117,7 @@ class Pipeline:
         threads: int | None = None,
         request: int = REQUEST,
         border: int | None = None,
+        label: bool | None = None,
     ) -> Pipeline:
         """Open a template folder and its nets.
 
@@ -129,14 +130,16 @@ class Pipeline:
         providers : list of str, optional
             ONNX Runtime providers in order; CUDA where it works and else the CPU by default.
         threads, request : see `Pipeline`
-        border : see `Template.open`
+        border, label : see `Template.open`
 
         Raises
         ------
         FileMissingError, TemplateError, ModelError, InputError, MissingExtraError
         """
         opened = (
-            template if isinstance(template, Template) else Template.open(template, border=border)
+            template
+            if isinstance(template, Template)
+            else Template.open(template, border=border, label=label)
         )
         net = _open_generator(generator, opened.preset, providers)
         encoder: AudioEncoder | HubertEncoder | None = None
@@ -394,6 +397,7 @@ class Pipeline:
             full_range=t.full_range,
             tagged=t.tagged,
             audio=speech,
+            label=t.label,
         )
 
 

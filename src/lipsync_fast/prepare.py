@@ -53,6 +53,7 @@ def prepare(
     loop: str | None = None,
     start: int | None = None,
     fps: Fraction | int | float | str | None = None,
+    label: bool = True,
     progress: Progress | None = None,
 ) -> Template:
     """Make a template folder; memory does not grow with the length of the source.
@@ -87,6 +88,8 @@ def prepare(
         Override the preset's; see `Template`.
     fps : number or fraction, optional
         Frames a second of images, 25 by default. A video tells its own.
+    label : bool
+        False leaves out the mark of generated media; see `labels`.
     progress : callable, optional
         Called with the frames done and their total (None where unknown), over all readings.
 
@@ -128,6 +131,7 @@ def prepare(
         jpeg=JpegSettings(quality=quality),
         loop=loop,
         start=start,
+        label=label,
     ) as writer:
         if finder is None:
             assert given is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _jpeg, _kernels
 from ._folder import open_private, read_folder
 from ._store import Ragged
-from .backgrounds import JpegBackgrounds, JpegMaker, JpegSettings
+from .backgrounds import JpegBackgrounds, JpegMaker, JpegSettings, relabel
 from .crops import check_rects, cut_crop
 from .errors import InputError, LayoutError, TemplateError
 from .masks import rect_masks
@@ -45,6 +46,8 @@ class Template:
         Whether the source said so itself; outputs are tagged only then.
     loop, start : str, int
         See `loop_indices`.
+    label : bool
+        Whether what is generated from it carries the mark of generated media; see `labels`.
     rects : (n, 4) int32
         x, y, w, h inside the frame; w = h = 0 where there is no face.
     crops : (n, C, C, 3) uint8, bgr24
@@ -64,6 +67,7 @@ class Template:
         tagged: bool,
         loop: str,
         start: int,
+        label: bool,
         bgr24: Sequence[NDArray[np.uint8]] | NDArray[np.uint8] | None,
         i420: Sequence[NDArray[np.uint8]] | NDArray[np.uint8] | None,
         jpeg: JpegBackgrounds | None,
@@ -75,6 +79,7 @@ class Template:
         self.fps, self.preset = fps, preset
         self.matrix, self.full_range, self.tagged = matrix, full_range, tagged
         self.loop, self.start = loop, start
+        self.label = label
         self._bgr24, self._i420, self._jpeg = bgr24, i420, jpeg
         self._masks = masks
         self._folder = folder
@@ -94,6 +99,7 @@ class Template:
         crops: NDArray[np.uint8] | None = None,
         masks: Sequence[NDArray[np.uint8] | None] | None = None,
         border: int | None = None,
+        label: bool = True,
     ) -> Template:
         """Template in memory over the caller's frames, which are kept, not copied.
 
@@ -113,6 +119,8 @@ class Template:
             Alpha over each rect; the preset's edge rule otherwise.
         border : int, optional
             0 for the first generation's paste; see `Preset.with_border`.
+        label : bool
+            False leaves out the mark of generated media.
 
         Raises
         ------
@@ -145,6 +153,7 @@ class Template:
             tagged=False,
             loop=row.loop if loop is None else check_loop(loop),
             start=row.start if start is None else start,
+            label=label,
             bgr24=frames,
             i420=None,
             jpeg=None,
@@ -152,7 +161,14 @@ class Template:
         )
 
     @classmethod
-    def open(cls, path: str | Path, *, load: bool = False, border: int | None = None) -> Template:
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        load: bool = False,
+        border: int | None = None,
+        label: bool | None = None,
+    ) -> Template:
         """Open a prepared folder.
 
         Parameters
@@ -163,6 +179,9 @@ class Template:
             Read all files into memory instead of mapping them.
         border : int, optional
             0 for the first generation's paste; see `Preset.with_border`.
+        label : bool, optional
+            Whether generated media is marked as such; as it was prepared by default. JPEG
+            backgrounds that were prepared otherwise are rewritten in memory.
 
         Raises
         ------
@@ -174,6 +193,8 @@ class Template:
         """
         parts = read_folder(Path(path), load)
         parts["preset"] = parts["preset"].with_border(border)
+        if label is not None:
+            parts["label"] = label
         return cls(**parts)
 
     def close(self) -> None:
@@ -261,14 +282,15 @@ class Template:
         Parameters
         ----------
         settings : JpegSettings, optional
-            Those of the stored ones by default.
+            Those of the stored ones by default, with the template's own `label`.
         """
         stored = self._jpeg
-        if stored is not None and settings in (None, stored.settings):
-            return stored
-        wanted = (settings or JpegSettings()).resolve(self.width)
-        if stored is not None and wanted == stored.settings:
-            return stored
+        if settings is None:
+            settings = replace(stored.settings if stored else JpegSettings(), label=self.label)
+        wanted = settings.resolve(self.width)
+        if stored is not None and wanted == replace(stored.settings, label=wanted.label):
+            self._jpeg = relabel(stored, wanted.label)
+            return self._jpeg
         _log.info("encoding %d backgrounds as JPEG, quality %d", self.count, wanted.quality)
         maker = JpegMaker(wanted, self.width, self.height)
         files, segments, boxes, regions = [], [], [], []

@@ -15,7 +15,9 @@ from .person import draw_frames, mouth_rects
 __all__ = ["open_pipeline", "write_template"]
 
 
-def write_template(path: str | Path, progress: Progress | None = None) -> None:
+def write_template(
+    path: str | Path, progress: Progress | None = None, *, label: bool = True
+) -> None:
     """Draw the person into a template folder, as `prepare` does from a video.
 
     Parameters
@@ -24,8 +26,10 @@ def write_template(path: str | Path, progress: Progress | None = None) -> None:
         The folder to make.
     progress : callable, optional
         Called with the frames drawn and the frames to draw.
+    label : bool
+        See `TemplateWriter`.
     """
-    with TemplateWriter(path, WIDTH, HEIGHT, preset=PRESET, fps=FPS) as writer:
+    with TemplateWriter(path, WIDTH, HEIGHT, preset=PRESET, fps=FPS, label=label) as writer:
         for i, (frame, rect) in enumerate(zip(draw_frames(), mouth_rects(), strict=True)):
             x, y, w, h = (int(v) for v in rect)
             writer.add((x, y, w, h), bgr24=frame)
@@ -34,16 +38,18 @@ def write_template(path: str | Path, progress: Progress | None = None) -> None:
 
 
 @contextmanager
-def open_pipeline(progress: Progress | None = None) -> Iterator[Pipeline]:
+def open_pipeline(progress: Progress | None = None, *, label: bool = True) -> Iterator[Pipeline]:
     """The demo's pipeline, over a template in a temporary folder that goes with it.
 
     Parameters
     ----------
     progress : callable, optional
         Called while the person is drawn; see `write_template`.
+    label : bool
+        See `TemplateWriter`.
     """
     with tempfile.TemporaryDirectory(prefix="lipsync_fast-demo-") as folder:
         template = Path(folder) / "template"
-        write_template(template, progress)
+        write_template(template, progress, label=label)
         with Pipeline.open(template, GENERATOR, AUDIO_ENCODER) as pipeline:
             yield pipeline

@@ -15,6 +15,7 @@ import numpy as np
 
 from .._kernels import i420_planes
 from ..errors import InputError, LipsyncError, MediaError
+from ..labels import MP4_BOX, SOURCE_TYPE
 from ._av import load_av
 from .sound import SAMPLE_RATE
 from .sound_out import SoundTrack
@@ -79,6 +80,8 @@ class VideoWriter:
         Effort of libx264, "ultrafast" to "placebo".
     threads : int
         Threads of the encoder; 0 lets it choose.
+    label : bool
+        Mark the file as generated media: as XMP, and in the comment for those who look at it.
 
     Attributes
     ----------
@@ -112,6 +115,7 @@ class VideoWriter:
         crf: float = 20,
         preset: str = "veryfast",
         threads: int = 0,
+        label: bool = False,
     ) -> None:
         self._container: Any = None
         self.path = Path(path)
@@ -132,6 +136,9 @@ class VideoWriter:
         try:
             self._video = self._guard(self._add_video, crf, preset, threads)
             self._tag_colour(matrix, full_range, tagged)
+            self._label = label
+            if label:
+                self._container.metadata["comment"] = f"Digital source type: {SOURCE_TYPE}"
             self._sound = sound
             if sound is not None:
                 sound.start(self._container)
@@ -270,7 +277,10 @@ class VideoWriter:
         self._encode(None)
         self._container.close()
         # On the disk before it takes the name of a file that may be there already.
-        with self._part.open("rb") as file:
+        with self._part.open("ab") as file:
+            if self._label:
+                file.write(MP4_BOX)
+                file.flush()
             os.fsync(file.fileno())
         self._part.replace(self.path)
         self._container = None

@@ -8,6 +8,7 @@ import pytest
 from lipsync_fast import _kernels
 from lipsync_fast.compositor import Compositor
 from lipsync_fast.errors import InputError, LayoutError
+from lipsync_fast.labels import XMP
 from lipsync_fast.masks import edge_mask
 from lipsync_fast.template import Template
 
@@ -127,9 +128,8 @@ def test_jpeg_is_pillows_of_the_bgr24_frame(case):
         interval = compositor.canvas("jpeg", 80).template.jpeg().settings.restart_interval
         for frame, want in zip(jpeg, bgr, strict=True):
             file = BytesIO()
-            Image.fromarray(want.array[..., ::-1]).save(
-                file, "JPEG", quality=80, subsampling="4:2:0", restart_marker_blocks=interval
-            )
+            options = {"quality": 80, "subsampling": "4:2:0", "restart_marker_blocks": interval}
+            Image.fromarray(want.array[..., ::-1]).save(file, "JPEG", xmp=XMP, **options)
             assert bytes(frame.data) == file.getvalue()
 
 

@@ -30,7 +30,8 @@ LAYERS = [
     ["pipeline", "prepare"],
     ["net_probes"],
     ["inspection"],
-    ["demo", "bench", "model_commands"],
+    ["demo", "model_commands"],
+    ["bench"],
     ["cli"],
     ["__main__"],
 ]

@@ -1,4 +1,4 @@
-"""The command line: lipsync-fast demo, prepare, render, inspect."""
+"""The command line: lipsync-fast demo, prepare, render, inspect, bench."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ Finished talking-head frames from a template, an ONNX generator and speech.
   lipsync-fast render anna/ speech.wav out.mp4 --generator unet.onnx \\
       --audio-encoder ave.onnx                       then let her say anything
   lipsync-fast inspect anna/                         what a template or a net is
+  lipsync-fast bench                                 how fast this machine is, beside others
   lipsync-fast model batch unet.onnx free.onnx       let a net of fixed batch run several frames
 """
 
@@ -57,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    for add in (_add_demo, _add_prepare, _add_render, _add_inspect, add_model):
+    for add in (_add_demo, _add_prepare, _add_render, _add_inspect, _add_bench, add_model):
         add(commands)
     for command in commands.choices.values():
         command.add_argument("-q", "--quiet", action="store_true", help="no progress, no summary")
@@ -276,6 +277,46 @@ def _inspect(options: argparse.Namespace) -> None:
         print(f"{name:{width}}  {value}")
 
 
+# ---- bench -------------------------------------------------------------------------------
+
+
+def _add_bench(commands: Any) -> None:
+    command = commands.add_parser(
+        "bench",
+        help="measure this machine, beside what users run today",
+        description="Measure every stage, ours and other systems' in turn, and write a report. "
+        "Without a template it draws 1080p frames; without a net it runs the demo's.",
+    )
+    command.add_argument(
+        "output", nargs="?", default="bench.html", help="a .html or a .png file (bench.html)"
+    )
+    command.add_argument("--template", metavar="FOLDER", help="a folder that prepare made")
+    command.add_argument("--generator", metavar="ONNX")
+    command.add_argument("--audio-encoder", metavar="ONNX", help="for presets with ave features")
+    command.add_argument("--threads", type=int, help="threads that composite (default: the cores)")
+    command.add_argument("--rounds", type=int, default=20, help="samples of each work (20)")
+    command.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
+    command.set_defaults(run=_bench)
+
+
+def _bench(options: argparse.Namespace) -> None:
+    from .bench.report import check_target, run_benchmark
+
+    check_target(options.output)
+    with _Progress("measure", options.quiet, unit="lines") as progress:
+        report = run_benchmark(
+            options.template,
+            options.generator,
+            options.audio_encoder,
+            threads=options.threads,
+            rounds=options.rounds,
+            progress=progress,
+        )
+    report.save(options.output)
+    print(report.markdown() if options.markdown else report.text())
+    _say(options, f"{options.output} holds the tables and the plots")
+
+
 # ---- showing -----------------------------------------------------------------------------
 
 
@@ -287,9 +328,9 @@ def _say(options: argparse.Namespace, line: str) -> None:
 class _Progress:
     """A progress bar with frames a second and time left, fed with (done, total)."""
 
-    def __init__(self, label: str, quiet: bool) -> None:
+    def __init__(self, label: str, quiet: bool, unit: str = "frames") -> None:
         self._bar: Any = None
-        self._label, self._quiet = label, quiet
+        self._label, self._quiet, self._unit = label, quiet, unit
 
     def __enter__(self) -> Callable[[int, int | None], None] | None:
         if self._quiet:
@@ -300,7 +341,7 @@ class _Progress:
             raise MissingExtraError(
                 'the progress bar needs tqdm: pip install "lipsync_fast[cli]", or pass --quiet'
             ) from None
-        self._bar = tqdm(desc=self._label, unit=" frames", dynamic_ncols=True)
+        self._bar = tqdm(desc=self._label, unit=f" {self._unit}", dynamic_ncols=True)
         return self._update
 
     def _update(self, done: int, total: int | None) -> None:

@@ -1,0 +1,273 @@
+"""The lines of the report: each stage timed, ours and the peers' in turn, on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _kernels
+from ..compositor import Compositor
+from ..errors import MissingExtraError
+from ..mel import mel_spectrogram
+from ..pipeline import Pipeline, pack_visual
+from ..template import Template
+from . import memory, need
+from .clock import Timing, run_in_turn
+from .encoders import ENCODERS
+from .peers import PEERS, Inputs, finish, kernel_frame, make_inputs
+from .scenes import request_outputs
+
+__all__ = ["OURS", "Line", "measure_peers", "measure_pipeline"]
+
+OURS = "lipsync_fast"
+
+Work = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One way to do one stage.
+
+    Attributes
+    ----------
+    stage, who : str
+        What is done, and by whom.
+    timing : Timing
+        Of one frame (of one second of sound, for the mel).
+    blocks : memory.Blocks or None
+        Taken by one call of `frames` frames; None where memray is not installed.
+    frames : int
+        Frames of one call.
+    """
+
+    stage: str
+    who: str
+    timing: Timing
+    blocks: memory.Blocks | None
+    frames: int
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is ours."""
+        return self.who.startswith(OURS)
+
+    @property
+    def fps(self) -> float:
+        """Frames a second, at the median."""
+        return 1e3 / self.timing.median_ms
+
+    @property
+    def bytes(self) -> float | None:
+        """Bytes allocated for a frame."""
+        return None if self.blocks is None else self.blocks.bytes / self.frames
+
+    @property
+    def large(self) -> float | None:
+        """Blocks of 64 KiB and more for a frame."""
+        return None if self.blocks is None else self.blocks.large / self.frames
+
+
+def _lines(stage: str, works: dict[str, Work], rounds: int, frames: int = 1) -> Iterator[Line]:
+    found = run_in_turn(works, rounds)
+    for who, work in works.items():
+        try:
+            blocks = memory.blocks_of(work)
+        except MissingExtraError:
+            blocks = None
+        each = Timing(found[who].wall / frames, found[who].cpu / frames)
+        yield Line(stage, who, each, blocks, frames)
+
+
+# ---- beside the peers ----------------------------------------------------------------------
+
+
+def measure_peers(template: Template, rounds: int) -> Iterator[Line]:
+    """Finished frames of a template's first background with a face, one thread, all peers.
+
+    Parameters
+    ----------
+    template : Template
+        In any preset; each peer gets the same frame and rect with a net output of its own size.
+    rounds : int
+        Samples of each.
+
+    Yields
+    ------
+    Line
+        Ours first in each stage.
+
+    Raises
+    ------
+    MissingExtraError
+        If the extra `bench` is not installed.
+    """
+    cv2 = need("cv2")
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        index = int(np.argmax(template.rects[:, 2] > 0))
+        x, y, w, h = (int(v) for v in template.rects[index])
+        background = np.ascontiguousarray(template.bgr24(index))
+        inputs = {name: make_inputs(peer, background, (x, y, w, h)) for name, peer in PEERS.items()}
+        _check(inputs)
+        with Compositor(template, threads=1) as compositor:
+            yield from _frames(compositor, index, inputs, rounds)
+        yield from _kernels_alone(template, index, inputs, rounds)
+    finally:
+        cv2.setNumThreads(before)
+
+
+def _check(inputs: dict[str, Inputs]) -> None:
+    """The twins finish the same frame as our kernels; two warp more coarsely, and are left out."""
+    for name, peer in PEERS.items():
+        if peer.tolerance > 1:
+            continue
+        theirs = peer.composite(inputs[name]).astype(np.int16)
+        apart = np.abs(theirs - kernel_frame(peer, inputs[name])).max()
+        assert apart <= peer.tolerance, f"{peer.title}'s frame is {apart} levels from ours"
+
+
+def _frames(
+    compositor: Compositor, index: int, inputs: dict[str, Inputs], rounds: int
+) -> Iterator[Line]:
+    outputs = request_outputs(compositor.template.preset, 1)
+    chosen = np.array([index])
+
+    def ours(format: str) -> Work:
+        def frame() -> None:
+            compositor.composite(outputs, chosen, format=format)
+
+        return frame
+
+    def encoded(name: str, encoder: str) -> Work:
+        return lambda: finish(PEERS[name], inputs[name], encoder)
+
+    def packed(name: str) -> Work:
+        return lambda: PEERS[name].composite(inputs[name])
+
+    works: dict[str, Work] = {OURS: ours("jpeg")}
+    works |= {f"SyncTalk_2D, {e}": encoded("synctalk2d", e) for e in ENCODERS if e != "png"}
+    works |= {
+        f"{peer.title}, {peer.encoder}": encoded(name, peer.encoder)
+        for name, peer in PEERS.items()
+        if name != "synctalk2d"
+    }
+    yield from _lines("encoded frame", works, rounds)
+
+    out = [np.empty(compositor.canvas("bgr24").shape, np.uint8)]
+    caller: dict[str, Work] = {
+        f"{OURS}, caller's buffer": lambda: compositor.composite(
+            outputs, chosen, format="bgr24", out=out
+        )
+    }
+    if compositor.canvas("bgr24").in_place is not None:
+        caller[f"{OURS}, in place"] = ours("bgr24")
+    yield from _lines(
+        "packed frame", caller | {p.title: packed(n) for n, p in PEERS.items()}, rounds
+    )
+    yield from _lines(
+        "I420 frame",
+        {OURS: ours("i420")} | {PEERS[n].title: _to_i420(inputs[n], n) for n in _BGR},
+        rounds,
+    )
+
+
+_BGR = ("synctalk2d", "livetalking_wav2lip", "livetalking_ultralight")
+
+
+def _to_i420(inputs: Inputs, name: str) -> Work:
+    cv2 = need("cv2")
+    return lambda: cv2.cvtColor(PEERS[name].composite(inputs), cv2.COLOR_BGR2YUV_I420)
+
+
+def _kernels_alone(
+    template: Template, index: int, inputs: dict[str, Inputs], rounds: int
+) -> Iterator[Line]:
+    preset = template.preset
+    visual = np.empty(preset.visual_shape, np.float32)
+    works: dict[str, Work] = {OURS: lambda: pack_visual(template, index, out=visual)}
+    for name, peer in PEERS.items():
+        if peer.build_input is not None:
+            works[peer.title] = partial(peer.build_input, [inputs[name]])
+    yield from _lines("the net's input", works, rounds)
+
+    synctalk = inputs["synctalk2d"]
+    w, h = synctalk.rect[2:]
+    plan = _kernels.ResizePlan(synctalk.crop.shape[1::-1], (w, h), "bicubic")
+    out = np.empty((h, w, 3), np.uint8)
+    works = {
+        OURS: lambda: _kernels.patch(synctalk.output, plan, synctalk.crop, out),
+        "OpenCV and NumPy": lambda: _opencv_patch(synctalk),
+    }
+    yield from _lines("net output to patch, cubic", works, rounds)
+
+    samples = np.random.default_rng(0).normal(0, 0.1, 160000).astype(np.float32)
+    mel = mel_spectrogram(samples)
+    yield from _lines(
+        "mel of 1 s", {OURS: lambda: mel_spectrogram(samples, out=mel)}, rounds, frames=10
+    )
+
+
+def _opencv_patch(inputs: Inputs) -> NDArray[Any]:
+    cv2 = need("cv2")
+    crop = inputs.crop.copy()
+    side = inputs.output.shape[1]
+    edge = (crop.shape[0] - side) // 2
+    inner = slice(edge, edge + side)
+    crop[inner, inner] = np.array(inputs.output.transpose(1, 2, 0) * 255, dtype=np.uint8)
+    patch: NDArray[Any] = cv2.resize(crop, inputs.rect[2:], interpolation=cv2.INTER_CUBIC)
+    return patch
+
+
+# ---- the whole road ------------------------------------------------------------------------
+
+
+def measure_pipeline(pipeline: Pipeline, rounds: int) -> Iterator[Line]:
+    """Requests of 8 and 25 with the net and without, on the pipeline's threads.
+
+    Yields
+    ------
+    Line
+        After three requests of each and one loop of the template.
+    """
+    template, preset = pipeline.template, pipeline.template.preset
+    rng = np.random.default_rng(1)
+    for format in ("jpeg", "i420"):
+        for size in (8, 25):
+            features = rng.normal(0, 1, (size, *preset.audio_shape)).astype(np.float32)
+            outputs = request_outputs(preset, size)
+            works = {
+                f"{OURS}, requests of {size}, no net": _composite(pipeline, outputs, format),
+                f"{OURS}, requests of {size}, net": _infer(pipeline, features, format),
+            }
+            for _ in range(2 * template.count // size + 3):
+                works[f"{OURS}, requests of {size}, no net"]()
+            for _ in range(3):
+                works[f"{OURS}, requests of {size}, net"]()
+            yield from _lines(f"whole road, {format}", works, rounds, frames=size)
+
+
+def _composite(pipeline: Pipeline, outputs: NDArray[np.float32], format: str) -> Work:
+    at, size = [0], len(outputs)
+
+    def request() -> None:
+        chosen = pipeline.template.indices(at[0], size)
+        at[0] += size
+        pipeline.compositor.composite(outputs, chosen, format=format)
+
+    return request
+
+
+def _infer(pipeline: Pipeline, features: NDArray[np.float32], format: str) -> Work:
+    at = [0]
+
+    def request() -> None:
+        with pipeline.composite(features, at[0], format=format):
+            at[0] += len(features)
+
+    return request

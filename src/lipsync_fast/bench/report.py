@@ -1,0 +1,335 @@
+"""The report of `lipsync-fast bench`: tables as text, tables and plots as HTML or PNG."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import __version__, _jpeg, _kernels, demo
+from ..errors import InputError, MediaError, MissingExtraError
+from ..pipeline import Pipeline
+from ..template import Template
+from . import need
+from .measure import Line, measure_peers, measure_pipeline
+from .scenes import drifting_rects, photos, write_template
+
+__all__ = ["Report", "check_target", "run_benchmark"]
+
+Progress = Callable[[int, int | None], None]
+
+_FRAMES = 75  # of the template that is drawn where none is given
+_OURS, _THEIRS = "#1b6ca8", "#b8bcc2"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was measured.
+
+    Attributes
+    ----------
+    facts : dict of str to str
+        The machine, the versions, the ISA and the provider, the template and the net.
+    lines : list of Line
+        In the order of measurement; lines of one stage were timed in turn.
+    """
+
+    facts: dict[str, str]
+    lines: list[Line]
+
+    def stages(self) -> Iterator[tuple[str, list[Line]]]:
+        """Lines by stage, in order."""
+        for stage in dict.fromkeys(line.stage for line in self.lines):
+            yield stage, [line for line in self.lines if line.stage == stage]
+
+    def markdown(self) -> str:
+        """Facts and tables."""
+        parts = ["".join(f"- {name}: {value}\n" for name, value in self.facts.items())]
+        for stage, lines in self.stages():
+            rows = [_HEAD, [_dash(head) for head in _HEAD]]
+            rows += [_cells(line, lines[0]) for line in lines]
+            table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+            parts.append(f"**{stage}**\n\n{table}\n")
+        return "\n".join(parts)
+
+    def text(self) -> str:
+        """The same, aligned for a terminal."""
+        parts = ["\n".join(f"{name:10} {value}" for name, value in self.facts.items())]
+        for stage, lines in self.stages():
+            rows = [[stage, *_HEAD[1:]], *(_cells(line, lines[0]) for line in lines)]
+            widths = [max(len(row[i]) for row in rows) for i in range(len(_HEAD))]
+            parts.append("\n".join(_aligned(row, widths) for row in rows))
+        return "\n\n".join(parts)
+
+    def save(self, path: str | Path) -> None:
+        """Write the report: ``.html`` with tables and plots, ``.png`` with the plots alone.
+
+        Raises
+        ------
+        InputError
+            If the name ends otherwise.
+        MediaError
+            If the file cannot be written.
+        MissingExtraError
+            If matplotlib is not installed.
+        """
+        target = Path(path)
+        check_target(target)
+        plots = draw_plots(self)
+        data = plots if target.suffix.lower() == ".png" else _page(self, plots).encode()
+        try:
+            target.write_bytes(data)
+        except OSError as error:
+            raise MediaError(f"{target} cannot be written: {error.strerror}") from None
+
+
+def check_target(path: str | Path) -> None:
+    """Refuse names that say no kind of report, with an `InputError`."""
+    target = Path(path)
+    if target.suffix.lower() not in (".html", ".png"):
+        raise InputError(f"{target}: the report must be a .html or a .png file")
+
+
+def run_benchmark(
+    template: str | Path | None = None,
+    generator: str | Path | None = None,
+    audio_encoder: str | Path | None = None,
+    *,
+    threads: int | None = None,
+    rounds: int = 20,
+    progress: Progress | None = None,
+) -> Report:
+    """Measure each stage on this machine, ours and the peers'.
+
+    Parameters
+    ----------
+    template : str or Path, optional
+        A folder that `prepare` made; 75 photo-like 1080p frames by default.
+    generator, audio_encoder : str or Path, optional
+        ONNX files. The demo's tiny nets by default, where the template is of their family:
+        then figures with the net say little of a real one. Without a net that fits, and
+        without ONNX Runtime, requests are not measured.
+    threads : int, optional
+        Of the compositor in whole requests, as in `Pipeline`; stages alone have one.
+    rounds : int
+        Samples of each work.
+    progress : callable, optional
+        Called with the lines done and None.
+
+    Raises
+    ------
+    MissingExtraError
+        If the extra `bench` is not installed.
+    LipsyncError
+        If the template or a net cannot be opened, or they do not fit.
+    """
+    if rounds < 1:
+        raise InputError(f"rounds must be 1 or more, got {rounds}")
+    lines: list[Line] = []
+    with ExitStack() as stack:
+        opened = stack.enter_context(_open_template(template))
+        pipeline = _open_pipeline(opened, generator, audio_encoder, threads)
+        facts = _facts(opened, pipeline, generator)
+        measured = [measure_peers(opened, rounds)]
+        if pipeline is not None:
+            stack.enter_context(pipeline)
+            measured.append(measure_pipeline(pipeline, rounds))
+        for source in measured:
+            for line in source:
+                lines.append(line)
+                if progress:
+                    progress(len(lines), None)
+    return Report(facts, lines)
+
+
+@contextmanager
+def _open_template(path: str | Path | None) -> Iterator[Template]:
+    if path is not None:
+        with Template.open(path) as opened:
+            yield opened
+        return
+    with tempfile.TemporaryDirectory(prefix="lipsync_fast-bench-") as folder:
+        target = Path(folder) / "template"
+        write_template(
+            target, photos(_FRAMES), drifting_rects(_FRAMES), store=("jpeg", "i420", "bgr24")
+        )
+        with Template.open(target) as opened:
+            yield opened
+
+
+def _open_pipeline(
+    template: Template,
+    generator: str | Path | None,
+    audio_encoder: str | Path | None,
+    threads: int | None,
+) -> Pipeline | None:
+    if generator is not None:
+        if template.preset.features == "ave" and audio_encoder is None:
+            audio_encoder = demo.AUDIO_ENCODER  # not run: the features are given
+        return Pipeline.open(template, generator, audio_encoder, threads=threads)
+    if template.preset.name != demo.PRESET:
+        return None
+    try:
+        return Pipeline.open(template, demo.GENERATOR, demo.AUDIO_ENCODER, threads=threads)
+    except MissingExtraError:
+        return None
+
+
+def _cpu() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _facts(
+    template: Template, pipeline: Pipeline | None, generator: str | Path | None
+) -> dict[str, str]:
+    facts = {
+        "version": f"lipsync_fast {__version__}, {_jpeg.LIBRARY}, Python "
+        f"{platform.python_version()}",
+        "machine": f"{_cpu()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}",
+        "ISA": _kernels.ISA,
+        "template": f"{template.count} frames of {template.width}×{template.height}, "
+        f"{template.preset.name}, stores {', '.join(template.stored)}",
+    }
+    rects = template.rects[template.rects[:, 2] > 0]
+    if len(rects):
+        facts["mouths"] = f"{rects[:, 2].min()}–{rects[:, 2].max()} px wide"
+    if pipeline is None:
+        facts["net"] = "none; give --generator to measure whole requests"
+    else:
+        name = "the demo's, a drawing" if generator is None else Path(generator).name
+        facts["net"] = f"{name}, on {pipeline.generator.provider}"
+        facts["threads"] = f"{pipeline.compositor.threads} in whole requests, else 1"
+    return facts
+
+
+# ---- tables ------------------------------------------------------------------------------
+
+_HEAD = ["", "ms a frame", "p99", "frames a second", "times ours", "MB allocated", "large blocks"]
+
+
+def _cells(line: Line, first: Line) -> list[str]:
+    held, large = line.bytes, line.large
+    return [
+        line.who,
+        f"{line.timing.median_ms:.3f}",
+        f"{line.timing.percentile_ms(99):.3f}",
+        f"{line.fps:.0f}",
+        "" if line.ours else f"{line.timing.median_ms / first.timing.median_ms:.1f}×",
+        "" if held is None else f"{held / 1e6:.3f}",
+        "" if large is None else f"{large:.1f}",
+    ]
+
+
+def _dash(head: str) -> str:
+    return "---:" if head else "---"
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+    first, *others = (
+        cell.ljust(width) if i == 0 else cell.rjust(width)
+        for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+    )
+    return "  ".join([first, *others])
+
+
+# ---- plots -------------------------------------------------------------------------------
+
+
+def draw_plots(report: Report) -> bytes:
+    """Bars of time and of bytes for finished frames, and frames a second: a PNG file."""
+    need("matplotlib").use("agg")
+    plt = need("matplotlib.pyplot")
+    stages = dict(report.stages())
+    frames = [s for s in ("encoded frame", "packed frame", "I420 frame") if s in stages]
+    whole = [line for s in stages if s.startswith("whole road") for line in stages[s]]
+    figure, axes = plt.subplots(
+        len(frames) + bool(whole), 2, figsize=(13, 3.6 * (len(frames) + bool(whole))),
+        squeeze=False, layout="constrained",
+    )  # fmt: skip
+    for row, stage in zip(axes, frames, strict=False):
+        lines = stages[stage]
+        _bars(row[0], lines, [line.timing.median_ms for line in lines], f"{stage}: ms", "{:.2f}")
+        held = [(line.bytes or 0) / 1e6 for line in lines]
+        _bars(row[1], lines, held, f"{stage}: MB allocated", "{:.2f}")
+    if whole:
+        net = [line for line in whole if line.who.endswith(", net")]
+        bare = [line for line in whole if not line.who.endswith(", net")]
+        for axis, lines, what in zip(
+            axes[-1], (bare, net), ("without net", "with net"), strict=True
+        ):
+            _rates(axis, lines, what)
+    figure.suptitle(f"{report.facts['machine']} · {report.facts['ISA']}")
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=80)
+    plt.close(figure)
+    return file.getvalue()
+
+
+def _bars(axis: Any, lines: list[Line], values: list[float], title: str, form: str) -> None:
+    """One bar a line, longest below, on a scale of powers of ten where they differ much."""
+    names = [line.who for line in lines]
+    colours = [_OURS if line.ours else _THEIRS for line in lines]
+    bars = axis.barh(names, values, color=colours)
+    shown = [form.format(v) if v >= 0.005 else f"{v:.3f}" for v in values]
+    axis.bar_label(bars, shown, padding=3, fontsize=8)
+    if max(values) > 20 * max(min(values), 1e-9):
+        axis.set_xscale("symlog", linthresh=max(min(v for v in values if v > 0), 1e-2))
+    axis.set_xlim(right=max(values) * 1.6)
+    axis.invert_yaxis()
+    axis.set_title(title, loc="left", fontsize=10)
+    axis.tick_params(labelsize=8)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def _rates(axis: Any, lines: list[Line], what: str) -> None:
+    names = [f"{line.stage.split(', ')[1]}, {line.who.split(', ')[1]}" for line in lines]
+    bars = axis.barh(names, [line.fps for line in lines], color=_OURS)
+    axis.bar_label(bars, [f"{line.fps:.0f}" for line in lines], padding=3, fontsize=8)
+    axis.invert_yaxis()
+    axis.set_title(f"whole road, {what}: frames a second", loc="left", fontsize=10)
+    axis.tick_params(labelsize=8)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+# ---- page --------------------------------------------------------------------------------
+
+_STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:70em;margin:2em auto;padding:0 1em}
+table{border-collapse:collapse;margin:.5em 0 2em}td,th{padding:.15em .8em;text-align:right}
+td:first-child,th:first-child{text-align:left}tr{border-bottom:1px solid #ddd}
+tr.ours{color:#1b6ca8;font-weight:600}img{max-width:100%}dt{float:left;width:7em;color:#666}"""
+
+
+def _page(report: Report, plots: bytes) -> str:
+    def row(cells: Sequence[str], tag: str, kind: str = "") -> str:
+        inner = "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells)
+        return f"<tr{kind}>{inner}</tr>"
+
+    facts = "".join(
+        f"<dt>{html.escape(n)}</dt><dd>{html.escape(v)}</dd>" for n, v in report.facts.items()
+    )
+    tables = []
+    for stage, lines in report.stages():
+        rows = [row([stage, *_HEAD[1:]], "th")]
+        for line in lines:
+            rows.append(row(_cells(line, lines[0]), "td", ' class="ours"' if line.ours else ""))
+        tables.append(f"<table>{''.join(rows)}</table>")
+    image = base64.b64encode(plots).decode("ascii")
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>lipsync_fast bench</title>'
+        f"<style>{_STYLE}</style><h1>lipsync_fast bench</h1><dl>{facts}</dl>"
+        f'<img alt="plots" src="data:image/png;base64,{image}">{"".join(tables)}</html>\n'
+    )

@@ -53,6 +53,9 @@ static const lf_rows lf_rows_avx2 = {
     .blend_u8x3_u8x4 = lf_blend_u8x3_u8x4_row_avx2,
     .swap_u8x3 = lf_swap_u8x3_row_avx2,
     .paste_u8x3_u8x4 = lf_paste_u8x3_u8x4_row_avx2,
+    /* match */
+    .match_u8x3 = lf_match_u8x3_row_c,
+    .match_u8x4 = lf_match_u8x4_row_avx2,
     /* yuv */
     .yuv_luma_u8x3 = lf_yuv_luma_u8x3_row_avx2,
     .yuv_blend_luma_u8x3 = lf_yuv_blend_luma_u8x3_row_avx2,
@@ -86,6 +89,9 @@ static const lf_rows lf_rows_neon = {
     .blend_u8x3_u8x4 = lf_blend_u8x3_u8x4_row_neon,
     .swap_u8x3 = lf_swap_u8x3_row_neon,
     .paste_u8x3_u8x4 = lf_paste_u8x3_u8x4_row_neon,
+    /* match */
+    .match_u8x3 = lf_match_u8x3_row_c,
+    .match_u8x4 = lf_match_u8x4_row_c,
     /* yuv */
     .yuv_luma_u8x3 = lf_yuv_luma_u8x3_row_neon,
     .yuv_blend_luma_u8x3 = lf_yuv_blend_luma_u8x3_row_neon,
@@ -118,6 +124,9 @@ static const lf_rows lf_rows_c = {
     .blend_u8x3_u8x4 = lf_blend_u8x3_u8x4_row_c,
     .swap_u8x3 = lf_swap_u8x3_row_c,
     .paste_u8x3_u8x4 = lf_paste_u8x3_u8x4_row_c,
+    /* match */
+    .match_u8x3 = lf_match_u8x3_row_c,
+    .match_u8x4 = lf_match_u8x4_row_c,
     /* yuv */
     .yuv_luma_u8x3 = lf_yuv_luma_u8x3_row_c,
     .yuv_blend_luma_u8x3 = lf_yuv_blend_luma_u8x3_row_c,

@@ -11,8 +11,8 @@ static size_t lf_rounded(size_t bytes)
 
 size_t lf_worker_size(const lf_worker_limits *limits)
 {
-    return lf_rounded(limits->patch) + lf_rounded(limits->region) + lf_rounded(limits->splice) +
-           lf_rounded(limits->resize);
+    return lf_rounded(limits->patch) + lf_rounded(limits->mask) + lf_rounded(limits->region) +
+           lf_rounded(limits->splice) + lf_rounded(limits->resize);
 }
 
 void lf_worker_init(lf_worker *worker, const lf_worker_limits *limits, const lf_rows *rows,
@@ -24,6 +24,8 @@ void lf_worker_init(lf_worker *worker, const lf_worker_limits *limits, const lf_
     worker->limits = *limits;
     worker->patch = at;
     at += lf_rounded(limits->patch);
+    worker->mask = at;
+    at += lf_rounded(limits->mask);
     worker->region = at;
     at += lf_rounded(limits->region);
     worker->splice = at;
@@ -33,44 +35,63 @@ void lf_worker_init(lf_worker *worker, const lf_worker_limits *limits, const lf_
 
 /* The net's square inside the stored crop's border, resized to the rect, as bgr24 at dst. */
 static lf_status lf_make_patch(const lf_canvas *canvas, const lf_background *background,
-                               const float *output, const lf_worker *worker, uint8_t *dst,
+                               const lf_mouth *mouth, const lf_worker *worker, uint8_t *dst,
                                ptrdiff_t dst_stride)
 {
     const ptrdiff_t row = (ptrdiff_t)canvas->view * 4;
-    const ptrdiff_t crop_stride = (ptrdiff_t)(canvas->view + 2 * canvas->border) * 3;
-    return lf_patch_f32p3_u8x3(worker->rows, dst, dst_stride, output, row, row * canvas->view,
-                               canvas->view, &canvas->tone, background->crop, crop_stride,
-                               canvas->border, background->plan, worker->resize,
-                               worker->limits.resize);
+    const ptrdiff_t crop_stride = (ptrdiff_t)canvas->crop * 3;
+    return lf_patch_f32p3_u8x3(worker->rows, dst, dst_stride, mouth->output, row,
+                               row * canvas->view, canvas->view, &canvas->tone, mouth->match,
+                               background->crop, crop_stride, canvas->border, background->plan,
+                               worker->resize, worker->limits.resize);
 }
 
 /* The same into worker->patch, rows packed. */
 static lf_status lf_make_apart(const lf_canvas *canvas, const lf_background *background,
-                               const float *output, const lf_worker *worker)
+                               const lf_mouth *mouth, const lf_worker *worker)
 {
     const size_t bytes = (size_t)background->width * (size_t)background->height * 3;
     if (bytes > worker->limits.patch) return LF_ERR_SCRATCH;
-    return lf_make_patch(canvas, background, output, worker, worker->patch,
+    return lf_make_patch(canvas, background, mouth, worker, worker->patch,
                          (ptrdiff_t)background->width * 3);
+}
+
+/* The alpha of each pixel of the rect, or NULL where the patch replaces the background. */
+static const uint8_t *lf_mask_of(const lf_background *background, const lf_mouth *mouth,
+                                 const lf_worker *worker)
+{
+    const size_t count = (size_t)background->width * (size_t)background->height;
+    const unsigned alpha = (unsigned)mouth->alpha;
+    if (alpha >= 255) return background->mask;
+    if (background->mask == NULL) {
+        memset(worker->mask, (int)alpha, count);
+    } else {
+        for (size_t i = 0; i < count; i++) {
+            const unsigned t = background->mask[i] * alpha + 128;
+            worker->mask[i] = (uint8_t)((t + (t >> 8)) >> 8);
+        }
+    }
+    return worker->mask;
 }
 
 /* The patch onto packed pixels whose pixel (0, 0) is the frame's (left, top). Where nothing is
  * mixed and the channels agree it is made right there. */
 static lf_status lf_put_patch(const lf_canvas *canvas, const lf_background *background,
-                              const float *output, const lf_worker *worker, uint8_t *dst,
+                              const lf_mouth *mouth, const lf_worker *worker, uint8_t *dst,
                               ptrdiff_t dst_stride, int width, int height, int channels, int left,
                               int top, int swap)
 {
     const int x = background->x - left, y = background->y - top;
+    const uint8_t *mask = lf_mask_of(background, mouth, worker);
     lf_status status;
-    if (background->mask == NULL && channels == 3 && !swap)
-        return lf_make_patch(canvas, background, output, worker,
+    if (mask == NULL && channels == 3 && !swap)
+        return lf_make_patch(canvas, background, mouth, worker,
                              dst + y * dst_stride + (ptrdiff_t)x * 3, dst_stride);
-    status = lf_make_apart(canvas, background, output, worker);
+    status = lf_make_apart(canvas, background, mouth, worker);
     if (status != LF_OK) return status;
     return lf_blend_u8(worker->rows, dst, dst_stride, width, height, channels, worker->patch,
                        (ptrdiff_t)background->width * 3, background->width, background->height, 3,
-                       background->mask, background->width, x, y, swap);
+                       mask, background->width, x, y, swap);
 }
 
 /* The planes of a flat I420 picture. */
@@ -98,12 +119,12 @@ static void lf_copy_rows(uint8_t *dst, const uint8_t *src, ptrdiff_t stride, ptr
  * place, but where the patch is about to replace every one of them: unmixed, and in I420 with
  * whole blocks of chroma. */
 static void lf_restore(const lf_canvas *canvas, const lf_background *background,
-                       const float *output, uint8_t *dst)
+                       const lf_mouth *mouth, uint8_t *dst)
 {
     const int x = background->x, y = background->y;
     const int width = background->width, height = background->height;
     const int whole_blocks = !((x | y | width | height) & 1);
-    const int replaced = output != NULL && background->mask == NULL;
+    const int replaced = mouth != NULL && background->mask == NULL && mouth->alpha >= 255;
     if (width == 0 || (replaced && (canvas->format != LF_FORMAT_I420 || whole_blocks))) return;
     if (canvas->format == LF_FORMAT_I420) {
         const lf_i420 from = lf_flat_i420(background->i420, canvas->width, canvas->height);
@@ -122,20 +143,20 @@ static void lf_restore(const lf_canvas *canvas, const lf_background *background,
 }
 
 static lf_status lf_finish_i420(const lf_canvas *canvas, const lf_background *background,
-                                const float *output, const lf_worker *worker, int in_place,
+                                const lf_mouth *mouth, const lf_worker *worker, int in_place,
                                 uint8_t *dst)
 {
     lf_i420 planes = lf_flat_i420(dst, canvas->width, canvas->height);
     lf_status status;
     if (!in_place) memcpy(dst, background->i420, canvas->frame_bytes);
-    if (output == NULL) return LF_OK;
-    status = lf_make_apart(canvas, background, output, worker);
+    if (mouth == NULL) return LF_OK;
+    status = lf_make_apart(canvas, background, mouth, worker);
     if (status != LF_OK) return status;
     return lf_yuv_blend_u8x3_i420(worker->rows, &planes, worker->patch,
-                                  (ptrdiff_t)background->width * 3, background->mask,
-                                  background->width, background->x, background->y,
-                                  background->width, background->height, canvas->matrix,
-                                  canvas->full_range, 0);
+                                  (ptrdiff_t)background->width * 3,
+                                  lf_mask_of(background, mouth, worker), background->width,
+                                  background->x, background->y, background->width,
+                                  background->height, canvas->matrix, canvas->full_range, 0);
 }
 
 /* Copies a bgr24 background as the canvas's packed pixels. */
@@ -162,7 +183,7 @@ static lf_status lf_copy_packed(const lf_canvas *canvas, const lf_background *ba
 }
 
 static lf_status lf_finish_packed(const lf_canvas *canvas, const lf_background *background,
-                                  const float *output, const lf_worker *worker, int in_place,
+                                  const lf_mouth *mouth, const lf_worker *worker, int in_place,
                                   uint8_t *dst, ptrdiff_t dst_stride)
 {
     const int swap = canvas->format == LF_FORMAT_RGB24 || canvas->format == LF_FORMAT_RGBA;
@@ -179,8 +200,8 @@ static lf_status lf_finish_packed(const lf_canvas *canvas, const lf_background *
                      : lf_yuv_i420_to_u8x3(worker->rows, dst, dst_stride, &planes, canvas->matrix,
                                            canvas->full_range, swap);
     }
-    if (status != LF_OK || output == NULL) return status;
-    return lf_put_patch(canvas, background, output, worker, dst, dst_stride, canvas->width,
+    if (status != LF_OK || mouth == NULL) return status;
+    return lf_put_patch(canvas, background, mouth, worker, dst, dst_stride, canvas->width,
                         canvas->height, canvas->channels, 0, 0, swap);
 }
 
@@ -205,7 +226,7 @@ static void lf_copy_region(const lf_background *background, uint8_t *dst)
 
 /* The region's stored pixels with the patch on them, encoded and spliced into the background. */
 static lf_status lf_finish_jpeg(const lf_canvas *canvas, const lf_background *background,
-                                const float *output, const lf_worker *worker, uint8_t *dst,
+                                const lf_mouth *mouth, const lf_worker *worker, uint8_t *dst,
                                 size_t capacity, size_t *length)
 {
     const lf_box *box = &background->box;
@@ -214,7 +235,7 @@ static lf_status lf_finish_jpeg(const lf_canvas *canvas, const lf_background *ba
     lf_jpeg_region_pixels region;
     lf_status status;
 
-    if (output == NULL) {
+    if (mouth == NULL) {
         if (background->jpeg.size > capacity) return LF_ERR_FULL;
         memcpy(dst, background->jpeg.data, background->jpeg.size);
         *length = background->jpeg.size;
@@ -222,7 +243,7 @@ static lf_status lf_finish_jpeg(const lf_canvas *canvas, const lf_background *ba
     }
     if (bytes > worker->limits.region) return LF_ERR_SCRATCH;
     lf_copy_region(background, worker->region);
-    status = lf_put_patch(canvas, background, output, worker, worker->region,
+    status = lf_put_patch(canvas, background, mouth, worker, worker->region,
                           (ptrdiff_t)width * 3, width, height, 3, box->x0, box->y0, 0);
     if (status != LF_OK) return status;
     region.box = *box;
@@ -234,15 +255,32 @@ static lf_status lf_finish_jpeg(const lf_canvas *canvas, const lf_background *ba
 }
 
 lf_status lf_finish(const lf_canvas *canvas, const lf_background *background,
-                    const float *output, lf_worker *worker, uint8_t *dst, ptrdiff_t dst_stride,
+                    const lf_mouth *mouth, lf_worker *worker, uint8_t *dst, ptrdiff_t dst_stride,
                     size_t capacity, int in_place, size_t *length)
 {
-    if (background->width == 0) output = NULL;
-    if (in_place) lf_restore(canvas, background, output, dst);
+    if (background->width == 0 || (mouth != NULL && mouth->alpha <= 0)) mouth = NULL;
+    if (mouth != NULL &&
+        (size_t)background->width * (size_t)background->height > worker->limits.mask)
+        return LF_ERR_SCRATCH;
+    if (in_place) lf_restore(canvas, background, mouth, dst);
     if (canvas->format == LF_FORMAT_JPEG)
-        return lf_finish_jpeg(canvas, background, output, worker, dst, capacity, length);
+        return lf_finish_jpeg(canvas, background, mouth, worker, dst, capacity, length);
     *length = canvas->frame_bytes;
     if (canvas->format == LF_FORMAT_I420)
-        return lf_finish_i420(canvas, background, output, worker, in_place, dst);
-    return lf_finish_packed(canvas, background, output, worker, in_place, dst, dst_stride);
+        return lf_finish_i420(canvas, background, mouth, worker, in_place, dst);
+    return lf_finish_packed(canvas, background, mouth, worker, in_place, dst, dst_stride);
+}
+
+lf_status lf_finish_measure(const lf_canvas *canvas, const lf_background *background,
+                            const float *output, lf_worker *worker, lf_match_planes *planes)
+{
+    const int view = canvas->view, border = (canvas->crop - view) / 2;
+    const int ring = view / 32 > 2 ? view / 32 : 2;
+    const ptrdiff_t row = (ptrdiff_t)view * 4;
+    const ptrdiff_t crop_stride = (ptrdiff_t)canvas->crop * 3;
+    if (background->crop == NULL || border < 0) return LF_ERR_ARGUMENT;
+    return lf_match_measure_f32p3(worker->rows, planes, output, row, row * view, view,
+                                  &canvas->tone,
+                                  background->crop + border * crop_stride + (ptrdiff_t)border * 3,
+                                  crop_stride, ring, worker->resize, worker->limits.resize);
 }

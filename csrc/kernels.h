@@ -128,17 +128,53 @@ lf_status lf_resize_u8(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride, 
                        ptrdiff_t src_stride, int channels, const lf_resize_plan *plan,
                        void *scratch, size_t scratch_size);
 
+/* ---- match ---------------------------------------------------------------------------- */
+
+/* A plane for each byte of a pixel: what is added at pixel (x, y) of width x height ones is
+ * level + across * u + down * v, with u = 2x - (width - 1) and v = 2y - (height - 1), the place
+ * from the centre in half pixels. Measured, in levels of 255: */
+typedef struct lf_match_planes {
+    double level[3], across[3], down[3];
+} lf_match_planes;
+
+/* and to be applied, in 1/65536 of a level. */
+#define LF_MATCH_BITS 16
+typedef struct lf_match {
+    int32_t level[3], across[3], down[3];
+} lf_match;
+
+/* Least squares planes of background - patch over the ring of pixels that are less than `ring`
+ * from the border, ring >= 1; a ring that reaches the centre takes all pixels. Sums are exact. */
+lf_status lf_match_measure_u8x3(lf_match_planes *planes, const uint8_t *patch,
+                                ptrdiff_t patch_stride, const uint8_t *background,
+                                ptrdiff_t background_stride, int width, int height, int ring);
+
+/* The same of a net's output, as lf_convert_f32p3_u8x3 makes it a picture of view x view;
+ * scratch: 3 bytes for each pixel of a row. */
+lf_status lf_match_measure_f32p3(const lf_rows *rows, lf_match_planes *planes, const float *src,
+                                 ptrdiff_t src_stride, ptrdiff_t src_plane_stride, int view,
+                                 const lf_tone *tone, const uint8_t *background,
+                                 ptrdiff_t background_stride, int ring, void *scratch,
+                                 size_t scratch_size);
+
+/* Adds the planes to a picture of 3 or 4 channels, in place, each sum rounded to the nearest
+ * (ties up) and clamped; a fourth byte stays. LF_ERR_ARGUMENT where a sum could leave 31 bits. */
+lf_status lf_match_u8(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride, int width,
+                      int height, int channels, const lf_match *match);
+
 /* ---- patch ---------------------------------------------------------------------------- */
 
 /* A net's output to the pixels of its rect, in one pass: the bytes of lf_convert_f32p3_u8x3 into
  * the middle of the crop and lf_resize_u8 of the whole, without the picture between.
  * src: three planes of view x view floats as in lf_convert_f32p3_u8x3. crop: u8x3 of
  * view + 2 * border pixels a side; only the outer `border` pixels are read, none where border is
- * 0 and crop may be NULL. plan: from that side to dst's size. dst must not overlap the rest. */
+ * 0 and crop may be NULL. match (or NULL) moves the colours of the picture in the middle before
+ * it is resized, as lf_match_u8 does. plan: from that side to dst's size. dst must not overlap the rest. */
 lf_status lf_patch_f32p3_u8x3(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride,
                               const float *src, ptrdiff_t src_stride, ptrdiff_t src_plane_stride,
-                              int view, const lf_tone *tone, const uint8_t *crop,
-                              ptrdiff_t crop_stride, int border, const lf_resize_plan *plan,
+                              int view, const lf_tone *tone, const lf_match *match,
+                              const uint8_t *crop, ptrdiff_t crop_stride, int border,
+                              const lf_resize_plan *plan,
                               void *scratch, size_t scratch_size);
 
 /* Bytes of scratch that lf_patch_f32p3_u8x3 needs. */
@@ -366,7 +402,8 @@ typedef struct lf_canvas {
     int width, height;    /* of a frame, in pixels */
     int channels;         /* of packed formats: 3 or 4 */
     size_t frame_bytes;   /* of packed formats and I420 */
-    int view, border;     /* side of the net's square; pixels round it in the stored crop */
+    int view, border;     /* side of the net's square; pixels of the crop round it in the patch */
+    int crop;             /* side of the stored crop, whose middle is what the net saw */
     lf_tone tone;         /* of the net's output; patches are bgr24 */
     lf_yuv_matrix matrix; /* where I420 is read or written */
     int full_range;
@@ -387,9 +424,16 @@ typedef struct lf_background {
     const uint8_t *region;      /* its bgr24 pixels, rows packed */
 } lf_background;
 
+/* What is put on a background. */
+typedef struct lf_mouth {
+    const float *output;   /* three packed planes of view x view floats */
+    const lf_match *match; /* moves its colours, or NULL */
+    int alpha;             /* 0..255 over the whole rect, on top of the background's mask */
+} lf_mouth;
+
 /* Bytes of a worker's parts that depend on the template: the largest of all backgrounds. */
 typedef struct lf_worker_limits {
-    size_t patch, region, splice, resize;
+    size_t patch, mask, region, splice, resize;
 } lf_worker_limits;
 
 /* Scratch of one thread. */
@@ -397,7 +441,7 @@ typedef struct lf_worker {
     const lf_rows *rows;
     lf_jpeg *encoder; /* only for JPEG */
     lf_worker_limits limits;
-    uint8_t *patch, *region, *splice, *resize;
+    uint8_t *patch, *mask, *region, *splice, *resize;
 } lf_worker;
 
 /* Memory that a worker needs, and the worker over such memory, 64-byte aligned. */
@@ -405,15 +449,20 @@ size_t lf_worker_size(const lf_worker_limits *limits);
 void lf_worker_init(lf_worker *worker, const lf_worker_limits *limits, const lf_rows *rows,
                     lf_jpeg *encoder, void *memory);
 
-/* Finishes one frame: output (three packed planes of view x view floats) is put on the
- * background and the result written to dst. Without an output (NULL) or without a face the
- * background passes through. dst_stride: of packed formats. capacity: of dst, in bytes.
- * in_place: nonzero where dst, bgr24 or I420 with rows packed, is a copy of the background
- * already, which may have been painted on by an earlier call for the same background.
- * *length: bytes written. LF_ERR_FULL where a JPEG does not fit. */
+/* Finishes one frame: the mouth is put on the background and the result written to dst. Without
+ * a mouth (NULL), at alpha 0 or without a face the background passes through, and the output is
+ * not read. dst_stride: of packed formats. capacity: of dst, in bytes. in_place: nonzero where
+ * dst, bgr24 or I420 with rows packed, is a copy of the background already, which may have been
+ * painted on by an earlier call for the same background. *length: bytes written.
+ * LF_ERR_FULL where a JPEG does not fit. */
 lf_status lf_finish(const lf_canvas *canvas, const lf_background *background,
-                    const float *output, lf_worker *worker, uint8_t *dst, ptrdiff_t dst_stride,
+                    const lf_mouth *mouth, lf_worker *worker, uint8_t *dst, ptrdiff_t dst_stride,
                     size_t capacity, int in_place, size_t *length);
+
+/* How the colours of an output differ from the background, over a ring inside the view as wide
+ * as 1/32 of its side, at least 2 pixels; see lf_match_measure_f32p3. Needs the stored crop. */
+lf_status lf_finish_measure(const lf_canvas *canvas, const lf_background *background,
+                            const float *output, lf_worker *worker, lf_match_planes *planes);
 
 #ifdef __cplusplus
 }

@@ -16,6 +16,7 @@ typedef struct patch_source {
     const char *planes[3]; /* of the first, second and third byte */
     ptrdiff_t src_stride;
     const lf_tone *tone;
+    const lf_match *match; /* or NULL */
     const uint8_t *crop;
     ptrdiff_t crop_stride;
     int view, border;
@@ -66,6 +67,13 @@ static void make_row(const patch_source *p, int y)
                                 (const float *)(p->planes[1] + down),
                                 (const float *)(p->planes[2] + down), p->view, p->tone->low,
                                 255.0f / (p->tone->high - p->tone->low), p->tone->truncate);
+    if (p->match) {
+        const lf_match *m = p->match;
+        const int32_t step[3] = { 2 * m->across[0], 2 * m->across[1], 2 * m->across[2] };
+        int32_t start[3];
+        lf_match_row_start(start, m, p->view, p->view, inner);
+        p->rows->match_u8x4(row + (ptrdiff_t)p->border * 4, p->view, start, step);
+    }
 }
 
 static const uint8_t *patch_row(void *context, int y)
@@ -92,14 +100,14 @@ size_t lf_patch_scratch_size(const lf_resize_plan *plan)
 
 lf_status lf_patch_f32p3_u8x3(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride,
                               const float *src, ptrdiff_t src_stride, ptrdiff_t src_plane_stride,
-                              int view, const lf_tone *tone, const uint8_t *crop,
-                              ptrdiff_t crop_stride, int border, const lf_resize_plan *plan,
-                              void *scratch, size_t scratch_size)
+                              int view, const lf_tone *tone, const lf_match *match,
+                              const uint8_t *crop, ptrdiff_t crop_stride, int border,
+                              const lf_resize_plan *plan, void *scratch, size_t scratch_size)
 {
     if (!rows || !dst || !src || !plan || !scratch || !lf_tone_is_usable(tone))
         return LF_ERR_ARGUMENT;
     if (view < 1 || view > LF_RESIZE_SIDE || border < 0 || border > LF_RESIZE_SIDE ||
-        (border && !crop) || plan->across.src != view + 2 * border ||
+        (border && !crop) || (match && !lf_match_fits(match, view, view)) || plan->across.src != view + 2 * border ||
         plan->down.src != view + 2 * border)
         return LF_ERR_ARGUMENT;
     if (scratch_size < lf_patch_scratch_size(plan)) return LF_ERR_SCRATCH;
@@ -111,6 +119,7 @@ lf_status lf_patch_f32p3_u8x3(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_s
         .planes = { outer[swap], bytes + src_plane_stride, outer[!swap] },
         .src_stride = src_stride,
         .tone = tone,
+        .match = match,
         .crop = crop,
         .crop_stride = crop_stride,
         .view = view,

@@ -111,6 +111,20 @@ lf_paste_row lf_paste_u8x3_u8x4_row_c;
 lf_paste_row lf_paste_u8x3_u8x4_row_avx2;
 lf_paste_row lf_paste_u8x3_u8x4_row_neon;
 
+/* ---- match ---------------------------------------------------------------------------- */
+
+/* byte c of pixel x += (start[c] + x * step[c]) >> LF_MATCH_BITS, clamped; c < 3. */
+typedef void lf_match_row(uint8_t *dst, int width, const int32_t start[3], const int32_t step[3]);
+lf_match_row lf_match_u8x3_row_c;
+lf_match_row lf_match_u8x4_row_c;
+lf_match_row lf_match_u8x4_row_avx2;
+
+/* Nonzero where no sum of the planes leaves 31 bits in a picture of this size. */
+int lf_match_fits(const lf_match *match, int width, int height);
+
+/* What a row kernel starts row y with, half a level for the rounding included. */
+void lf_match_row_start(int32_t start[3], const lf_match *match, int width, int height, int y);
+
 /* ---- yuv ------------------------------------------------------------------------------ */
 
 enum {
@@ -212,6 +226,9 @@ struct lf_rows {
     lf_blend_row *blend_u8x3_u8x4;
     lf_paste_row *swap_u8x3;
     lf_paste_row *paste_u8x3_u8x4;
+    /* match */
+    lf_match_row *match_u8x3;
+    lf_match_row *match_u8x4;
     /* yuv */
     lf_luma_row *yuv_luma_u8x3;
     lf_blend_luma_row *yuv_blend_luma_u8x3;

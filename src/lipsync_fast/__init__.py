@@ -11,7 +11,18 @@ except ImportError as error:
     ) from error
 
 from ._jpeg import JpegEncoder
-from ._kernels import ResizePlan, blend, blend_i420, convert, from_i420, resize, to_i420, to_planes
+from ._kernels import (
+    ResizePlan,
+    blend,
+    blend_i420,
+    colour_planes,
+    convert,
+    from_i420,
+    match_colour,
+    resize,
+    to_i420,
+    to_planes,
+)
 from ._pool import BufferPool, default_pool
 from ._splice import SplicedJpeg
 from .audio import FeatureStream, feature_windows, frame_count
@@ -22,6 +33,7 @@ from .mel import MelStream, mel_spectrogram
 from .pipeline import Pipeline
 from .prepare import prepare
 from .presets import PRESETS, Preset
+from .seams import ColourTrack, seam_error
 from .session import AudioEncoder, Generator
 from .template import Template
 
@@ -29,6 +41,7 @@ __all__ = [
     "PRESETS",
     "AudioEncoder",
     "BufferPool",
+    "ColourTrack",
     "Compositor",
     "FeatureFile",
     "FeatureStream",
@@ -47,14 +60,17 @@ __all__ = [
     "__version__",
     "blend",
     "blend_i420",
+    "colour_planes",
     "convert",
     "default_pool",
     "feature_windows",
     "frame_count",
     "from_i420",
+    "match_colour",
     "mel_spectrogram",
     "prepare",
     "resize",
+    "seam_error",
     "to_i420",
     "to_planes",
 ]

@@ -4,7 +4,8 @@ from libc.stdint cimport uint8_t, uint64_t
 
 from lipsync_fast._jpeg cimport lf_jpeg, lf_jpeg_background, lf_sampling
 from lipsync_fast._kernels cimport (
-    Array, ResizePlan, lf_box, lf_resize_plan, lf_rows, lf_tone, lf_yuv_matrix,
+    Array, ResizePlan, lf_box, lf_match, lf_match_planes, lf_resize_plan, lf_rows, lf_tone,
+    lf_yuv_matrix,
 )
 
 
@@ -25,6 +26,7 @@ cdef extern from "kernels.h" nogil:
         size_t frame_bytes
         int view
         int border
+        int crop
         lf_tone tone
         lf_yuv_matrix matrix
         int full_range
@@ -44,8 +46,14 @@ cdef extern from "kernels.h" nogil:
         lf_box box
         const uint8_t *region
 
+    ctypedef struct lf_mouth:
+        const float *output
+        const lf_match *match
+        int alpha
+
     ctypedef struct lf_worker_limits:
         size_t patch
+        size_t mask
         size_t region
         size_t splice
         size_t resize
@@ -58,9 +66,12 @@ cdef extern from "kernels.h" nogil:
         lf_worker *worker, const lf_worker_limits *limits, const lf_rows *rows,
         lf_jpeg *encoder, void *memory)
     int lf_finish(
-        const lf_canvas *canvas, const lf_background *background, const float *output,
+        const lf_canvas *canvas, const lf_background *background, const lf_mouth *mouth,
         lf_worker *worker, uint8_t *dst, ptrdiff_t dst_stride, size_t capacity, int in_place,
         size_t *length)
+    int lf_finish_measure(
+        const lf_canvas *canvas, const lf_background *background, const float *output,
+        lf_worker *worker, lf_match_planes *planes)
 
 
 # Where one frame is written.

@@ -14,6 +14,7 @@ class Backgrounds:
         format: str,
         view: int,
         border: int,
+        crop: int,
         low: float,
         high: float,
         swap: bool,
@@ -59,6 +60,15 @@ class InPlace:
     def __init__(self, backgrounds: Backgrounds, frames: NDArray[np.uint8]) -> None: ...
     def borrow(self, index: int) -> Painted | None: ...
 
+def measure(
+    worker: Worker,
+    outputs: NDArray[np.float32],
+    indices: NDArray[np.int64],
+    alphas: NDArray[np.uint8],
+    planes: NDArray[np.float64],
+    first: int,
+    last: int,
+) -> None: ...
 def finish(
     worker: Worker,
     outputs: NDArray[np.float32],
@@ -66,4 +76,6 @@ def finish(
     targets: Targets,
     first: int,
     last: int,
+    alphas: NDArray[np.uint8],
+    matches: NDArray[np.int32] | None = None,
 ) -> None: ...

@@ -38,7 +38,10 @@ cdef class Backgrounds:
         Size of a frame in pixels.
     format : {"bgr24", "rgb24", "bgra", "rgba", "i420", "jpeg"}
     view, border : int
-        Side of the net's square, and how many pixels of the stored crop surround it.
+        Side of the net's square, and how many pixels of the stored crop surround it in the
+        patch.
+    crop : int
+        Side of the stored crop, whose middle is what the net saw.
     low, high : float
         Black and white in the net's output.
     swap : bool
@@ -50,7 +53,7 @@ cdef class Backgrounds:
     """
 
     def __cinit__(self, Py_ssize_t count, *, int width, int height, str format, int view,
-                  int border, float low, float high, bint swap, str patch_filter, str matrix,
+                  int border, int crop, float low, float high, bint swap, str patch_filter, str matrix,
                   bint full_range):
         self.items = <lf_background *> calloc(count, sizeof(lf_background))
         if self.items == NULL:
@@ -65,7 +68,7 @@ cdef class Backgrounds:
         canvas.frame_bytes = (
             i420_size(width, height) if format == "i420" else <size_t> width * height * canvas.channels
         )
-        canvas.view, canvas.border = view, border
+        canvas.view, canvas.border, canvas.crop = view, border, crop
         canvas.tone.low, canvas.tone.high = low, high
         canvas.tone.truncate, canvas.tone.swap = True, swap
         canvas.matrix = LF_BT709 if matrix == "bt709" else LF_BT601
@@ -99,12 +102,12 @@ cdef class Backgrounds:
             raise InputError(f"rect {index} must lie inside the frame, got {tuple(rect)}")
         cdef ResizePlan plan = self.plan(item.width, item.height)
         item.plan = plan.plan
-        if self.canvas.border:
-            item.crop = self.hold(crop, "crop", <Py_ssize_t> self.side * self.side * 3)
+        item.crop = self.hold(crop, "crop", <Py_ssize_t> self.canvas.crop * self.canvas.crop * 3)
         item.mask = NULL
         if mask is not None:
             item.mask = self.hold(mask, "mask", <Py_ssize_t> item.width * item.height)
-        self.limits.patch = max(self.limits.patch, <size_t> item.width * item.height * 3)
+        self.limits.mask = max(self.limits.mask, <size_t> item.width * item.height)
+        self.limits.patch = 3 * self.limits.mask
         self.limits.resize = max(self.limits.resize, lf_patch_scratch_size(plan.plan))
 
     cdef ResizePlan plan(self, int width, int height):
@@ -317,8 +320,46 @@ cdef class Painted:
             self.owner.give_back(self.index)
 
 
+def measure(Worker worker not None, outputs, indices, alphas, planes, Py_ssize_t first,
+            Py_ssize_t last):
+    """How the colours of frames ``first … last − 1`` differ from their backgrounds, without the GIL.
+
+    Parameters
+    ----------
+    worker, outputs, indices, alphas, first, last
+        As in `finish`.
+    planes : (N, 3, 3) float64, C-contiguous
+        Where to write, as `colour_planes` gives it; NaN for a frame without a mouth.
+    """
+    cdef Backgrounds backgrounds = worker.backgrounds
+    cdef Array values = Array(outputs, "outputs", "float32", 4)
+    cdef Array chosen = Array(indices, "indices", "int64", 1)
+    cdef Array fades = Array(alphas, "alphas", "uint8", 1)
+    cdef Array target = Array(planes, "planes", "float64", 3, True)
+    cdef size_t picture = 3 * <size_t> backgrounds.canvas.view * backgrounds.canvas.view
+    cdef const float *output = <const float *> values.view.buf
+    cdef const int64_t *index = <const int64_t *> chosen.view.buf
+    cdef const uint8_t *alpha = <const uint8_t *> fades.view.buf
+    cdef lf_match_planes *plane = <lf_match_planes *> target.view.buf
+    cdef int status = LF_OK
+    cdef Py_ssize_t i
+    if not 0 <= first <= last <= min(chosen.view.shape[0], values.view.shape[0],
+                                     fades.view.shape[0], target.view.shape[0]):
+        raise IndexError(f"frames {first} to {last} of {chosen.view.shape[0]}")
+    planes[first:last] = np.nan
+    with nogil:
+        for i in range(first, last):
+            if alpha[i] == 0 or backgrounds.items[index[i]].width == 0:
+                continue
+            status = lf_finish_measure(&backgrounds.canvas, &backgrounds.items[index[i]],
+                                       output + i * picture, &worker.worker, &plane[i])
+            if status != LF_OK:
+                break
+    check(status)
+
+
 def finish(Worker worker not None, outputs, indices, Targets targets not None,
-           Py_ssize_t first, Py_ssize_t last):
+           Py_ssize_t first, Py_ssize_t last, alphas, matches=None):
     """Finish frames ``first … last − 1`` of a request, without the GIL.
 
     Parameters
@@ -333,6 +374,10 @@ def finish(Worker worker not None, outputs, indices, Targets targets not None,
         Where to write; threads may fill different frames of one.
     first, last : int
         Half-open run of frames.
+    alphas : (N,) uint8
+        Of each frame's whole mouth, on top of its mask; where it is 0 the output is not read.
+    matches : (N, 3, 3) int32, C-contiguous, optional
+        Planes that move the colours, in 1/65536 of a level: level, across, down of the channels.
 
     Raises
     ------
@@ -342,20 +387,34 @@ def finish(Worker worker not None, outputs, indices, Targets targets not None,
     cdef Backgrounds backgrounds = worker.backgrounds
     cdef Array values = Array(outputs, "outputs", "float32", 4)
     cdef Array chosen = Array(indices, "indices", "int64", 1)
+    cdef Array fades = Array(alphas, "alphas", "uint8", 1)
+    cdef Array planes = None if matches is None else Array(matches, "matches", "int32", 3)
+    cdef const lf_match *match = NULL
+    if planes is not None:
+        match = <const lf_match *> planes.view.buf
     cdef size_t picture = 3 * <size_t> backgrounds.canvas.view * backgrounds.canvas.view
     cdef const float *output = <const float *> values.view.buf
     cdef const int64_t *index = <const int64_t *> chosen.view.buf
+    cdef const uint8_t *alpha = <const uint8_t *> fades.view.buf
+    cdef lf_mouth mouth
     cdef target *item
     cdef int status = LF_OK
     cdef Py_ssize_t i = first
-    if not 0 <= first <= last <= min(chosen.view.shape[0], values.view.shape[0], targets.count):
+    mouth.match = NULL
+    cdef Py_ssize_t count = min(chosen.view.shape[0], values.view.shape[0], fades.view.shape[0])
+    if planes is not None:
+        count = min(count, planes.view.shape[0])
+    if not 0 <= first <= last <= min(count, targets.count):
         raise IndexError(f"frames {first} to {last} of {targets.count}")
     with nogil:
         while i < last and status == LF_OK:
             item = &targets.items[i]
-            status = lf_finish(&backgrounds.canvas, &backgrounds.items[index[i]],
-                               output + i * picture, &worker.worker, item.data, item.stride,
-                               item.capacity, item.in_place, &item.length)
+            mouth.output, mouth.alpha = output + i * picture, alpha[i]
+            if match != NULL:
+                mouth.match = match + i
+            status = lf_finish(&backgrounds.canvas, &backgrounds.items[index[i]], &mouth,
+                               &worker.worker, item.data, item.stride, item.capacity,
+                               item.in_place, &item.length)
             i += 1
     if status == LF_ERR_FULL:
         raise InputError(

@@ -75,12 +75,33 @@ cdef extern from "kernels.h" nogil:
         ptrdiff_t src_stride, int channels, const lf_resize_plan *plan, void *scratch,
         size_t scratch_size)
 
+    # match
+    ctypedef struct lf_match_planes:
+        double level[3]
+        double across[3]
+        double down[3]
+
+    ctypedef struct lf_match:
+        int32_t level[3]
+        int32_t across[3]
+        int32_t down[3]
+
+    enum:
+        LF_MATCH_BITS
+
+    int lf_match_measure_u8x3(
+        lf_match_planes *planes, const uint8_t *patch, ptrdiff_t patch_stride,
+        const uint8_t *background, ptrdiff_t background_stride, int width, int height, int ring)
+    int lf_match_u8(
+        const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride, int width, int height,
+        int channels, const lf_match *match)
+
     # patch
     int lf_patch_f32p3_u8x3(
         const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride, const float *src,
         ptrdiff_t src_stride, ptrdiff_t src_plane_stride, int view, const lf_tone *tone,
-        const uint8_t *crop, ptrdiff_t crop_stride, int border, const lf_resize_plan *plan,
-        void *scratch, size_t scratch_size)
+        const lf_match *match, const uint8_t *crop, ptrdiff_t crop_stride, int border,
+        const lf_resize_plan *plan, void *scratch, size_t scratch_size)
     size_t lf_patch_scratch_size(const lf_resize_plan *plan)
 
     # blend

@@ -58,6 +58,19 @@ def resize(
     isa: str | None = None,
 ) -> NDArray[np.uint8]: ...
 
+# match
+
+def colour_planes(
+    patch: NDArray[np.uint8], background: NDArray[np.uint8], *, ring: int = 8
+) -> NDArray[np.float64]: ...
+def match_colour(
+    patch: NDArray[np.uint8],
+    planes: NDArray[np.float64],
+    out: NDArray[np.uint8] | None = None,
+    *,
+    isa: str | None = None,
+) -> NDArray[np.uint8]: ...
+
 # patch
 
 def patch(
@@ -70,6 +83,7 @@ def patch(
     high: float = 1.0,
     rounding: str = "truncate",
     swap: bool = False,
+    planes: NDArray[np.float64] | None = None,
     isa: str | None = None,
 ) -> NDArray[np.uint8]: ...
 

@@ -77,6 +77,7 @@ def open_canvas(template: Template, format: str, quality: int | None = None) -> 
         format=format,
         view=preset.view,
         border=preset.patch_border,
+        crop=preset.crop,
         low=preset.low,
         high=preset.high,
         swap=preset.rgb,

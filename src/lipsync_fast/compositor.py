@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from . import _canvas
 from ._pool import BufferPool
 from .canvas import Canvas, open_canvas
 from .errors import InputError, LayoutError, PoolExhausted
+from .seams import ColourTrack
 from .template import Template
 
 __all__ = ["Compositor", "CompositorStats", "Frame", "Frames"]
@@ -119,6 +120,10 @@ class Compositor:
         Threads that share a request's frames; the machine's cores by default, at most 8.
     pool : BufferPool, optional
         Where frames are lent from; a pool of its own by default.
+    colour_match : bool
+        Move the colours of every mouth to those round it: per channel the level and slopes by
+        which the net's output differs from the stored crop along the border of the view. No
+        reference does that.
 
     Examples
     --------
@@ -127,14 +132,21 @@ class Compositor:
     """
 
     def __init__(
-        self, template: Template, *, threads: int | None = None, pool: BufferPool | None = None
+        self,
+        template: Template,
+        *,
+        threads: int | None = None,
+        pool: BufferPool | None = None,
+        colour_match: bool = False,
     ) -> None:
         if threads is None:
             threads = min(os.cpu_count() or 1, 8)
         if threads < 1:
             raise InputError(f"threads must be 1 or more, got {threads}")
-        self.template, self.threads = template, threads
+        self.template, self.threads, self.colour_match = template, threads, colour_match
         self.pool = BufferPool() if pool is None else pool
+        # Without smoothing a track keeps no state, so threads may share it.
+        self._still = ColourTrack(1, template.preset.view, settle=0)
         self._canvases: dict[tuple[str, int | None], Canvas] = {}
         self._workers: dict[Canvas, list[_canvas.Worker]] = {}
         self._reserved: set[tuple[Canvas, int]] = set()
@@ -173,6 +185,8 @@ class Compositor:
         quality: int | None = None,
         out: Sequence[NDArray[np.uint8]] | NDArray[np.uint8] | None = None,
         start: int = 0,
+        alphas: ArrayLike | None = None,
+        track: ColourTrack | None = None,
     ) -> Frames | NDArray[np.int64]:
         """Finish one request.
 
@@ -192,6 +206,13 @@ class Compositor:
             any stride apart, flat I420 planes, or flat room for a JPEG.
         start : int
             Number of the first frame, for `Frame.index`.
+        alphas : (N,) uint8, optional
+            Fade of each frame's mouth, on top of its mask: 255, the default, shows it, 0 shows
+            the background alone and the output is not used.
+        track : ColourTrack, optional
+            With `colour_match`: what smooths the colours from frame to frame of one speech.
+            Give the same one to its requests, in their order. Without it each frame's colours
+            are moved by what that frame measures.
 
         Returns
         -------
@@ -211,14 +232,17 @@ class Compositor:
         """
         canvas = self.canvas(format, quality)
         chosen = self._check(outputs, indices)
+        mouths = _Mouths(outputs, chosen, _check_alphas(alphas, len(chosen)))
+        if self.colour_match:
+            self._measure(canvas, mouths, track or self._still)
         if out is not None:
             if len(out) != len(chosen):
                 raise InputError(f"out must hold {len(chosen)} buffers, got {len(out)}")
-            return self._finish(canvas, outputs, chosen, out)
+            return self._finish(canvas, mouths, out)
         if canvas.in_place is not None and (canvas, len(chosen)) not in self._reserved:
             self._reserve(canvas, len(chosen))
         targets = [self._target(canvas, int(index)) for index in chosen]
-        lengths = self._finish(canvas, outputs, chosen, targets)
+        lengths = self._finish(canvas, mouths, targets)
         buffers = [t if isinstance(t, np.ndarray) else t.array() for t in targets]
         if format == "jpeg":
             buffers = [b[:n] for b, n in zip(buffers, lengths, strict=True)]
@@ -274,41 +298,71 @@ class Compositor:
             raise LayoutError("outputs must be C-contiguous; pass np.ascontiguousarray(outputs)")
         return chosen.astype(np.int64, copy=False)
 
+    def _measure(self, canvas: Canvas, mouths: _Mouths, track: ColourTrack) -> None:
+        """Measure the colours of a request on all threads, then smooth them in order."""
+        planes = np.empty((len(mouths.indices), 3, 3), np.float64)
+
+        def measure(worker: _canvas.Worker, first: int, last: int) -> None:
+            _canvas.measure(
+                worker, mouths.outputs, mouths.indices, mouths.alphas, planes, first, last
+            )
+
+        self._share(canvas, len(planes), measure)
+        mouths.matches = track.push(planes)
+
     def _finish(
         self,
         canvas: Canvas,
-        outputs: NDArray[np.float32],
-        indices: NDArray[np.int64],
+        mouths: _Mouths,
         buffers: Iterable[NDArray[np.uint8] | _canvas.Painted],
     ) -> NDArray[np.int64]:
-        """Finish frames into buffers, a run of neighbours on each thread; their lengths."""
+        """Finish frames into buffers; their lengths."""
         buffers = list(buffers)
         targets = _canvas.Targets(canvas.backgrounds, buffers)
-        count = len(indices)
+        count = len(mouths.indices)
+
+        def finish(worker: _canvas.Worker, first: int, last: int) -> None:
+            _canvas.finish(
+                worker,
+                mouths.outputs,
+                mouths.indices,
+                targets,
+                first,
+                last,
+                mouths.alphas,
+                mouths.matches,
+            )
+
+        self._share(canvas, count, finish)
+        with self._lock:
+            self._frames += count
+            self._painted += sum(isinstance(buffer, _canvas.Painted) for buffer in buffers)
+        return targets.lengths
+
+    def _share(
+        self, canvas: Canvas, count: int, work: Callable[[_canvas.Worker, int, int], None]
+    ) -> None:
+        """Work through `count` frames, a run of neighbours on each thread."""
         shares = min(self.threads, count)
         bounds = [count * share // shares for share in range(shares + 1)] if shares else [0]
         runs = list(itertools.pairwise(bounds))
 
-        def finish(first: int, last: int) -> None:
+        def run(first: int, last: int) -> None:
             worker = self._borrow(canvas)
             try:
-                _canvas.finish(worker, outputs, indices, targets, first, last)
+                work(worker, first, last)
             finally:
                 self._workers[canvas].append(worker)
 
-        others = [self._executor.submit(finish, *run) for run in runs[1:]] if self._executor else []
+        others = [self._executor.submit(run, *part) for part in runs[1:]] if self._executor else []
         try:
             if runs:
-                finish(*runs[0])
+                run(*runs[0])
         finally:
             # Their buffers must not be let go of while they are written to.
             errors = [error for other in others if (error := other.exception()) is not None]
         if errors:
             raise errors[0]
-        with self._lock:
-            self._frames += count
-            self._painted += sum(isinstance(buffer, _canvas.Painted) for buffer in buffers)
-        return targets.lengths
 
     def _borrow(self, canvas: Canvas) -> _canvas.Worker:
         with self._lock:
@@ -321,3 +375,26 @@ class Compositor:
             if idle:
                 return idle.pop()
         return _canvas.Worker(canvas.backgrounds)
+
+
+@dataclass
+class _Mouths:
+    """Net outputs of one request and how they are put on their backgrounds."""
+
+    outputs: NDArray[np.float32]
+    indices: NDArray[np.int64]
+    alphas: NDArray[np.uint8]
+    matches: NDArray[np.int32] | None = None
+
+
+def _check_alphas(alphas: ArrayLike | None, count: int) -> NDArray[np.uint8]:
+    if alphas is None:
+        return np.full(count, 255, np.uint8)
+    array = np.asarray(alphas)
+    if array.shape != (count,) or array.dtype.kind not in "iu":
+        raise InputError(
+            f"alphas must be {count} whole numbers, one a frame, got {array.dtype} {array.shape}"
+        )
+    if count and (array.min() < 0 or array.max() > 255):
+        raise InputError(f"alphas must be 0 to 255, got {array.min()} to {array.max()}")
+    return np.ascontiguousarray(array, np.uint8)

@@ -1,0 +1,203 @@
+"""Seams: what the measure sees, and what colour match and fades do to frames."""
+
+import numpy as np
+import pytest
+
+import reference
+from lipsync_fast.compositor import Compositor
+from lipsync_fast.crops import pack_crop
+from lipsync_fast.errors import InputError
+from lipsync_fast.seams import ColourTrack, seam_error, seam_steps
+from lipsync_fast.template import Template
+
+FORMATS = ["bgr24", "rgba", "i420", "jpeg"]
+RECTS = [(40, 30, 120, 110), (41, 32, 122, 110), (0, 0, 60, 50), (0, 0, 0, 0), (139, 80, 101, 100)]
+SHIFT = np.array([14.0, -9.0, 5.0], np.float32)[:, None, None]
+
+
+def picture(seed, height=180, width=240):
+    """Smooth colours with a little grain, away from black and white."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width]
+    waves = [120 + 45 * np.sin(x / (30 + 9 * c) + seed + c) * np.cos(y / 41 - c) for c in range(3)]
+    return (np.stack(waves, axis=-1) + rng.integers(-3, 4, (height, width, 3))).astype(np.uint8)
+
+
+def case(preset):
+    """A template, and outputs that redraw each face in wrong colours: bgr shift in levels."""
+    frames = [picture(i) for i in range(len(RECTS))]
+    template = Template.from_arrays(frames, RECTS, preset=preset)
+    row = template.preset
+    first = 3 * row.visual.split("+").index("reference")
+    planes = np.stack([pack_crop(crop, row)[first : first + 3] for crop in template.crops])
+    shift = SHIFT[::-1] if row.rgb else SHIFT
+    half = 0.5  # the conversion back cuts off fractions
+    return template, planes, planes + (shift + half) / 255 * (row.high - row.low)
+
+
+# ---- the measure -----------------------------------------------------------------------------
+
+
+def test_steps_are_those_of_the_four_sides():
+    rng = np.random.default_rng(0)
+    frame = rng.integers(0, 256, (40, 50, 3), np.uint8)
+    x, y, w, h = 7, 9, 20, 15
+    inner, near, far = [], [], []
+    for i in range(w):
+        inner += [frame[y, x + i], frame[y + h - 1, x + i]]
+        near += [frame[y - 1, x + i], frame[y + h, x + i]]
+        far += [frame[y - 2, x + i], frame[y + h + 1, x + i]]
+    for i in range(h):
+        inner += [frame[y + i, x], frame[y + i, x + w - 1]]
+        near += [frame[y + i, x - 1], frame[y + i, x + w]]
+        far += [frame[y + i, x - 2], frame[y + i, x + w + 1]]
+    inner, near, far = (np.array(v, float) for v in (inner, near, far))
+    across, outside = np.abs(inner - near).mean(), np.abs(near - far).mean()
+    assert seam_steps(frame, (x, y, w, h)) == pytest.approx((across, outside))
+    assert seam_error(frame, (x, y, w, h)) == pytest.approx(across / outside)
+
+
+def test_a_natural_border_is_one_and_a_box_is_not():
+    frame = picture(3)
+    rect = (60, 50, 90, 80)
+    assert seam_error(frame, rect) == pytest.approx(1, abs=0.1)
+    frame[50:130, 60:150] += 12
+    assert seam_error(frame, rect) > 3
+
+
+def test_sides_at_the_frames_edge_are_left_out():
+    flat = np.zeros((20, 30), np.uint8)
+    assert seam_error(flat, (0, 0, 30, 20)) == 1.0
+    flat[:, :10] = 9
+    assert seam_error(flat, (0, 0, 10, 20)) == np.inf
+    for rect in [(0, 0, 0, 5), (25, 0, 10, 5), (-1, 0, 5, 5)]:
+        with pytest.raises(InputError, match="rect"):
+            seam_error(flat, rect)
+
+
+# ---- colour match ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("preset", ["synctalk328", "wav2lip96", "liteavatar384"])
+@pytest.mark.parametrize("format", FORMATS)
+def test_wrong_colours_become_right(preset, format):
+    template, right, wrong = case(preset)
+    assert template.preset.name == preset
+    indices = range(len(RECTS))
+    with Compositor(template, threads=2) as plain:
+        want = [f.array.astype(int) for f in plain.composite(right, indices)]
+        shifted = [f.array.astype(int) for f in plain.composite(wrong, indices)]
+    with Compositor(template, threads=2, colour_match=True) as matching:
+        got = [f.array.astype(int) for f in matching.composite(wrong, indices)]
+        others = matching.composite(wrong, indices, format=format)
+        assert len(others) == len(RECTS)
+        if format == "rgba":
+            for frame, bgr in zip(others, got, strict=True):
+                assert np.array_equal(frame.array[..., 2::-1], bgr)
+    for i, (x, y, w, h) in enumerate(RECTS):
+        if w == 0:
+            assert np.array_equal(got[i], want[i])
+            continue
+        inside = np.s_[y + h // 4 : y + 3 * h // 4, x + w // 4 : x + 3 * w // 4]
+        before = np.abs(shifted[i][inside] - want[i][inside]).mean()
+        after = np.abs(got[i][inside] - want[i][inside]).mean()
+        assert before > 6
+        assert after < 1
+
+
+@pytest.mark.parametrize("preset", ["synctalk328", "wav2lip96"])
+def test_what_is_moved_is_what_the_twin_measures(preset):
+    """One frame, without smoothing, against the twins: crop, convert, plane, resize."""
+    template, _, wrong = case(preset)
+    row, b = template.preset, template.preset.border
+    with Compositor(template, colour_match=True) as compositor:
+        got = compositor.composite(wrong[:1], [0])[0].array
+    made = reference.convert(wrong[0])
+    seen = template.crops[0][b : b + row.view, b : b + row.view]
+    planes = reference.colour_planes(made, seen, max(row.view // 32, 2))
+    crop = template.crops[0].copy()
+    crop[b : b + row.view, b : b + row.view] = reference.match_colour(made, planes)
+    x, y, w, h = RECTS[0]
+    want = reference.resize(crop, (w, h), row.patch_filter)
+    assert np.abs(got[y : y + h, x : x + w].astype(int) - want).max() <= 1
+
+
+def test_the_track_does_not_depend_on_requests():
+    template, _, wrong = case("wav2lip96")
+    order = [0, 1, 2, 3, 4, 0, 1, 2]
+    many = np.ascontiguousarray(wrong[order] * np.linspace(0.9, 1, len(order))[:, None, None, None])
+    many = many.astype(np.float32)
+
+    def frames(size, threads):
+        track = ColourTrack(25, template.preset.view)
+        with Compositor(template, threads=threads, colour_match=True) as compositor:
+            for i in range(0, len(order), size):
+                part = slice(i, i + size)
+                for f in compositor.composite(many[part], order[part], track=track):
+                    yield f.array.tobytes()
+
+    whole = list(frames(8, 1))
+    assert list(frames(1, 1)) == whole
+    assert list(frames(3, 3)) == whole
+
+
+def test_the_track_follows_slowly_and_holds():
+    track = ColourTrack(25, 96)
+    planes = np.zeros((12, 3, 3))
+    planes[2:, 0] = 10
+    planes[6] = np.nan
+    moved = track.push(planes)[:, 0, 0] / 65536
+    assert moved[:2].tolist() == [0, 0]
+    gain = 1 - np.exp(-1 / 5)
+    assert moved[2:5] == pytest.approx(10 * (1 - (1 - gain) ** np.arange(1, 4)), abs=1e-4)
+    assert moved[6] == moved[5]
+    assert (np.diff(moved[7:]) > 0).all()
+    assert moved.max() < 10
+    with pytest.raises(InputError, match="settle"):
+        ColourTrack(25, 96, settle=-1)
+
+
+def test_the_track_is_not_led_away_by_a_hand():
+    moved = ColourTrack(25, 96).push(np.full((1, 3, 3), 200.0))[0] / 65536
+    assert moved[0, 0] == 48
+    assert moved[1, 0] * 96 == pytest.approx(24, abs=0.01)
+
+
+# ---- fades -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("preset", ["wav2lip96", "wav2lip384"])
+def test_alphas_mix_background_and_mouth(preset):
+    template, _, wrong = case(preset)
+    indices = range(len(RECTS))
+    alphas = [255, 128, 1, 90, 0]
+    with Compositor(template, threads=2) as compositor:
+        full = [f.array.copy() for f in compositor.composite(wrong, indices)]
+        faded = compositor.composite(wrong, indices, alphas=alphas)
+        for i, frame in enumerate(faded):
+            mixed = template.bgr24(i) * (1 - alphas[i] / 255) + full[i] * (alphas[i] / 255)
+            assert np.abs(frame.array - mixed).max() <= 1.01, i
+        for format in FORMATS:
+            shown = compositor.composite(wrong, indices, format=format)
+            hidden = compositor.composite(wrong, indices, format=format, alphas=[0] * len(RECTS))
+            again = compositor.composite(wrong, [3] * len(RECTS), format=format)
+            assert shown[0].array.tobytes() != hidden[0].array.tobytes()
+            assert hidden[3].array.tobytes() == again[0].array.tobytes()
+            if format == "i420":
+                for i, frame in enumerate(hidden):
+                    assert np.array_equal(frame.array, template.i420(i))
+
+
+def test_an_output_at_alpha_0_is_not_read():
+    template, _, wrong = case("wav2lip96")
+    wrong[1] = np.nan
+    with Compositor(template, colour_match=True) as compositor:
+        frames = compositor.composite(wrong[:3], [0, 1, 2], alphas=[255, 0, 255])
+        assert np.array_equal(frames[1].array, template.bgr24(1))
+
+
+@pytest.mark.parametrize("alphas", [[1, 2], [0.5] * 5, [256] * 5, [-1] * 5])
+def test_wrong_alphas_are_refused(alphas):
+    template, _, wrong = case("wav2lip96")
+    with Compositor(template) as compositor, pytest.raises(InputError, match="alphas"):
+        compositor.composite(wrong, range(5), alphas=alphas)

@@ -20,7 +20,8 @@ import tempfile
 from pathlib import Path
 
 import lipsync_fast
-from acceptance_lines import LINES, Row, Session
+from acceptance_lines import LINES
+from acceptance_parts import Row, Session
 from lipsync_fast import _jpeg, _kernels
 
 

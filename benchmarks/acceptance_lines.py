@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-import subprocess
-import sys
-import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,6 +12,8 @@ import threadpoolctl
 from PIL import Image
 
 import scenery
+from acceptance_parts import Row, Session, factor, gain, times
+from acceptance_requests import requests, steady, tail, template, threads
 from lipsync_fast import _jpeg, _kernels, mel
 from lipsync_fast.bench.clock import Timing, ratio, run_in_turn
 from lipsync_fast.bench.peers import PEERS
@@ -31,52 +26,6 @@ ENCODE = {
     "cv2": lambda frame: cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1],
     "simplejpeg": lambda frame: simplejpeg.encode_jpeg(frame, QUALITY, "BGR", "420"),
 }
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table; `met` is None where the line only reports."""
-
-    what: str
-    reach: str
-    got: str
-    met: bool | None = None
-
-
-class Session:
-    """What the lines share: rounds, templates on disk, scenes; made when first asked for."""
-
-    def __init__(self, work: Path, quick: bool) -> None:
-        self.work, self.quick = work, quick
-        cv2.setNumThreads(1)
-
-    def rounds(self, count: int) -> int:
-        return max(5, count // 5) if self.quick else count
-
-    @cached_property
-    def long_template(self) -> Path:
-        return scenery.long_template(self.work)
-
-    @cached_property
-    def packed_template(self) -> Path:
-        return scenery.packed_template(self.work)
-
-    @cached_property
-    def synthetic(self) -> Scene:
-        return scenery.synthetic(SYNCTALK)
-
-
-def gain(slow: Timing, fast: Timing) -> float:
-    """The ratio that decides: by processor time, as all but one line run on one thread."""
-    return ratio(slow, fast, cpu=True)
-
-
-def factor(slow: Timing, fast: Timing) -> str:
-    return f"{ratio(slow, fast):.1f}× ({ratio(slow, fast, cpu=True):.1f}×)"
-
-
-def times(**timings: Timing) -> str:
-    return ", ".join(f"{n.replace('_', ' ')} {t.median_ms:.3f}" for n, t in timings.items()) + " ms"
 
 
 # ---- JPEG --------------------------------------------------------------------------------
@@ -380,141 +329,6 @@ def mel_of_speech(session: Session) -> Iterator[Row]:
     )
 
 
-# ---- requests --------------------------------------------------------------------------------
-
-
-def requests(session: Session) -> Iterator[Row]:
-    """Requests of 8 and of 25 without a net: 200 frames of each in a sample."""
-    outputs = request_outputs("synctalk328", 25)
-    for format in ("jpeg", "i420", "bgr24"):
-        folder = session.packed_template if format == "bgr24" else session.long_template
-        with Template.open(folder) as template, Compositor(template, threads=1) as compositor:
-
-            def serve(size, compositor=compositor, format=format):
-                for first in range(0, 200, size):
-                    chosen = np.arange(first, first + size) % 50
-                    with compositor.composite(outputs[:size], chosen, format=format):
-                        pass
-
-            works = {str(n): lambda n=n: serve(n) for n in (8, 25)}
-            found = run_in_turn(works, session.rounds(30), calls=1)
-        eight, more = found["8"], found["25"]
-        got, cpu = ratio(more, eight), ratio(more, eight, cpu=True)
-        fps = ", ".join(f"{200e3 / t.median_ms:.0f}" for t in (eight, more))
-        yield Row(
-            f"requests of 8 vs 25 without net, {format}, frames a second",
-            "≥ 0.97",
-            f"{got:.3f} ({cpu:.3f}); {fps} fps",
-            cpu >= 0.97,
-        )
-
-
-def hash_on(count: int) -> None:
-    """Work that needs neither memory nor the interpreter's lock, on some threads at once."""
-    data = bytes(2 << 20)
-    workers = [threading.Thread(target=lambda: hashlib.sha256(data)) for _ in range(count)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-
-
-def threads(session: Session) -> Iterator[Row]:
-    """Judged only where the machine gives two threads twice the work of one at that moment."""
-    outputs = request_outputs("synctalk328", 25)
-    with Template.open(session.long_template) as template:
-        makers = {n: Compositor(template, threads=n) for n in (1, 2)}
-        for format in ("jpeg", "i420"):
-
-            def serve(compositor, format=format):
-                for first in range(0, 100, 25):
-                    chosen = np.arange(first, first + 25)
-                    with compositor.composite(outputs, chosen, format=format):
-                        pass
-
-            works = {f"ours{n}": lambda c=c: serve(c) for n, c in makers.items()}
-            works |= {f"hash{n}": lambda n=n: hash_on(n) for n in makers}
-            found = run_in_turn(works, session.rounds(100), calls=1)
-            # Whatever else runs takes from two threads first: the quickest tenth tells more.
-            best = {n: np.percentile(t.wall, 10) for n, t in found.items()}
-            got, most = best["ours1"] / best["ours2"], 2 * best["hash1"] / best["hash2"]
-            yield Row(
-                f"two threads vs one, {format}, requests of 25",
-                "≥ 1.85×",
-                f"{got:.2f}×; {1e3 * best['ours1']:.2f}, {1e3 * best['ours2']:.2f} ms; this "
-                f"machine gave two threads of a plain hash {most:.2f}×",
-                got >= 1.85 if most >= 1.9 else None,
-            )
-        for compositor in makers.values():
-            compositor.close()
-
-
-def tail(session: Session) -> Iterator[Row]:
-    """p99 over p50 of requests of 25, with a fixed memory-copy loop in turn with them."""
-    outputs = request_outputs("synctalk328", 25)
-    with (
-        Template.open(session.long_template) as template,
-        Compositor(template, threads=1) as compositor,
-    ):
-        at = {"first": 0}
-        source, copy = np.ones((2, 8 << 20), np.uint8)
-
-        def serve():
-            at["first"] = (at["first"] + 25) % 500
-            chosen = np.arange(at["first"], at["first"] + 25)
-            with compositor.composite(outputs, chosen, format="jpeg"):
-                pass
-
-        def copy_loop():
-            for _ in range(8):
-                np.copyto(copy, source)
-
-        for _ in range(20):
-            serve()
-        works = {"ours": serve, "copy": copy_loop}
-        found = run_in_turn(works, session.rounds(2000), calls=1)
-    spread = {n: t.percentile_ms(99) / t.percentile_ms(50) for n, t in found.items()}
-    ours = found["ours"]
-    yield Row(
-        f"p99/p50 over {len(ours.wall)} requests of 25 as JPEG",
-        "≤ 1.5, or that of a memory copy",
-        f"{spread['ours']:.2f}, memory copy {spread['copy']:.2f}; "
-        f"p50 {ours.percentile_ms(50):.2f}, p99 {ours.percentile_ms(99):.2f} ms",
-        spread["ours"] <= max(1.5, spread["copy"]),
-    )
-
-
-# ---- template --------------------------------------------------------------------------------
-
-
-def template(session: Session) -> Iterator[Row]:
-    folder = session.long_template
-
-    def open_it():
-        Template.open(folder).close()
-
-    found = run_in_turn({"open": open_it}, session.rounds(40), calls=1)["open"]
-    with Template.open(folder) as opened:
-        rgba = opened.count * opened.width * opened.height * 4
-    yield Row(
-        "open a 523-frame 1080p template",
-        "≤ 50 ms",
-        f"{found.median_ms:.1f} ms ({found.cpu_ms:.1f} ms)",
-        found.median_ms <= 50,
-    )
-    for format in ("jpeg", "i420"):
-        command = [sys.executable, scenery.__file__, "serve", str(folder), format]
-        answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        canvas_ms, private = float(answer.split()[0]), int(answer.split()[1])
-        yield Row(
-            f"private resident memory after serving it all as {format}",
-            "≤ 10 % of its RGBA size",
-            f"{100 * private / rgba:.1f} %, {private / 1e6:.0f} MB of {rgba / 1e6:.0f}; "
-            f"first frame after {canvas_ms:.0f} ms",
-            private <= rgba / 10,
-        )
-
-
 Line = Callable[[Session], Iterator[Row]]
 LINES: dict[str, Line] = {
     "jpeg": jpeg,
@@ -528,4 +342,5 @@ LINES: dict[str, Line] = {
     "threads": threads,
     "tail": tail,
     "template": template,
+    "steady": steady,
 }

@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "lipsync_fast"
 # From the ground up. A unit is a module or a folder; it may import what stands on a lower
 # line. Units of one line do not know each other.
 LAYERS = [
-    ["errors", "_version", "labels", "misfits"],
+    ["errors", "_version", "labels", "misfits", "reading"],
     ["_kernels", "_pool"],
     ["_jpeg"],
     ["_canvas", "_splice"],

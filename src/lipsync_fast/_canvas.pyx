@@ -9,7 +9,7 @@ from libc.stdint cimport int64_t, uint32_t
 
 from lipsync_fast._jpeg cimport lf_jpeg_bound, lf_jpeg_create, lf_jpeg_destroy, sampling_of
 from lipsync_fast._kernels cimport (
-    LF_BT601, LF_BT709, LF_ERR_FULL, LF_OK, check, image_of, lf_patch_scratch_size, rows_of,
+    LF_BT601, LF_BT709, LF_ERR_DATA, LF_ERR_FULL, LF_OK, check, image_of, lf_patch_scratch_size, rows_of,
 )
 
 import numpy as np
@@ -420,5 +420,10 @@ def finish(Worker worker not None, outputs, indices, Targets targets not None,
         raise InputError(
             f"out[{i - 1}] is too small for its JPEG, it has {targets.items[i - 1].capacity} bytes; "
             "jpeg_bound tells how many always suffice"
+        )
+    if status == LF_ERR_DATA:
+        raise InputError(
+            f"background {index[i - 1]} must be a JPEG whose segments ascend within its file, but "
+            "does not; prepare the template again"
         )
     check(status)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _kernels
+from . import _jpeg, _kernels
 from ._kernels import i420_size
 from ._store import FixedWriter, Ragged, RaggedWriter, open_fixed
 from .backgrounds import JpegBackgrounds, JpegMaker, JpegSettings
@@ -27,6 +28,7 @@ from .crops import check_rects, cut_crop
 from .errors import FileMissingError, InputError, LipsyncError, TemplateError
 from .masks import rect_masks
 from .presets import PRESETS, Preset, get_preset
+from .reading import parse_json, read_npy
 from .timing import check_loop, parse_fps
 
 __all__ = ["STORES", "TemplateWriter", "open_private", "read_folder"]
@@ -43,7 +45,7 @@ def read_folder(folder: Path, load: bool) -> dict[str, Any]:
     head = _read_head(folder)
     try:
         return _read_parts(folder, head, load)
-    except (KeyError, TypeError, ValueError, OSError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
         if isinstance(error, TemplateError):
             raise
         if isinstance(error, LipsyncError):
@@ -67,6 +69,7 @@ def _read_parts(folder: Path, head: dict[str, Any], load: bool) -> dict[str, Any
         i420 = open_fixed(folder / "i420.npy", np.uint8, (i420_size(width, height),), load=load)
     if "jpeg" in store:
         jpeg = _open_jpeg(folder, JpegSettings(**head["jpeg"]), load)
+        _check_regions(folder, jpeg, rects, width, height)
     lengths = {len(p) for p in (bgr24, i420, jpeg.files if jpeg else None) if p is not None}
     if count < 1 or lengths != {count} or {len(rects), len(crops)} != {count}:
         raise TemplateError(
@@ -79,13 +82,13 @@ def _read_parts(folder: Path, head: dict[str, Any], load: bool) -> dict[str, Any
         "crops": crops,
         "width": width,
         "height": height,
-        "fps": Fraction(head["fps"]),
+        "fps": parse_fps(head["fps"]),
         "preset": preset,
-        "matrix": head["matrix"],
+        "matrix": _one_of(head["matrix"], ("bt601", "bt709")),
         "full_range": bool(head["full_range"]),
         "tagged": bool(head["tagged"]),
         "loop": check_loop(head["loop"]),
-        "start": int(head["start"]),
+        "start": _one_of(head["start"], range(2**31)),
         "label": bool(head["label"]),
         "bgr24": bgr24,
         "i420": i420,
@@ -108,6 +111,12 @@ def _stored_preset(head: dict[str, Any]) -> Preset:
         ) from None
 
 
+def _one_of(value: Any, allowed: Sequence[Any]) -> Any:
+    if value not in allowed:
+        raise ValueError(f"{value!r} is not among what is possible")
+    return value
+
+
 def open_private(folder: Path, format: str, width: int, height: int) -> NDArray[np.uint8]:
     """Stored backgrounds, bgr24 or i420, mapped copy-on-write: they may be painted on."""
     shape = (height, width, 3) if format == "bgr24" else (i420_size(width, height),)
@@ -122,7 +131,7 @@ def _read_head(folder: Path) -> dict[str, Any]:
             f"{folder}: no such template folder; make one with lipsync-fast prepare"
         )
     try:
-        head = json.loads(path.read_text("utf-8"))
+        head = parse_json(path.read_text("utf-8"))
     except FileNotFoundError:
         raise TemplateError(f"{folder} has no template.json; it is no prepared template") from None
     except (ValueError, OSError) as error:
@@ -138,11 +147,11 @@ def _read_head(folder: Path) -> dict[str, Any]:
     if not isinstance(files, dict):
         raise TemplateError(f"{path} does not list its files; prepare the template again")
     for name, size in files.items():
-        if "/" in name or "\\" in name:
+        if "/" in name or "\\" in name or name in (".", ".."):
             raise TemplateError(f"{path} names a file outside its folder: {name!r}")
         try:
             got = (folder / name).stat().st_size
-        except OSError:
+        except (OSError, ValueError):  # a name with a null byte is the latter
             raise TemplateError(f"{folder / name} is missing; prepare the template again") from None
         if got != size:
             raise TemplateError(
@@ -152,9 +161,7 @@ def _read_head(folder: Path) -> dict[str, Any]:
 
 
 def _open_jpeg(folder: Path, settings: JpegSettings, load: bool) -> JpegBackgrounds:
-    segments = np.load(
-        folder / "jpeg_segments.npy", mmap_mode=None if load else "r", allow_pickle=False
-    )
+    segments = read_npy(folder / "jpeg_segments.npy", None if load else "r")
     boxes = open_fixed(folder / "regions.npy", np.int32, (4,), load=True)
     files = Ragged.open(folder, "jpeg", load)
     regions = Ragged.open(folder, "regions", load)
@@ -163,7 +170,20 @@ def _open_jpeg(folder: Path, settings: JpegSettings, load: bool) -> JpegBackgrou
     area = boxes[:, 2].astype(np.int64) * boxes[:, 3] * 3
     if len(boxes) != len(files) or not np.array_equal(np.diff(regions.offsets), area):
         raise TemplateError(f"{folder}/regions.bin does not fit its boxes; prepare it again")
-    return JpegBackgrounds(settings, files, np.asarray(segments), boxes, regions)
+    return JpegBackgrounds(settings, files, segments, boxes, regions)
+
+
+def _check_regions(
+    folder: Path, jpeg: JpegBackgrounds, rects: NDArray[np.int32], width: int, height: int
+) -> None:
+    """Refuse regions that are not whole segments round their rects."""
+    s = jpeg.settings
+    if len(jpeg.boxes) != len(rects):
+        raise TemplateError(f"{folder}/regions.npy does not fit its rects; prepare it again")
+    for (x, y, w, h), box in zip(rects.tolist(), jpeg.boxes.tolist(), strict=True):
+        region = _jpeg.jpeg_region(x, y, w, h, width, height, s.subsampling, s.restart_interval)
+        if tuple(box) != region:
+            raise TemplateError(f"{folder}/regions.npy does not fit its rects; prepare it again")
 
 
 def _open_masks(

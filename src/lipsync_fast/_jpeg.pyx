@@ -5,6 +5,8 @@ from cpython.pythread cimport (
     PyThread_release_lock, PyThread_type_lock,
 )
 
+from libc.stdint cimport int64_t
+
 from lipsync_fast._kernels cimport LF_ERR_DATA, LF_ERR_FULL, Array, check, image_of, need_apart
 
 from collections import namedtuple
@@ -166,6 +168,8 @@ def jpeg_region(x, y, w, h, width, height, subsampling, restart_interval):
     return region.x0, region.y0, region.x1 - region.x0, region.y1 - region.y0
 
 
+# Blocks of an MCU.
+_BLOCKS = {LF_420: 6, LF_422: 4, LF_444: 3, LF_GRAY: 1}
 # What the choice of a restart interval weighs, measured at 1080p, quality 75: encoding a block
 # of 64 samples takes 85 ns on one core; a segment more makes every file 3.5 bytes longer (marker,
 # padding, an undifferenced DC); to copy a byte and send it on takes about 1 ns (10 Gbit/s).
@@ -207,7 +211,7 @@ def choose_restart_interval(width, subsampling="4:2:0", share=1 / 6):
         raise InputError(f"share must be above 0 and at most 1, got {share}")
     lf_jpeg_mcu(sampling, &mcu_width, &mcu_height)
     mcus = (width + mcu_width - 1) // mcu_width
-    blocks = {LF_420: 6, LF_422: 4, LF_444: 3, LF_GRAY: 1}[sampling]
+    blocks = _BLOCKS[sampling]
     divisors = [r for r in range(1, mcus + 1) if mcus % r == 0]
     return min(divisors, key=lambda r: r * share * blocks * _BLOCK_NS + mcus / r * _SEGMENT_NS)
 
@@ -323,6 +327,12 @@ def decode(data, out=None):
     cdef const uint8_t *begin = <const uint8_t *> file.view.buf
     cdef lf_jpeg_info info
     check_file(lf_jpeg_read_header(begin, file.view.len, &info), &info)
+    # Every block takes two code words, of a bit or more: no memory for what the file cannot hold.
+    cdef int64_t blocks = <int64_t> info.mcus_per_row * info.mcu_rows * _BLOCKS[info.sampling]
+    if blocks > 4 * <int64_t> file.view.len:
+        raise InputError(
+            f"the data must hold {info.width}x{info.height} pixels, but it is cut off at {file.view.len} bytes"
+        )
     cdef int channels = 1 if info.sampling == LF_GRAY else 3
     if out is None:
         out = np.empty((info.height, info.width, 3)[:2 if channels == 1 else 3], np.uint8)

@@ -279,9 +279,10 @@ def to_planes(image, out=None, *, low=0.0, high=1.0, swap=False, black=None, isa
         raise ValueError(f"image must have shape (H, W, 3), got shape {src.shape}")
     cdef lf_box box
     if black is not None:
-        box.x0, box.y0, box.x1, box.y1 = map(index, black)
-        if not (0 <= box.x0 <= box.x1 <= src.width and 0 <= box.y0 <= box.y1 <= src.height):
+        x0, y0, x1, y1 = map(index, black)
+        if not (0 <= x0 <= x1 <= src.width and 0 <= y0 <= y1 <= src.height):
             raise ValueError(f"black must be a box (x0, y0, x1, y1) inside {src.width}x{src.height}, got {black}")
+        box.x0, box.y0, box.x1, box.y1 = x0, y0, x1, y1
     cdef const lf_box *box_or_null = NULL if black is None else &box
     if out is None:
         out = np.empty((3, src.height, src.width), np.float32)

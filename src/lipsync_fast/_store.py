@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from .errors import TemplateError
+from .reading import read_npy
 
 __all__ = ["FixedWriter", "Ragged", "RaggedWriter", "open_fixed"]
 
@@ -120,12 +121,10 @@ def open_fixed(
         If the file is missing, damaged, or holds something else.
     """
     try:
-        array = np.load(
-            path, mmap_mode=None if load else "c" if private else "r", allow_pickle=False
-        )
+        array = read_npy(path, None if load else "c" if private else "r")
     except FileNotFoundError:
         raise TemplateError(f"{path} is missing; prepare the template again") from None
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError) as error:
         raise TemplateError(f"{path} is damaged ({error}); prepare the template again") from None
     if array.dtype != np.dtype(dtype) or array.shape[1:] != shape:
         raise TemplateError(

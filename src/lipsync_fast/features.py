@@ -22,6 +22,7 @@ from .audio import SAMPLE_RATE, frame_count
 from .errors import FileMissingError, InputError, LayoutError, ModelError
 from .mel import check_out, check_samples
 from .presets import ROW_SIZES, Preset, get_preset
+from .reading import read_npy
 from .session import Net
 from .timing import parse_fps
 
@@ -182,14 +183,12 @@ def _load(path: Path) -> NDArray[Any]:
     if not path.is_file():
         raise FileMissingError(f"{path}: no such file with features")
     try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError, MemoryError):
+        return read_npy(path, "r")
+    except (ValueError, OSError) as error:
         raise InputError(
-            f"{path} cannot be read as a plain .npy array; save it with np.save(path, features)"
+            f"{path} cannot be read as a plain .npy array ({error}); "
+            "save it with np.save(path, features)"
         ) from None
-    if not isinstance(array, np.ndarray):  # an .npz archive
-        raise InputError(f"{path} must hold one array, saved with np.save, got an archive")
-    return array
 
 
 def _check_rows(array: Any, name: str, preset: Preset) -> NDArray[np.floating[Any]]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import FileMissingError, InputError, LayoutError
+from .reading import parse_json, read_npy
 
 __all__ = ["read_landmarks", "read_rects", "square_of_landmarks"]
 
@@ -154,9 +155,11 @@ def _read_file(path: Path) -> tuple[NDArray[Any], str]:
 
 def _read_json(path: Path) -> NDArray[Any]:
     try:
-        entries = json.loads(_text(path))
+        entries = parse_json(_text(path))
     except json.JSONDecodeError as error:
         raise InputError(f"{path}, line {error.lineno}: not valid JSON ({error.msg})") from None
+    except ValueError as error:
+        raise InputError(f"{path} cannot be read as JSON: {error}") from None
     corners = path.name.startswith("crop_rects")
     words = _CORNERS if corners else _RECT
     if isinstance(entries, list) and len(entries) == 4 and all(map(_is_number, entries)):
@@ -190,18 +193,18 @@ def _read_csv(path: Path) -> NDArray[Any]:
                 f"{path}, line {number}: needs four integers x,y,w,h, got {','.join(cells)[:60]!r}"
             ) from None
         rows.append((x, y, w, h))
-    rects = np.array(rows, np.int64).reshape(-1, 4)
+    rects = np.array(rows).reshape(-1, 4)
     return _from_corners(rects) if corners else rects
 
 
 def _read_npy(path: Path) -> NDArray[Any]:
     try:
-        array: NDArray[Any] = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError):
+        return read_npy(path)
+    except (ValueError, OSError) as error:
         raise InputError(
-            f"{path} cannot be read as a plain .npy array; save it with np.save(path, rects)"
+            f"{path} cannot be read as a plain .npy array ({error}); "
+            "save it with np.save(path, rects)"
         ) from None
-    return array
 
 
 def _read_lms(path: Path) -> NDArray[Any]:
@@ -228,6 +231,11 @@ def _from_corners(rects: NDArray[Any]) -> NDArray[Any]:
     return np.concatenate([rects[:, :2], rects[:, 2:] - rects[:, :2]], axis=1)
 
 
+def _fit(rects: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which numbers are below 2³¹; the smallest integer has no absolute value."""
+    return (rects > -(2**31)) & (rects < 2**31)
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
@@ -237,6 +245,8 @@ def _whole(rects: NDArray[Any], name: str) -> NDArray[np.int64]:
         rects = rects[None]
     if rects.ndim != 2 or rects.shape[1] != 4 or len(rects) == 0:
         raise InputError(f"{name} must hold at least one row of x, y, w, h, got {rects.shape}")
+    if rects.dtype.kind == "O" or (rects.dtype.kind in "iu" and not _fit(rects).all()):
+        raise InputError(f"{name} must hold pixels of a frame, got numbers beyond ±{2**31}")
     if rects.dtype.kind not in "iuf":
         raise LayoutError(f"{name} must hold integers, got {rects.dtype}")
     if rects.dtype.kind == "f":
@@ -244,8 +254,8 @@ def _whole(rects: NDArray[Any], name: str) -> NDArray[np.int64]:
         if bad.any():
             i = int(np.flatnonzero(bad)[0])
             raise LayoutError(f"{name}, entry {i}: needs whole pixels, got {rects[i].tolist()}")
-    if (np.abs(rects) >= 2**31).any():
-        raise InputError(f"{name} must hold pixels of a frame, got {rects.max()}")
+    if not _fit(rects).all():
+        raise InputError(f"{name} must hold pixels of a frame, got numbers beyond ±{2**31}")
     return rects.astype(np.int64)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 
 import numpy as np
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 
 from .errors import InputError
 from .presets import LOOPS
+
+_FPS = re.compile(r"\d{1,12}([./]\d{1,12})?")
 
 __all__ = ["check_loop", "loop_indices", "parse_fps"]
 
@@ -57,6 +60,8 @@ def parse_fps(fps: Fraction | float | int | str) -> Fraction:
         If it is not a number between 1 and 1000.
     """
     try:
+        if isinstance(fps, str) and not _FPS.fullmatch(fps.strip()):
+            raise ValueError  # an exponent of a thousand million would be worked out digit by digit
         rate = Fraction(fps)
     except (ValueError, TypeError, ZeroDivisionError, OverflowError):
         raise InputError(

@@ -226,7 +226,7 @@ class Preset:
             row = tomllib.loads(file.read_text("utf-8"))
         except FileNotFoundError:
             raise FileMissingError(f"{path}: no such file with a preset") from None
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"{path} cannot be read as TOML: {error}") from None
         base = row.pop("base", None)
         if base is not None and base not in list(PRESETS):

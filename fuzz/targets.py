@@ -1,0 +1,265 @@
+"""What is fuzzed: readers of files, and the argument space of the kernels."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from lipsync_fast import Compositor, SplicedJpeg, Template, _jpeg
+from lipsync_fast._folder import TemplateWriter
+from lipsync_fast.errors import LipsyncError
+from lipsync_fast.media.wav import WavFile
+from lipsync_fast.presets import Preset
+from lipsync_fast.rects import read_rects
+
+from .kernels import call_kernel
+
+CORPUS = Path(__file__).parent / "corpus"
+
+
+def temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    """In memory where the system has such a place."""
+    memory = Path("/dev/shm")
+    return tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None)
+
+
+class Target:
+    """A function of bytes that may raise only what it is documented to raise.
+
+    Attributes
+    ----------
+    corpus : sequence of bytes
+        What inputs are made from.
+    words : sequence of bytes
+        Pieces of the format that mutation puts in.
+    accepted, refused : int
+        Inputs that went through, and those that ended in one clear error.
+    """
+
+    name = ""
+    words: Sequence[bytes] = ()
+    refusals: tuple[type[Exception], ...] = (LipsyncError,)
+    scratch: tempfile.TemporaryDirectory[str] | None = None
+
+    def __init__(self) -> None:
+        folder = CORPUS / self.name
+        self.corpus: list[bytes] = [file.read_bytes() for file in sorted(folder.glob("*"))]
+        self.accepted = self.refused = 0
+
+    def run(self, data: bytes) -> None:
+        try:
+            self.check(data)
+        except self.refusals as error:
+            if not str(error):
+                raise AssertionError("an error needs a sentence") from error
+            self.refused += 1
+        else:
+            self.accepted += 1
+
+    def check(self, data: bytes) -> None:
+        raise NotImplementedError
+
+    def __enter__(self) -> Target:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self.scratch is not None:
+            self.scratch.cleanup()
+
+
+class Jpeg(Target):
+    """Header, index and decoder: offsets that are accepted lie in the file and ascend."""
+
+    name = "jpeg"
+    words = tuple(bytes((0xFF, code)) for code in (0xC0, 0xC4, 0xD0, 0xD7, 0xD9, 0xDA, 0xDB, 0xDD))
+
+    def check(self, data: bytes) -> None:
+        header = _jpeg.jpeg_header(data)
+        offsets = _jpeg.jpeg_segments(data).astype(np.int64)
+        assert len(offsets) == header.segments + 1
+        assert offsets[0] == header.size
+        assert offsets[-1] == len(data)
+        assert (np.diff(offsets) >= 2).all()
+        if header.width * header.height <= 1 << 16:
+            picture = _jpeg.decode(data)
+            assert picture.shape[:2] == (header.height, header.width)
+
+
+class Splice(Target):
+    """A patch on a foreign file, at any place: the result can be indexed again."""
+
+    name = "splice"
+    words = Jpeg.words
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.corpus = [file.read_bytes() for file in sorted((CORPUS / "jpeg").glob("*"))]
+        self.patches = [np.full((9, 7, 3)[:dims], 90, np.uint8) for dims in (3, 2)]
+
+    def check(self, data: bytes) -> None:
+        rng = random.Random(len(data))
+        header = _jpeg.jpeg_header(data)
+        segments = None
+        if rng.random() < 0.5:
+            segments = _jpeg.jpeg_segments(data)
+            segments[rng.randrange(len(segments))] ^= rng.choice((0, 0, 1, 3, 2**31))
+        background = SplicedJpeg(data, segments=segments)
+        patch = self.patches[header.subsampling == "4:0:0"]
+        x, y = (rng.choice((0, 3, -4, side - 3, 2**31 - 1)) for side in header[:2])
+        got = background.splice(patch, x, y)
+        if segments is None:
+            assert _jpeg.jpeg_segments(got)[-1] == len(got)
+
+
+class FileTarget(Target):
+    """A reader of paths: the input is written to a file in memory, or on disk."""
+
+    suffixes: Sequence[str] = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scratch = temporary_folder()
+        self.folder = Path(self.scratch.name)
+
+    def write(self, data: bytes) -> Path:
+        path = self.folder / f"input{self.suffixes[len(data) % len(self.suffixes)]}"
+        path.write_bytes(data)
+        return path
+
+
+class Wav(FileTarget):
+    """Every block is float32 of the stated channels; together they are the stated samples."""
+
+    name = "wav"
+    suffixes = (".wav",)
+    words = (b"RIFF", b"WAVE", b"fmt ", b"data", b"LIST", b"\x03\0", b"\xfe\xff")
+
+    def check(self, data: bytes) -> None:
+        path = self.write(data)
+        if not WavFile.accepts(path):
+            raise LipsyncError("no WAV")
+        wav = WavFile(path)
+        with np.errstate(all="ignore"):  # floats of any value are samples
+            count = sum(self._length(wav, block) for block in wav.blocks())
+        assert count == wav.samples <= len(data)
+
+    @staticmethod
+    def _length(wav: WavFile, block: np.ndarray) -> int:
+        assert block.dtype == np.float32
+        assert block.shape[0] == wav.channels
+        return int(block.shape[1])
+
+
+class Rects(FileTarget):
+    """Rects of every kind of file are whole and have an area."""
+
+    name = "rects"
+    suffixes = (".lms", ".json", ".csv", ".npy")
+    words = (b"[", b"]", b",", b"[" * 3000, b"x,y,w,h\n", b"\x93NUMPY", b'"', b"1e5", b"null")
+
+    def __init__(self) -> None:
+        super().__init__()
+        files = sorted((CORPUS / self.name).glob("*"))
+        # The kind is the first byte of an input, so that mutation keeps it mostly.
+        self.corpus = [
+            bytes([self.suffixes.index(file.suffix)]) + file.read_bytes() for file in files
+        ]
+
+    def check(self, data: bytes) -> None:
+        kind = self.suffixes[data[0] % len(self.suffixes)] if data else ".lms"
+        for name in ("input", "crop_rects"):
+            path = self.folder / f"{name}{kind}"
+            path.write_bytes(data[1:])
+            rects = read_rects(path)
+            assert rects.dtype == np.int64
+            assert (np.abs(rects[:, :2]) < 2**32).all()
+            if len(rects) == 1:
+                assert (rects[:, 2:] > 0).all()
+
+
+class Presets(FileTarget):
+    """A preset of one's own: fields of a TOML file, checked before a net is asked."""
+
+    name = "preset"
+    suffixes = (".toml",)
+    words = (b"=", b"[", b"[" * 3000, b"name", b"view", b"crop", b"inf", b"nan", b"true", b"'''")
+
+    def check(self, data: bytes) -> None:
+        row = Preset.from_toml(self.write(data))
+        assert 0 < row.view <= row.crop
+
+
+class TemplateFolder(Target):
+    """A folder with one file changed is refused at opening, or finishes frames."""
+
+    name = "template"
+    words = (b"null", b"1e999999999", b'"bt709"', b"[" * 3000, b"{}", b"\x93NUMPY", b"(2,", b"i4")
+
+    def __init__(self) -> None:
+        self.accepted = self.refused = 0
+        self.scratch = temporary_folder()
+        self.source, self.copy = (Path(self.scratch.name) / name for name in ("source", "copy"))
+        rng = np.random.default_rng(1)
+        with TemplateWriter(
+            self.source, 48, 40, preset="wav2lip384", store=("jpeg", "i420", "bgr24")
+        ) as writer:
+            for i in range(2):
+                frame = rng.integers(0, 256, (40, 48, 3), np.uint8)
+                writer.add((4 + i, 6, 24, 20), bgr24=frame)
+        shutil.copytree(self.source, self.copy)
+        self.names = sorted(p.name for p in self.source.iterdir() if p.name != "crops.npy")
+        self.corpus = [
+            bytes([i]) + (self.source / name).read_bytes() for i, name in enumerate(self.names)
+        ]
+        self.outputs = np.zeros((2, 3, 384, 384), np.float32)
+
+    def check(self, data: bytes) -> None:
+        name = self.names[(data[0] if data else 0) % len(self.names)]
+        for changed in (name, "template.json"):
+            if changed == "template.json" and name == changed:
+                continue
+            original = (self.source / changed).read_bytes()
+            (self.copy / changed).write_bytes(original)
+        (self.copy / name).write_bytes(data[1:])
+        if name != "template.json":  # else only the size would be looked at
+            head = json.loads((self.source / "template.json").read_text())
+            head["files"][name] = len(data) - 1
+            (self.copy / "template.json").write_text(json.dumps(head))
+        try:
+            self._use()
+        finally:
+            for changed in (name, "template.json"):
+                (self.copy / changed).write_bytes((self.source / changed).read_bytes())
+
+    def _use(self) -> None:
+        template = Template.open(self.copy, load=True)
+        template.indices(0, 3)
+        with Compositor(template, threads=1) as compositor:
+            for format in ("jpeg", "i420", "bgr24"):
+                if template.count == 2 and template.preset.view == 384:
+                    compositor.composite(self.outputs, [0, 1], format=format)
+
+
+class Kernels(Target):
+    """Arrays of any shape, dtype, stride and value: the right bytes, TypeError or ValueError."""
+
+    name = "kernels"
+    refusals = (TypeError, ValueError)
+
+    def __init__(self) -> None:
+        self.accepted = self.refused = 0
+        self.corpus = [b"0123456789abcdef"]
+
+    def check(self, data: bytes) -> None:
+        call_kernel(random.Random(data))
+
+
+TARGETS: dict[str, Callable[[], Target]] = {
+    kind.name: kind for kind in (Jpeg, Splice, Wav, Rects, Presets, TemplateFolder, Kernels)
+}

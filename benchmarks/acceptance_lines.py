@@ -19,6 +19,7 @@ from lipsync_fast.bench.clock import Timing, ratio, run_in_turn
 from lipsync_fast.bench.peers import PEERS
 from lipsync_fast.bench.scenes import LIVETALKING, SYNCTALK, Scene, request_outputs
 from lipsync_fast.compositor import Compositor
+from lipsync_fast.labels import XMP
 from lipsync_fast.template import Template
 
 QUALITY = 75
@@ -47,6 +48,7 @@ def check_frames(scene: Scene, compositor: Compositor) -> None:
             quality=QUALITY,
             subsampling=settings.subsampling,
             restart_marker_blocks=settings.restart_interval,
+            xmp=XMP,
         )
         assert file.getvalue() == spliced.array.tobytes()
 

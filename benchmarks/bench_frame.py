@@ -12,6 +12,7 @@ from lipsync_fast.bench.encoders import ENCODERS
 from lipsync_fast.bench.peers import PEERS
 from lipsync_fast.bench.scenes import LIVETALKING, SYNCTALK, Scene, drifting_rects, photos
 from lipsync_fast.compositor import Compositor
+from lipsync_fast.labels import XMP
 
 SIZES = {
     "720p": (1280, 720),
@@ -73,7 +74,7 @@ def check(compositor, size, format):
     got = finish(compositor, size, format)
     if format == "jpeg":
         s = scene(size).template.jpeg().settings
-        encoder = _jpeg.JpegEncoder(s.quality, s.subsampling, s.restart_interval)
+        encoder = _jpeg.JpegEncoder(s.quality, s.subsampling, s.restart_interval, xmp=XMP)
         assert got.tobytes() == encoder.encode(finish(compositor, size, "bgr24"))
     else:
         # OpenCV's chroma of I420 is not the mean of four pixels, but that of every second one.

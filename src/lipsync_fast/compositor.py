@@ -6,7 +6,7 @@ import itertools
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -152,15 +152,18 @@ class Compositor:
         self._reserved: set[tuple[Canvas, int]] = set()
         self._lock = threading.Lock()
         self._frames = self._painted = 0
+        self._closed = False
         self._executor = (
             ThreadPoolExecutor(threads - 1, "lipsync-compositor") if threads > 1 else None
         )
 
     def close(self) -> None:
-        """End the threads; calls still running finish first."""
+        """End the threads; requests that run in other threads finish, new ones are refused."""
+        self._closed = True
         if self._executor is not None:
             self._executor.shutdown()
-        self._workers.clear()
+        with self._lock:
+            self._workers.clear()
 
     def __enter__(self) -> Compositor:
         return self
@@ -228,8 +231,11 @@ class Compositor:
         LayoutError
             If an array has another dtype or layout.
         InputError
-            If a shape or an index does not fit, or a JPEG does not fit its buffer.
+            If a shape or an index does not fit, a JPEG does not fit its buffer, or the compositor
+            is closed.
         """
+        if self._closed:
+            raise InputError("this compositor is closed; make another one")
         canvas = self.canvas(format, quality)
         chosen = self._check(outputs, indices)
         mouths = _Mouths(outputs, chosen, _check_alphas(alphas, len(chosen)))
@@ -352,12 +358,21 @@ class Compositor:
             try:
                 work(worker, first, last)
             finally:
-                self._workers[canvas].append(worker)
+                with self._lock:
+                    if canvas in self._workers:  # not closed meanwhile
+                        self._workers[canvas].append(worker)
 
-        others = [self._executor.submit(run, *part) for part in runs[1:]] if self._executor else []
+        others: list[Future[None]] = []
         try:
-            if runs:
-                run(*runs[0])
+            own = runs[:1]
+            for part in runs[1:]:
+                try:
+                    assert self._executor is not None  # one thread makes one run
+                    others.append(self._executor.submit(run, *part))
+                except RuntimeError:  # closed meanwhile
+                    own.append(part)
+            for part in own:
+                run(*part)
         finally:
             # Their buffers must not be let go of while they are written to.
             errors = [error for other in others if (error := other.exception()) is not None]

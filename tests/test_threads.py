@@ -1,0 +1,198 @@
+"""Many threads, many avatars, one pool: every frame is the single-threaded one, to the byte."""
+
+import os
+import random
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lipsync_fast
+from jpeg_tools import photo
+from lipsync_fast import BufferPool, Compositor, Template
+from lipsync_fast._folder import TemplateWriter
+from lipsync_fast.errors import InputError
+
+FORMATS = ("jpeg", "i420", "bgr24", "rgba")
+COUNT = 5  # backgrounds of a template
+THREADS = 8
+
+
+def open_avatars(folder, rng):
+    """Three persons of different sizes: one in memory, two on disk, one painted in place."""
+    sizes = [(160, 96, "wav2lip96"), (208, 144, "wav2lip384"), (129, 117, "wav2lip96")]
+    stores = [None, ("jpeg", "i420"), ("jpeg", "bgr24")]
+    for k, ((width, height, preset), store) in enumerate(zip(sizes, stores, strict=True)):
+        frames = [photo(rng, height, width) for _ in range(COUNT)]
+        rects = [(20 + 3 * i, 15 + k, 60, 50) for i in range(COUNT - 1)] + [(0, 0, 0, 0)]
+        if store is None:
+            yield Template.from_arrays(frames, rects, preset=preset)
+            continue
+        with TemplateWriter(folder / str(k), width, height, preset=preset, store=store) as writer:
+            for frame, rect in zip(frames, rects, strict=True):
+                writer.add(rect, bgr24=frame)
+        yield Template.open(folder / str(k))
+
+
+@pytest.fixture
+def avatars(tmp_path, rng):
+    return list(open_avatars(tmp_path, rng))
+
+
+class Requests:
+    """Requests of a few frames for any avatar and format, and what they must give."""
+
+    def __init__(self, avatars, rng):
+        self.avatars = avatars
+        self.outputs = [
+            rng.random((COUNT, 3, a.preset.view, a.preset.view), np.float32) for a in avatars
+        ]
+        self.want = {}
+        for k, avatar in enumerate(avatars):
+            with Compositor(avatar, threads=1) as single:
+                for format in FORMATS:
+                    made = single.composite(self.outputs[k], range(COUNT), format=format)
+                    self.want[k, format] = [frame.array.tobytes() for frame in made]
+
+    def check(self, compositors, random):
+        """One random request; the number of frames that came out right."""
+        k, format = random.randrange(len(self.avatars)), random.choice(FORMATS)
+        indices = [random.randrange(COUNT) for _ in range(random.randrange(1, 6))]
+        outputs = np.ascontiguousarray(self.outputs[k][indices])
+        with compositors[k].composite(outputs, indices, format=format) as frames:
+            for index, frame in zip(indices, frames, strict=True):
+                assert frame.array.tobytes() == self.want[k, format][index], (k, format, index)
+        return len(indices)
+
+
+def hammer(requests, compositors, total):
+    """`total` requests from eight threads; the frames that came out right."""
+    right, errors = [], []
+
+    def work(seed, count):
+        chance = random.Random(seed)
+        try:
+            right.append(sum(requests.check(compositors, chance) for _ in range(count)))
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [
+        threading.Thread(target=work, args=(seed, total // THREADS)) for seed in range(THREADS)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return sum(right)
+
+
+@pytest.mark.parametrize(
+    "total", [400, pytest.param(10_000, marks=pytest.mark.long)], ids=["short", "long"]
+)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_no_frame_shows_another_avatar(avatars, rng, total, threads):
+    requests = Requests(avatars, rng)
+    pool = BufferPool()
+    compositors = [Compositor(a, threads=threads, pool=pool) for a in avatars]
+    assert hammer(requests, compositors, total) > total
+    for compositor in compositors:
+        compositor.close()
+    del compositors
+    assert pool.stats().lent == 0, "a buffer was not given back"
+
+
+def test_requests_that_run_finish_when_it_closes(avatars, rng):
+    requests = Requests(avatars, rng)
+    for _ in range(20):
+        compositors = [Compositor(a, threads=3) for a in avatars]
+        outcomes = []
+
+        def work(seed, compositors=compositors, outcomes=outcomes):
+            chance = random.Random(seed)
+            while True:
+                try:
+                    requests.check(compositors, chance)
+                except Exception as error:
+                    outcomes.append(error)  # noqa: B023 (bound by `except`)
+                    return
+
+        threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+        for thread in threads:
+            thread.start()
+        for compositor in compositors:
+            compositor.close()
+        for thread in threads:
+            thread.join()
+        assert len(outcomes) == 4
+        for error in outcomes:
+            assert isinstance(error, InputError), error
+            assert str(error) == "this compositor is closed; make another one"
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_closed_compositor_says_so(avatars, rng, threads):
+    compositor = Compositor(avatars[0], threads=threads)
+    compositor.close()
+    compositor.close()
+    with pytest.raises(InputError, match="closed; make another"):
+        compositor.composite(np.zeros((1, 3, 96, 96), np.float32), [0])
+
+
+def test_frames_outlive_their_compositor(avatars, rng):
+    requests = Requests(avatars, rng)
+    for k, avatar in enumerate(avatars):
+        for format in FORMATS:
+            compositor = Compositor(avatar)
+            frames = compositor.composite(requests.outputs[k], range(COUNT), format=format)
+            compositor.close()
+            del compositor
+            got = [frame.array.tobytes() for frame in frames]
+            assert got == requests.want[k, format]
+
+
+FORK = """
+    import os, sys, warnings
+    import numpy as np
+    from lipsync_fast import Compositor, Template, default_pool
+
+    def frames(template, outputs):
+        with Compositor(template, threads=2) as compositor:
+            made = compositor.composite(outputs, [0, 1, 2], format="jpeg")
+            return [bytes(frame.data) for frame in made]
+
+    rng = np.random.default_rng(1)
+    pictures = [rng.integers(0, 256, (96, 160, 3), np.uint8) for _ in range(3)]
+    template = Template.from_arrays(pictures, (20, 20, 60, 50), preset="wav2lip96")
+    outputs = rng.random((3, 3, 96, 96), np.float32)
+    kept = default_pool().empty((100,), "uint8")
+    want = frames(template, outputs)
+    warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads about
+    child = os.fork()
+    if not child:
+        right = frames(template, outputs) == want
+        again = default_pool().empty((100,), "uint8")
+        os._exit(0 if right and again.ctypes.data != kept.ctypes.data else 3)
+    _, status = os.waitpid(child, 0)
+    assert frames(template, outputs) == want
+    sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_process_makes_the_same_frames():
+    home = str(Path(lipsync_fast.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(FORK)],
+        env={**os.environ, "PYTHONPATH": home},
+        timeout=60,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

@@ -21,7 +21,7 @@ LAYERS = [
     ["_jpeg"],
     ["_canvas", "_splice"],
     ["presets", "_runtime", "_store", "stages"],
-    ["timing", "masks", "seams", "crops", "backgrounds", "mel", "rects"],
+    ["timing", "masks", "seams", "crops", "backgrounds", "mel", "rects", "plain_pickle"],
     ["_folder"],
     ["template"],
     ["canvas", "session"],

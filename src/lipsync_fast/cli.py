@@ -118,14 +118,17 @@ def _demo(options: argparse.Namespace) -> None:
 def _add_prepare(commands: Any) -> None:
     command = commands.add_parser(
         "prepare",
-        help="make a template from a video or images",
+        help="make a template from a video, images or another system's avatar",
         description="Make a template: backgrounds, rects and crops, from a video or a folder "
-        "of images. Rects are given, or found with a face detector.",
+        "of images. Rects are given, or found with a face detector, or come with a SyncTalk_2D "
+        "or Ultralight data set, a LiveTalking or MuseTalk avatar, a package of the Go server.",
     )
-    command.add_argument("source", help="a video file or a folder of images")
+    command.add_argument(
+        "source", help="a video file, a folder of images, or another system's folder"
+    )
     command.add_argument("template", help="the folder to make")
     command.add_argument(
-        "--preset", required=True,
+        "--preset",
         help=f"the generator's family: {', '.join(PRESETS)}, or your own .toml file",
     )  # fmt: skip
     command.add_argument("--rect", metavar="X,Y,W,H", help="one rect in pixels for all frames")
@@ -139,6 +142,9 @@ def _add_prepare(commands: Any) -> None:
     )
     command.add_argument("--smooth", choices=("steady", "reference", "none"),
                          help="how found rects are smoothed (default: steady)")  # fmt: skip
+    command.add_argument(
+        "--no-masks", action="store_true", help="leave out another system's masks or parsing maps"
+    )
     command.add_argument("--store", default="jpeg,i420", metavar="LIST",
                          help="of jpeg, i420, bgr24 (default: %(default)s)")  # fmt: skip
     command.add_argument("--quality", type=int, default=75, help="JPEG quality (default: 75)")
@@ -161,6 +167,7 @@ def _prepare(options: argparse.Namespace) -> None:
             detector=options.detector,
             landmarks=options.landmarks,
             smooth=options.smooth,
+            masks=not options.no_masks,
             store=tuple(options.store.split(",")),
             quality=options.quality,
             loop=options.loop,

@@ -15,10 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 from . import _kernels, media
 from ._folder import TemplateWriter
 from .backgrounds import JpegSettings
+from .bridges import Avatar, MaskOf, find_avatar
 from .crops import check_rects
-from .errors import InputError, MediaError
+from .errors import FileMissingError, InputError, MediaError
 from .face_rects import SMOOTHING, box_corners, choose_face, mesh_corners, smooth_corners
 from .faces import SCORE, FaceDetector, FaceLandmarks, iou
+from .masks import rect_masks
 from .media.images import IMAGE_SUFFIXES
 from .presets import Preset, get_preset
 from .rects import read_rects
@@ -43,11 +45,12 @@ def prepare(
     source: str | Path,
     path: str | Path,
     *,
-    preset: str | Preset,
+    preset: str | Preset | None = None,
     rects: str | Path | Sequence[int] | ArrayLike | None = None,
     detector: str | Path | FaceDetector | None = None,
     landmarks: str | Path | FaceLandmarks | None = None,
     smooth: str | None = None,
+    masks: bool = True,
     store: tuple[str, ...] = ("jpeg", "i420"),
     quality: int = 75,
     loop: str | None = None,
@@ -65,11 +68,15 @@ def prepare(
     Parameters
     ----------
     source : str or Path
-        A video, a folder of images in natural order, or one image.
+        A video, a folder of images in natural order, one image, or a folder of another system,
+        which is told by what is in it: a SyncTalk_2D or Ultralight data set, a LiveTalking or
+        MuseTalk avatar, a package of the Go server. Its rects, masks and order of frames are
+        taken over where none are given here; nothing in it is changed.
     path : str or Path
         Folder to make.
     preset : str or Preset
-        The generator's family. One with a feature rate has a video resampled to it.
+        The generator's family; may be left out where another system's folder tells it. One
+        with a feature rate has a video resampled to it.
     rects : optional
         Where the generated picture goes, as `read_rects` takes it: one rect for all frames or
         one a frame (of the template). Used as they are, clipped to the frame.
@@ -80,6 +87,9 @@ def prepare(
     smooth : {"steady", "reference", "none"}, optional
         How found rects are smoothed: without jitter and lag (the default), as the preset's
         own script does, or not at all.
+    masks : bool
+        Whether to use the masks or parsing maps of another system's folder. Where both they and
+        the preset's edge have an alpha, the smaller one counts.
     store : tuple of {"jpeg", "i420", "bgr24"}
         Formats in which backgrounds are kept.
     quality : int
@@ -111,13 +121,18 @@ def prepare(
     TemplateError
         The folder cannot be written.
     """
-    row = get_preset(preset)
-    given = _check_ways(row, rects, detector, landmarks, smooth)
-    frames = _open_source(Path(source), row, fps)
+    folder = Path(source)
+    avatar = find_avatar(folder, None if preset is None else get_preset(preset), masks=masks)
+    row = _choose_preset(preset, avatar, folder)
+    given = _check_ways(row, rects, detector, landmarks, smooth, avatar)
+    frames = _open_source(folder, row, fps, avatar)
     if given is not None:
         _check_given(given, frames)
     finder = _Finder(row, detector, landmarks) if given is None else None
     report = _Report(progress, frames.estimate, passes=1 if finder is None else 2)
+    if avatar is not None:
+        loop = avatar.loop if loop is None else loop
+        start = avatar.start if start is None else start
     with TemplateWriter(
         path,
         frames.width,
@@ -133,17 +148,32 @@ def prepare(
         start=start,
         label=label,
     ) as writer:
+        mask_of = None if avatar is None else avatar.mask
         if finder is None:
             assert given is not None
-            _write(writer, frames, given, report)
+            _write(writer, frames, given, mask_of, report)
         else:
             found = finder.find(frames, smooth or "steady", report)
-            _write(writer, frames, found, report)
+            _write(writer, frames, found, mask_of, report)
     return Template.open(path)
 
 
+def _choose_preset(preset: str | Preset | None, avatar: Avatar | None, source: Path) -> Preset:
+    if preset is not None:
+        return get_preset(preset)
+    if avatar is not None and avatar.preset is not None:
+        return get_preset(avatar.preset)
+    what = str(source) if avatar is None else f"{source} is {avatar.system}, which"
+    raise InputError(f"{what} does not tell the generator's family: name its preset (--preset)")
+
+
 def _check_ways(
-    preset: Preset, rects: Any, detector: Any, landmarks: Any, smooth: str | None
+    preset: Preset,
+    rects: Any,
+    detector: Any,
+    landmarks: Any,
+    smooth: str | None,
+    avatar: Avatar | None,
 ) -> NDArray[np.int64] | None:
     """The given rects, read; None where the detector is to find them."""
     if smooth is not None and smooth not in SMOOTHING:
@@ -154,6 +184,15 @@ def _check_ways(
         if smooth not in (None, "none"):
             raise InputError(f"given rects are used as they are: leave out smooth={smooth!r}")
         return read_rects(rects)
+    if avatar is not None and detector is None:
+        if avatar.rects is None:
+            raise FileMissingError(
+                f"{avatar.system} needs {avatar.lacking}, which is missing; add it, or give rects "
+                "or a detector"
+            )
+        if smooth not in (None, "none"):
+            raise InputError(f"its rects are used as they are: leave out smooth={smooth!r}")
+        return avatar.rects
     if preset.rect_rule == "given":
         raise InputError(
             f"the nets of preset {preset.name} know one rect of one video: give it as rects, "
@@ -191,12 +230,24 @@ def _other_count(rects: NDArray[Any], frames: _Source, count: int) -> InputError
     )
 
 
-def _write(writer: TemplateWriter, frames: _Source, rects: NDArray[Any], report: _Report) -> None:
+def _write(
+    writer: TemplateWriter,
+    frames: _Source,
+    rects: NDArray[Any],
+    mask_of: MaskOf | None,
+    report: _Report,
+) -> None:
     count = 0
     for bgr24, i420 in frames.pictures():
         if len(rects) == 1 or count < len(rects):
-            x, y, w, h = (int(v) for v in rects[count % len(rects)])
-            writer.add((x, y, w, h), bgr24=bgr24, i420=i420)
+            clipped = check_rects([rects[count % len(rects)]], 1, frames.width, frames.height)
+            x, y, w, h = (int(v) for v in clipped[0])
+            mask = None
+            if mask_of is not None and w:
+                mask = mask_of(count, (x, y, w, h), (frames.width, frames.height))
+                if (edge := rect_masks(writer.preset, clipped)[0]) is not None:
+                    mask = np.minimum(mask, edge)
+            writer.add((x, y, w, h), bgr24=bgr24, i420=i420, mask=mask)
             report.step()
         # Beyond the last rect frames are only counted, for the message.
         count += 1
@@ -228,7 +279,17 @@ class _Source(ABC):
         """bgr24 and, where the source has them, its I420 planes; both reused for the next."""
 
 
-def _open_source(path: Path, preset: Preset, fps: Fraction | int | float | str | None) -> _Source:
+def _open_source(
+    path: Path,
+    preset: Preset,
+    fps: Fraction | int | float | str | None,
+    avatar: Avatar | None,
+) -> _Source:
+    if avatar is not None and not isinstance(avatar.frames, Path):
+        return _Images(path, list(avatar.frames), preset, avatar.fps if fps is None else fps)
+    if avatar is not None:
+        assert isinstance(avatar.frames, Path)
+        path = avatar.frames
     if path.is_dir():
         return _Images(path, media.list_images(path), preset, fps)
     if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():

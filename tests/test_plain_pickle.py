@@ -35,6 +35,10 @@ class Call:
         return self.parts
 
 
+class Other(np.ndarray):
+    """An array of a class that nobody vouches for."""
+
+
 PLAIN = {
     "tuples": [(1, 2, 3, 4), (0, 255, 65536, 2**40), (-1, -300, -70000, -(2**40))],
     "lists": [[1, 2, 3, 4]] * 5,
@@ -88,7 +92,7 @@ HOSTILE = {
     "times": np.zeros(2, "M8[s]"),
     "complex": np.zeros(4, complex),
     "masked": np.ma.zeros(4),
-    "matrix": np.arange(4).view(type("Sub", (np.ndarray,), {"__module__": "builtins"})),
+    "another array": np.arange(4).view(Other),
     "dict": {"x": 1},
     "set": {1, 2},
     "text": [("1", "2", "3", "4")],
@@ -109,12 +113,8 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_everything_else_is_refused(read, name, protocol, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    try:
-        data = pickle.dumps(HOSTILE[name], protocol)
-    except (pickle.PicklingError, AttributeError):
-        pytest.skip("cannot be written")
     with pytest.raises(InputError, match=r"coords\.pkl") as caught:
-        read(data)
+        read(pickle.dumps(HOSTILE[name], protocol))
     assert "\n" not in str(caught.value)
     assert [p.name for p in tmp_path.iterdir()] == ["coords.pkl"]
 
@@ -171,7 +171,7 @@ BOMBS = {
     "a frame beyond the file": b"\x80\x04\x95" + struct.pack("<Q", 2**50) + b"].",
     "a far memo": b"\x80\x02]r\xff\xff\xff\xff.",
     "a memo that was never put": b"\x80\x02h\x07.",
-    "tuples in tuples": b"\x80\x02)" + b"\x85" * 1_000_000 + b".",
+    "tuples in tuples": b"\x80\x02)" + b"\x85" * 300_000 + b".",
     "lists in lists": b"\x80\x02" + b"]" * 200_000 + b"a" * 199_999 + b".",
     "lists in lists, late": b"\x80\x02"
     + b"".join(b"]r" + struct.pack("<I", i) for i in range(20_000))

@@ -402,3 +402,64 @@ void lf_resize_taps_across_avx2(int16_t *const *dst, const uint8_t *const *src, 
             taps_u8x1(dst[r], src[r], axis, safe, axis->dst, 1);
         }
 }
+
+/* ---- across: bicubic from mixed rows to bytes ------------------------------------------------ */
+
+/* Two pixels of four channels as int32: `low` and `high` are their first taps. */
+static inline __m256i end_pair(const int16_t *low, const int16_t *high, int channels, __m256i w01,
+                               __m256i w23, __m256i pick)
+{
+    const __m256i v01 = _mm256_shuffle_epi8(load_pair(low, high), pick);
+    const __m256i v23 =
+        _mm256_shuffle_epi8(load_pair(low + 2 * channels, high + 2 * channels), pick);
+    const __m256i sum = _mm256_add_epi32(_mm256_madd_epi16(v01, w01), _mm256_madd_epi16(v23, w23));
+    return _mm256_srai_epi32(_mm256_add_epi32(sum, _mm256_set1_epi32(1 << 19)), 20);
+}
+
+static inline void cubic_end(uint8_t *dst, const int16_t *src, const lf_resize_axis *axis,
+                             int src_channels, int dst_channels)
+{
+    /* (tap, next tap) of each channel; of three channels the fourth pair is nobody's */
+    const __m256i four = _mm256_broadcastsi128_si256(
+        _mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15));
+    const __m256i three = _mm256_broadcastsi128_si256(
+        _mm_setr_epi8(0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11, -1, -1, -1, -1));
+    const __m256i pick = src_channels == 4 ? four : three;
+    const __m128i close_gap =
+        _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
+    const int32_t *first = axis->first;
+    for (int x = 0; x < axis->dst; x += 4, first += 4, dst += 4 * dst_channels) {
+        const four_weights w = cubic_weights(axis->weights + 4 * (ptrdiff_t)x);
+        const __m256i even =
+            end_pair(src + (ptrdiff_t)first[0] * src_channels, src + (ptrdiff_t)first[2] * src_channels,
+                     src_channels, w.even01, w.even23, pick);
+        const __m256i odd =
+            end_pair(src + (ptrdiff_t)first[1] * src_channels, src + (ptrdiff_t)first[3] * src_channels,
+                     src_channels, w.odd01, w.odd23, pick);
+        const __m256i words = _mm256_packs_epi32(even, odd); /* pixels 0 1, 2 3 */
+        __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(words),
+                                         _mm256_extracti128_si256(words, 1));
+        if (dst_channels == 3) bytes = _mm_shuffle_epi8(bytes, close_gap);
+        const int left = (axis->dst - x) * dst_channels; /* bytes of the row from here on */
+        if (left >= 16) {
+            _mm_storeu_si128((__m128i *)dst, bytes);
+        } else {
+            uint8_t end[16];
+            _mm_storeu_si128((__m128i *)end, bytes);
+            memcpy(dst, end, (size_t)(left < 4 * dst_channels ? left : 4 * dst_channels));
+        }
+    }
+}
+
+void lf_resize_cubic_end_row_avx2(uint8_t *LF_RESTRICT dst, const int16_t *LF_RESTRICT src,
+                                  const lf_resize_axis *axis)
+{
+    if (axis->src_channels == 1)
+        lf_resize_cubic_end_row_c(dst, src, axis);
+    else if (axis->src_channels == 3)
+        cubic_end(dst, src, axis, 3, 3);
+    else if (axis->dst_channels == 3)
+        cubic_end(dst, src, axis, 4, 3);
+    else
+        cubic_end(dst, src, axis, 4, 4);
+}

@@ -169,13 +169,13 @@ lf_status lf_match_u8(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride, i
  * src: three planes of view x view floats as in lf_convert_f32p3_u8x3. crop: u8x3 of
  * view + 2 * border pixels a side; only the outer `border` pixels are read, none where border is
  * 0 and crop may be NULL. match (or NULL) moves the colours of the picture in the middle before
- * it is resized, as lf_match_u8 does. plan: from that side to dst's size. dst must not overlap the rest. */
+ * it is resized, as lf_match_u8 does. plan: from that side to dst's size. dst must not overlap
+ * the rest. */
 lf_status lf_patch_f32p3_u8x3(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride,
                               const float *src, ptrdiff_t src_stride, ptrdiff_t src_plane_stride,
                               int view, const lf_tone *tone, const lf_match *match,
                               const uint8_t *crop, ptrdiff_t crop_stride, int border,
-                              const lf_resize_plan *plan,
-                              void *scratch, size_t scratch_size);
+                              const lf_resize_plan *plan, void *scratch, size_t scratch_size);
 
 /* Bytes of scratch that lf_patch_f32p3_u8x3 needs. */
 size_t lf_patch_scratch_size(const lf_resize_plan *plan);

@@ -88,8 +88,8 @@ static void compare_patch(const lf_rows *const rows[2], uint8_t *end, int view, 
         out[k] = malloc(size + CANARIES);
         memset(out[k], CANARY, size + CANARIES);
         if (lf_patch_f32p3_u8x3(rows[k], out[k], (ptrdiff_t)s[2] * 3, planes, view * 4,
-                                (ptrdiff_t)view * view * 4, view, &tone, crop, side * 3, border,
-                                plan, scratch, scratch_size))
+                                (ptrdiff_t)view * view * 4, view, &tone, NULL, crop, side * 3,
+                                border, plan, scratch, scratch_size))
             exit(2);
     }
     need_equal(out, size, "patch", s);

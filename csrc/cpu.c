@@ -46,9 +46,6 @@ static const lf_rows lf_rows_avx2 = {
     .resize_linear_down = lf_resize_linear_down_row_avx2,
     .resize_cubic_down = lf_resize_cubic_down_row_avx2,
     .resize_taps_down = lf_resize_taps_down_row_avx2,
-    .resize_widen = lf_resize_widen_row_avx2,
-    .resize_cubic_mix = lf_resize_cubic_mix_row_avx2,
-    .resize_cubic_end = lf_resize_cubic_end_row_avx2,
     /* blend */
     .blend_u8x1 = lf_blend_u8x1_row_avx2,
     .blend_u8x3 = lf_blend_u8x3_row_avx2,
@@ -85,9 +82,6 @@ static const lf_rows lf_rows_neon = {
     .resize_linear_down = lf_resize_linear_down_row_neon,
     .resize_cubic_down = lf_resize_cubic_down_row_neon,
     .resize_taps_down = lf_resize_taps_down_row_neon,
-    .resize_widen = lf_resize_widen_row_c,
-    .resize_cubic_mix = lf_resize_cubic_mix_row_c,
-    .resize_cubic_end = lf_resize_cubic_end_row_c,
     /* blend */
     .blend_u8x1 = lf_blend_u8x1_row_neon,
     .blend_u8x3 = lf_blend_u8x3_row_neon,
@@ -123,9 +117,6 @@ static const lf_rows lf_rows_c = {
     .resize_linear_down = lf_resize_linear_down_row_c,
     .resize_cubic_down = lf_resize_cubic_down_row_c,
     .resize_taps_down = lf_resize_taps_down_row_c,
-    .resize_widen = lf_resize_widen_row_c,
-    .resize_cubic_mix = lf_resize_cubic_mix_row_c,
-    .resize_cubic_end = lf_resize_cubic_end_row_c,
     /* blend */
     .blend_u8x1 = lf_blend_u8x1_row_c,
     .blend_u8x3 = lf_blend_u8x3_row_c,

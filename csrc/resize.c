@@ -146,38 +146,6 @@ static void run_copy(uint8_t *dst, ptrdiff_t dst_stride, lf_resize_fetch *fetch,
     }
 }
 
-/* ---- bicubic, downwards first ------------------------------------------------------------------ */
-
-void lf_resize_widen_row_c(int16_t *LF_RESTRICT dst, const uint8_t *LF_RESTRICT src, int count)
-{
-    for (int i = 0; i < count; i++) dst[i] = (int16_t)(src[i] << 6);
-}
-
-void lf_resize_cubic_mix_row_c(int16_t *LF_RESTRICT dst, const int16_t *const *src,
-                               const int16_t *weights, int count)
-{
-    for (int i = 0; i < count; i++) {
-        int32_t sum = 0;
-        for (int k = 0; k < 4; k++) sum -= (src[k][i] * weights[k] + (1 << 14)) >> 15;
-        dst[i] = (int16_t)sum;
-    }
-}
-
-void lf_resize_cubic_end_row_c(uint8_t *LF_RESTRICT dst, const int16_t *LF_RESTRICT src,
-                               const lf_resize_axis *axis)
-{
-    const int taps = taps_inside(axis), channels = axis->src_channels;
-    const int16_t *w = axis->weights;
-    for (int x = 0; x < axis->dst; x++, w += 4, dst += axis->dst_channels) {
-        const int16_t *s = src + (ptrdiff_t)axis->first[x] * channels;
-        for (int c = 0; c < axis->dst_channels; c++) {
-            int32_t sum = 1 << 19;
-            for (int k = 0; k < taps; k++) sum += s[k * channels + c] * w[k];
-            dst[c] = (uint8_t)clamp(sum >> 20, 0, 255);
-        }
-    }
-}
-
 /* ---- the loop over rows -------------------------------------------------------------------- */
 
 /* Which source rows a destination row needs. */
@@ -215,7 +183,7 @@ typedef struct layout {
     size_t ring;  /* rows of int16, `pitch` bytes apart */
     size_t pitch;
     int ring_rows;
-    size_t bytes, values; /* down first only: a row resized down (bicubic: int16), then across */
+    size_t bytes, values; /* down first only: a row resized down, and then across */
     size_t end;
 } layout;
 
@@ -234,7 +202,7 @@ static layout layout_of(const lf_resize_plan *plan, int channels)
     l.ring_rows = down->taps + ahead < down->src ? down->taps + ahead : down->src;
     l.bytes = l.ring + (size_t)l.ring_rows * l.pitch;
     l.values = l.bytes;
-    if (plan->down_first) l.values += row_pitch(plan->across.src, channels);
+    if (plan->down_first) l.values += round_up((size_t)plan->across.src * channels, 64);
     l.end = l.values;
     if (plan->down_first) l.end += row_pitch(plan->across.dst, channels);
     return l;
@@ -372,25 +340,6 @@ static void run_down_first(const passes *p, uint8_t *dst, ptrdiff_t dst_stride,
     }
 }
 
-static void run_cubic_down_first(const lf_rows *rows, const passes *p, uint8_t *dst,
-                                 ptrdiff_t dst_stride, lf_resize_fetch *fetch, void *context)
-{
-    const int src_values = p->axis.src * p->axis.src_channels;
-    const int16_t *taken[4];
-    int16_t *mixed = (int16_t *)(p->scratch + p->at.bytes);
-    int next = 0;
-    for (int y = 0; y < p->down->dst; y++) {
-        const span need = rows_of(p->down, p->first, y);
-        if (next < need.begin) next = need.begin;
-        for (; next < need.end; next++)
-            rows->resize_widen(ring_row(p, next), fetch(context, next), src_values);
-        for (int k = 0; k < 4; k++)
-            taken[k] = ring_row(p, clamp(p->first[y] + k, 0, p->down->src - 1));
-        rows->resize_cubic_mix(mixed, taken, p->weights + 4 * (ptrdiff_t)y, src_values);
-        rows->resize_cubic_end(dst + y * dst_stride, mixed, &p->axis);
-    }
-}
-
 void lf_resize_run(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride, lf_resize_fetch *fetch,
                    void *context, int src_channels, int dst_channels, const lf_resize_plan *plan,
                    void *scratch)
@@ -400,9 +349,7 @@ void lf_resize_run(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride, lf_r
         return;
     }
     const passes p = passes_of(rows, src_channels, dst_channels, plan, scratch);
-    if (plan->down_first && plan->kind == LF_RESIZE_CUBIC)
-        run_cubic_down_first(rows, &p, dst, dst_stride, fetch, context);
-    else if (plan->down_first)
+    if (plan->down_first)
         run_down_first(&p, dst, dst_stride, fetch, context);
     else
         run_across_first(&p, dst, dst_stride, fetch, context);

@@ -1,10 +1,7 @@
 /* Private: the inside of a resize plan, and the loop that feeds the row kernels.
  *
  * Two passes: every source row is resized horizontally into a row of int16 in a ring, and rows
- * of the ring are weighted into a row of the destination. Bicubic that shrinks downwards takes
- * the other order, which leaves fewer rows to be resized across:
- *           v = byte << 6; m = -(sum of (v*b + 2^14) >> 15); out = clamp((sum of m*a + 2^19) >> 20).
- * Pillow takes the other order where the
+ * of the ring are weighted into a row of the destination. Pillow takes the other order where the
  * height shrinks much more than the width; so do the antialiased filters, for its bytes. Three arithmetics, each the same in
  * every ISA bit for bit (>> is the floor of the quotient):
  *
@@ -44,7 +41,7 @@ typedef struct lf_resize_table {
 struct lf_resize_plan {
     uint64_t size; /* bytes of the whole plan */
     int32_t kind, filter;
-    int32_t down_first; /* nonzero: columns are resized before rows */
+    int32_t down_first; /* nonzero: columns are resized before rows; taps kind only */
     int32_t unused;     /* 0 */
     lf_resize_table across, down;
 };

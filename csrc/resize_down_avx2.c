@@ -127,31 +127,3 @@ void lf_resize_taps_down_row_avx2(uint8_t *LF_RESTRICT dst, const int16_t *const
 {
     LF_ROW_OF_32(dst, count, taps32(src, weights, taps, shift, i));
 }
-
-/* ---- bicubic, downwards first ---------------------------------------------------------------- */
-
-void lf_resize_widen_row_avx2(int16_t *LF_RESTRICT dst, const uint8_t *LF_RESTRICT src, int count)
-{
-    int i = 0;
-    for (; i + 16 <= count; i += 16) {
-        const __m256i v = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(src + i)));
-        _mm256_storeu_si256((__m256i *)(dst + i), _mm256_slli_epi16(v, 6));
-    }
-    for (; i < count; i++) dst[i] = (int16_t)(src[i] << 6);
-}
-
-void lf_resize_cubic_mix_row_avx2(int16_t *LF_RESTRICT dst, const int16_t *const *src,
-                                  const int16_t *weights, int count)
-{
-    const int16_t *const s0 = src[0], *const s1 = src[1], *const s2 = src[2], *const s3 = src[3];
-    const __m256i w0 = _mm256_set1_epi16(weights[0]), w1 = _mm256_set1_epi16(weights[1]);
-    const __m256i w2 = _mm256_set1_epi16(weights[2]), w3 = _mm256_set1_epi16(weights[3]);
-    for (int i = 0; i < count; i += 16) {
-        const __m256i a = _mm256_add_epi16(_mm256_mulhrs_epi16(load16(s0, i), w0),
-                                           _mm256_mulhrs_epi16(load16(s1, i), w1));
-        const __m256i b = _mm256_add_epi16(_mm256_mulhrs_epi16(load16(s2, i), w2),
-                                           _mm256_mulhrs_epi16(load16(s3, i), w3));
-        _mm256_storeu_si256((__m256i *)(dst + i), _mm256_sub_epi16(_mm256_setzero_si256(),
-                                                                   _mm256_add_epi16(a, b)));
-    }
-}

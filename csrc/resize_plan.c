@@ -316,12 +316,10 @@ static size_t lay_out(lf_resize_plan *plan, axis *across, axis *down, int src_wi
     plan->size = plan->down.weights + round_up(weights_size(down), 64);
     plan->kind = kind;
     plan->filter = filter;
-    /* the bytes depend on the order: antialiased it is Pillow's rule (since its version 13),
-     * bicubic whatever leaves fewer rows to be resized across */
-    plan->down_first = dst_height < src_height &&
-                       (kind == LF_RESIZE_CUBIC ||
-                        (kind == LF_RESIZE_TAPS && filter != LF_RESIZE_AREA &&
-                         src_height - dst_height > 2 * (src_width - dst_width)));
+    /* the bytes depend on the order, so this is Pillow's rule (since its version 13) */
+    plan->down_first = kind == LF_RESIZE_TAPS && filter != LF_RESIZE_AREA &&
+                       dst_height < src_height &&
+                       src_height - dst_height > 2 * (src_width - dst_width);
     plan->unused = 0;
     return plan->size;
 }

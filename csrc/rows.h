@@ -82,24 +82,6 @@ lf_resize_down_row lf_resize_taps_down_row_c;
 lf_resize_down_row lf_resize_taps_down_row_avx2;
 lf_resize_down_row lf_resize_taps_down_row_neon;
 
-/* Bicubic that shrinks downwards: rows are widened, four of them mixed down, the mix resized
- * across to bytes. Widened and mixed rows may be read and written LF_RESIZE_SLACK values past
- * their end. */
-typedef void lf_resize_widen_row(int16_t *LF_RESTRICT dst, const uint8_t *LF_RESTRICT src,
-                                 int count);
-lf_resize_widen_row lf_resize_widen_row_c;
-lf_resize_widen_row lf_resize_widen_row_avx2;
-
-typedef void lf_resize_cubic_mix_row(int16_t *LF_RESTRICT dst, const int16_t *const *src,
-                                     const int16_t *weights, int count);
-lf_resize_cubic_mix_row lf_resize_cubic_mix_row_c;
-lf_resize_cubic_mix_row lf_resize_cubic_mix_row_avx2;
-
-typedef void lf_resize_cubic_end_row(uint8_t *LF_RESTRICT dst, const int16_t *LF_RESTRICT src,
-                                     const lf_resize_axis *axis);
-lf_resize_cubic_end_row lf_resize_cubic_end_row_c;
-lf_resize_cubic_end_row lf_resize_cubic_end_row_avx2;
-
 /* ---- blend ---------------------------------------------------------------------------- */
 
 /* swap: nonzero exchanges the first and third byte of a three byte source pixel. */
@@ -237,9 +219,6 @@ struct lf_rows {
     lf_resize_down_row *resize_linear_down;
     lf_resize_down_row *resize_cubic_down;
     lf_resize_down_row *resize_taps_down;
-    lf_resize_widen_row *resize_widen;
-    lf_resize_cubic_mix_row *resize_cubic_mix;
-    lf_resize_cubic_end_row *resize_cubic_end;
     /* blend */
     lf_blend_row *blend_u8x1;
     lf_blend_row *blend_u8x3;

@@ -292,13 +292,6 @@ def resize(image, size, filter="bilinear"):
 
         cubic = filter == "bicubic"
         a, b = in_units(a, 16384 if cubic else 2048), in_units(b, -32768 if cubic else 2048)
-        if cubic and new_height < height:  # downwards first
-            mixed = 0
-            for pixel, w in zip(y, b, strict=True):
-                mixed = mixed - ((planes[pixel] * 64 * w[:, None, None] + 2**14) >> 15)
-            sums = sum(mixed[:, pixel] * w[None, :, None] for pixel, w in zip(x, a, strict=True))
-            out = np.clip((sums + 2**19) >> 20, 0, 255).astype(np.uint8)
-            return out.reshape(new_height, new_width, *image.shape[2:])
         sums = sum(planes[:, pixel] * w[None, :, None] for pixel, w in zip(x, a, strict=True))
         rows = sums >> (8 if cubic else 4)
         if cubic:

@@ -8,7 +8,8 @@ from extra import is_timed, time_it
 from lipsync_fast import _jpeg
 from lipsync_fast.bench.scenes import drifting_rects, photos, request_outputs, write_template
 from lipsync_fast.compositor import Compositor
-from lipsync_fast.pipeline import Pipeline, pack_visual
+from lipsync_fast.inference import pack_visual
+from lipsync_fast.pipeline import Pipeline
 from lipsync_fast.presets import get_preset
 from lipsync_fast.session import Generator
 from lipsync_fast.template import Template

@@ -27,6 +27,7 @@ LAYERS = [
     ["canvas", "session"],
     ["audio", "drive", "graph", "compositor", "media", "faces"],
     ["face_rects", "resident", "features", "bridges"],
+    ["inference", "listening"],
     ["pipeline", "prepare"],
     ["net_probes"],
     ["inspection"],

@@ -9,8 +9,8 @@ import pytest
 
 from lipsync_fast import cli, net_probes
 from lipsync_fast.errors import FileMissingError, ModelError, TemplateError
+from lipsync_fast.inference import pack_visual
 from lipsync_fast.inspection import _jitter, inspect
-from lipsync_fast.pipeline import pack_visual
 from lipsync_fast.presets import get_preset
 from lipsync_fast.template import Template
 

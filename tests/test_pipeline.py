@@ -8,7 +8,8 @@ import pytest
 pytest.importorskip("onnxruntime")
 from lipsync_fast.audio import frame_count
 from lipsync_fast.errors import FileMissingError, InputError
-from lipsync_fast.pipeline import Pipeline, pack_visual
+from lipsync_fast.inference import pack_visual
+from lipsync_fast.pipeline import Pipeline
 from lipsync_fast.presets import PRESETS, get_preset
 from lipsync_fast.template import Template
 from nets import tiny_encoder, tiny_generator

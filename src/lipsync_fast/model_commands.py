@@ -92,7 +92,7 @@ def _real_inputs(options: argparse.Namespace) -> dict[str, NDArray[np.float32]]:
     """Visual inputs of the template's faces, by the net's own input name."""
     if not options.template:
         return {}
-    from .pipeline import pack_visual
+    from .inference import pack_visual
     from .presets import find_preset
     from .session import Net
     from .template import Template

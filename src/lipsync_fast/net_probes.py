@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from .compositor import Compositor
 from .errors import ModelError
-from .pipeline import pack_visual
+from .inference import pack_visual
 from .presets import Preset
 from .session import Generator
 from .template import Template

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,12 +14,11 @@ from numpy.typing import NDArray
 
 from . import media
 from ._pool import BufferPool, PoolStats
-from .audio import SAMPLE_RATE, FeatureStream, frame_count
 from .compositor import Compositor, CompositorStats, Frame, Frames
-from .crops import pack_crop
-from .drive import LiteAvatarDriver
 from .errors import InputError, ModelError
-from .features import FeatureFile, HubertEncoder
+from .features import HubertEncoder
+from .inference import Drawn, Inference
+from .listening import Features, Listening, Speech
 from .presets import Preset
 from .session import AudioEncoder, Generator
 from .stages import Stages, StageStats
@@ -28,14 +26,8 @@ from .template import Template
 
 __all__ = ["Pipeline", "PipelineStats"]
 
-_log = logging.getLogger("lipsync_fast")
-
 REQUEST = 8  # frames of one request: few enough for a short wait, enough to fill the threads
 
-Speech = str | Path | NDArray[np.float32] | Iterable[NDArray[np.float32]]
-Features = str | Path | NDArray[np.floating[Any]]
-Windows = FeatureStream | FeatureFile
-Chunks = Iterable[NDArray[np.float32]]
 Progress = Callable[[int, int | None], None]
 
 
@@ -55,15 +47,6 @@ class PipelineStats:
     stages: dict[str, StageStats]
     pool: PoolStats
     compositor: CompositorStats
-
-
-@dataclass
-class _Request:
-    """Net outputs of some frames, on their way to the compositor."""
-
-    start: int
-    indices: NDArray[np.int64]
-    outputs: NDArray[np.float32]
 
 
 class Pipeline:
@@ -104,6 +87,7 @@ class Pipeline:
         self.request = request
         self.pool = BufferPool() if pool is None else pool
         self.stages = Stages()
+        self.inference = Inference(template, generator, self.pool, self.stages)
         self.compositor = Compositor(template, threads=threads, pool=self.pool)
 
     @classmethod
@@ -188,39 +172,9 @@ class Pipeline:
         Frames
             Leases; use it as a context manager to give them all back.
         """
-        return self._finish(self._infer(features, start), format, quality)
+        return self._finish(self.inference.run(features, start), format, quality)
 
-    def _infer(self, features: NDArray[np.float32], start: int) -> _Request:
-        """Run the net for the frames that have a face, in micro-batches."""
-        preset = self.template.preset
-        count = len(features)
-        needed = (count, *preset.audio_shape)
-        if features.shape != needed:
-            raise InputError(
-                f"features must have shape {needed} for {preset.name}, got {features.shape}"
-            )
-        indices = self.template.indices(start, count)
-        outputs = self.pool.empty((count, 3, preset.view, preset.view), "float32")
-        step = self.generator.micro_batch
-        faces = self.template.rects[indices, 2] > 0
-        first = 0
-        while first < count:
-            if not faces[first]:
-                first += 1
-                continue
-            last = first + 1
-            while last < min(first + step, count) and faces[last]:
-                last += 1
-            visual = self.pool.empty((last - first, *preset.visual_shape), "float32")
-            with self.stages.visual(last - first):
-                for slot, index in enumerate(indices[first:last]):
-                    pack_visual(self.template, int(index), out=visual[slot])
-            with self.stages.net(last - first):
-                self.generator.infer(visual, features[first:last], out=outputs[first:last])
-            first = last
-        return _Request(start, indices, outputs)
-
-    def _finish(self, request: _Request, format: str, quality: int | None) -> Frames:
+    def _finish(self, request: Drawn, format: str, quality: int | None) -> Frames:
         with self.stages.finish(len(request.indices)):
             frames = self.compositor.composite(
                 request.outputs,
@@ -261,68 +215,32 @@ class Pipeline:
         Frame
             ceil(samples · fps / 16000) frames; each lent until it is released or dropped.
         """
-        return self._frames(*self._listen(speech, features), format, quality)
+        return self._frames(self._listen(speech, features), format, quality)
 
-    def _frames(
-        self, stream: Windows, chunks: Chunks, format: str, quality: int | None
-    ) -> Iterator[Frame]:
-        requests = self._requests(stream, chunks)
+    def _frames(self, listening: Listening, format: str, quality: int | None) -> Iterator[Frame]:
+        drawn = (
+            self.inference.run(heard.features, heard.start)
+            for heard in listening.requests(self.request)
+        )
         with ThreadPoolExecutor(1, "lipsync-net") as net:
-            following = net.submit(next, requests, None)
+            following = net.submit(next, drawn, None)
             try:
                 while (request := following.result()) is not None:
-                    following = net.submit(next, requests, None)
+                    following = net.submit(next, drawn, None)
                     yield from self._finish(request, format, quality)
             finally:
                 following.cancel()
 
-    def _listen(self, speech: Speech | None, features: Features | None) -> tuple[Windows, Chunks]:
-        """What makes the feature windows, and the sound to push into it."""
-        preset, fps, encoder = self.template.preset, self.template.fps, self.audio_encoder
-        if speech is None and features is None:
-            raise InputError("frames need a speech or features, got neither")
-        chunks = () if speech is None else _chunks(speech)
-        if features is not None:
-            return FeatureFile(features, preset, fps), chunks
-        if preset.features in ("mel", "ave", "params"):
-            stream = FeatureStream(
-                preset.features,
-                fps,
-                encoder=encoder if isinstance(encoder, AudioEncoder) else None,
-                driver=LiteAvatarDriver(fps) if preset.features == "params" else None,
-            )
-            return stream, chunks
-        if preset.features != "hubert" or not isinstance(encoder, HubertEncoder):
-            raise InputError(_no_features(preset))
-        samples = np.concatenate([np.zeros(0, np.float32), *chunks])
-        with self.stages.features(0):
-            rows = encoder.features(samples)
-        return FeatureFile(rows, preset, fps), (samples,)
-
-    def _requests(self, stream: Windows, chunks: Chunks) -> Iterator[_Request]:
-        """Net outputs of a speech, request by request."""
-        start = 0
-        for chunk in chunks:
-            with self.stages.features(0):
-                ready = stream.push(chunk)
-            while ready >= self.request:
-                yield self._take(stream, start, self.request)
-                start += self.request
-                ready -= self.request
-        with self.stages.features(0):
-            ready = stream.finish()
-        while ready:
-            count = min(self.request, ready)
-            yield self._take(stream, start, count)
-            start += count
-            ready -= count
-
-    def _take(self, stream: Windows, start: int, count: int) -> _Request:
-        shape = (count, *self.template.preset.audio_shape)
-        features = self.pool.empty(shape, "float32")
-        with self.stages.features(count):
-            stream.take(count, out=features)
-        return self._infer(features, start)
+    def _listen(self, speech: Speech | None, features: Features | None) -> Listening:
+        return Listening(
+            speech,
+            features,
+            preset=self.template.preset,
+            fps=self.template.fps,
+            encoder=self.audio_encoder,
+            pool=self.pool,
+            stages=self.stages,
+        )
 
     def render(
         self,
@@ -364,11 +282,11 @@ class Pipeline:
             raise InputError("quality is for JPEG files; an mp4 takes none")
         if target.suffix and not to_mp4:
             raise InputError(f"{target}: output must be .mp4 or a folder name without a suffix")
-        stream, chunks = self._listen(speech, features)
-        total = self._expected(speech, stream)
+        listening = self._listen(speech, features)
+        total = listening.expected()
         done = 0
         with self._open_video(target, speech) if to_mp4 else media.JpegFolder(target) as output:
-            for frame in self._frames(stream, chunks, "i420" if to_mp4 else "jpeg", quality):
+            for frame in self._frames(listening, "i420" if to_mp4 else "jpeg", quality):
                 with frame:
                     data: Any = frame.array if to_mp4 else frame.data
                     output.write(data)
@@ -376,15 +294,6 @@ class Pipeline:
                 if progress:
                     progress(done, total)
         return done
-
-    def _expected(self, speech: Any, stream: Windows) -> int | None:
-        """Frames to make, where that can be told before."""
-        if speech is None:
-            return stream.rows if isinstance(stream, FeatureFile) else None
-        if isinstance(speech, (str, Path)):
-            duration = media.duration(speech)
-            return None if duration is None else -(-duration * self.template.fps // 1)
-        return frame_count(len(speech), self.template.fps)
 
     def _open_video(self, path: Path, speech: Any) -> media.VideoWriter:
         t = self.template
@@ -401,34 +310,6 @@ class Pipeline:
         )
 
 
-def pack_visual(
-    template: Template, index: int, out: NDArray[np.float32] | None = None
-) -> NDArray[np.float32]:
-    """Visual input of one background: its crop as the preset's float planes.
-
-    Parameters
-    ----------
-    template : Template
-    index : int
-        Which background.
-    out : (channels, S, S) float32, optional
-
-    Returns
-    -------
-    (channels, S, S) float32: `out`, or fresh
-    """
-    return pack_crop(template.crops[index], template.preset, out)
-
-
-def _chunks(speech: Speech) -> Iterable[NDArray[np.float32]]:
-    """Speech as chunks of 16 kHz mono samples."""
-    if isinstance(speech, (str, Path)):
-        return media.AudioSource(speech)
-    if isinstance(speech, np.ndarray):
-        return [speech[i : i + SAMPLE_RATE] for i in range(0, max(len(speech), 1), SAMPLE_RATE)]
-    return speech
-
-
 def _open_generator(path: str | Path, preset: Preset, providers: list[str] | None) -> Generator:
     try:
         return Generator(path, preset=preset, providers=providers)
@@ -438,13 +319,6 @@ def _open_generator(path: str | Path, preset: Preset, providers: list[str] | Non
             f"the template was prepared for {preset.name}, the generator {path} is "
             f"{other.preset.name}; prepare the template with that preset"
         ) from None
-
-
-def _no_features(preset: Preset) -> str:
-    how = "give their .npy file as features= (--features)"
-    if preset.features == "hubert":
-        how += ", or HuBERT as an ONNX file as audio_encoder= (--audio-encoder)"
-    return f"preset {preset.name} hears {preset.features} features: {how}"
 
 
 def _check_match(template: Template) -> None:

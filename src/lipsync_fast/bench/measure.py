@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from .. import _kernels
 from ..compositor import Compositor
 from ..errors import MissingExtraError
+from ..inference import pack_visual
 from ..mel import mel_spectrogram
-from ..pipeline import Pipeline, pack_visual
+from ..pipeline import Pipeline
 from ..template import Template
 from . import memory, need
 from .clock import Timing, run_in_turn

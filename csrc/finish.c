@@ -40,6 +40,11 @@ static lf_status lf_make_patch(const lf_canvas *canvas, const lf_background *bac
 {
     const ptrdiff_t row = (ptrdiff_t)canvas->view * 4;
     const ptrdiff_t crop_stride = (ptrdiff_t)canvas->crop * 3;
+    if (mouth->picture != NULL)
+        return lf_patch_u8x3(worker->rows, dst, dst_stride, mouth->picture,
+                             (ptrdiff_t)canvas->view * 3, canvas->view, mouth->match,
+                             background->crop, crop_stride, canvas->border, background->plan,
+                             worker->resize, worker->limits.resize);
     return lf_patch_f32p3_u8x3(worker->rows, dst, dst_stride, mouth->output, row,
                                row * canvas->view, canvas->view, &canvas->tone, mouth->match,
                                background->crop, crop_stride, canvas->border, background->plan,
@@ -272,15 +277,18 @@ lf_status lf_finish(const lf_canvas *canvas, const lf_background *background,
 }
 
 lf_status lf_finish_measure(const lf_canvas *canvas, const lf_background *background,
-                            const float *output, lf_worker *worker, lf_match_planes *planes)
+                            const lf_mouth *mouth, lf_worker *worker, lf_match_planes *planes)
 {
     const int view = canvas->view, border = (canvas->crop - view) / 2;
     const int ring = view / 32 > 2 ? view / 32 : 2;
     const ptrdiff_t row = (ptrdiff_t)view * 4;
     const ptrdiff_t crop_stride = (ptrdiff_t)canvas->crop * 3;
     if (background->crop == NULL || border < 0) return LF_ERR_ARGUMENT;
-    return lf_match_measure_f32p3(worker->rows, planes, output, row, row * view, view,
-                                  &canvas->tone,
-                                  background->crop + border * crop_stride + (ptrdiff_t)border * 3,
-                                  crop_stride, ring, worker->resize, worker->limits.resize);
+    const uint8_t *seen = background->crop + border * crop_stride + (ptrdiff_t)border * 3;
+    if (mouth->picture != NULL)
+        return lf_match_measure_u8x3(planes, mouth->picture, (ptrdiff_t)view * 3, seen,
+                                     crop_stride, view, view, ring);
+    return lf_match_measure_f32p3(worker->rows, planes, mouth->output, row, row * view, view,
+                                  &canvas->tone, seen, crop_stride, ring, worker->resize,
+                                  worker->limits.resize);
 }

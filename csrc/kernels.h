@@ -177,7 +177,13 @@ lf_status lf_patch_f32p3_u8x3(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_s
                               const uint8_t *crop, ptrdiff_t crop_stride, int border,
                               const lf_resize_plan *plan, void *scratch, size_t scratch_size);
 
-/* Bytes of scratch that lf_patch_f32p3_u8x3 needs. */
+/* The same of a picture that is bytes already, u8x3 of view x view. */
+lf_status lf_patch_u8x3(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride,
+                        const uint8_t *src, ptrdiff_t src_stride, int view, const lf_match *match,
+                        const uint8_t *crop, ptrdiff_t crop_stride, int border,
+                        const lf_resize_plan *plan, void *scratch, size_t scratch_size);
+
+/* Bytes of scratch that both need. */
 size_t lf_patch_scratch_size(const lf_resize_plan *plan);
 
 /* ---- blend ---------------------------------------------------------------------------- */
@@ -426,9 +432,10 @@ typedef struct lf_background {
 
 /* What is put on a background. */
 typedef struct lf_mouth {
-    const float *output;   /* three packed planes of view x view floats */
-    const lf_match *match; /* moves its colours, or NULL */
-    int alpha;             /* 0..255 over the whole rect, on top of the background's mask */
+    const float *output;    /* three packed planes of view x view floats, or NULL: */
+    const uint8_t *picture; /* the same as bgr24, rows packed */
+    const lf_match *match;  /* moves its colours, or NULL */
+    int alpha;              /* 0..255 over the whole rect, on top of the background's mask */
 } lf_mouth;
 
 /* Bytes of a worker's parts that depend on the template: the largest of all backgrounds. */
@@ -459,10 +466,10 @@ lf_status lf_finish(const lf_canvas *canvas, const lf_background *background,
                     const lf_mouth *mouth, lf_worker *worker, uint8_t *dst, ptrdiff_t dst_stride,
                     size_t capacity, int in_place, size_t *length);
 
-/* How the colours of an output differ from the background, over a ring inside the view as wide
+/* How the colours of a mouth differ from the background, over a ring inside the view as wide
  * as 1/32 of its side, at least 2 pixels; see lf_match_measure_f32p3. Needs the stored crop. */
 lf_status lf_finish_measure(const lf_canvas *canvas, const lf_background *background,
-                            const float *output, lf_worker *worker, lf_match_planes *planes);
+                            const lf_mouth *mouth, lf_worker *worker, lf_match_planes *planes);
 
 #ifdef __cplusplus
 }

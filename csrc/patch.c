@@ -13,7 +13,8 @@ enum {
  * exists as a whole, and loads of four byte pixels never straddle the words that hold them. */
 typedef struct patch_source {
     const lf_rows *rows;
-    const char *planes[3]; /* of the first, second and third byte */
+    const char *planes[3];  /* of the first, second and third byte; NULL where there are */
+    const uint8_t *picture; /* pixels */
     ptrdiff_t src_stride;
     const lf_tone *tone;
     const lf_match *match; /* or NULL */
@@ -25,7 +26,7 @@ typedef struct patch_source {
     size_t pitch;   /* bytes from a slot to the next */
 } patch_source;
 
-/* u8x3 to u8x4 for the pixels of a border. Their fourth byte is never used, so it takes the next
+/* u8x3 to u8x4. Their fourth byte is never used, so it takes the next
  * pixel's first; the last pixel has none behind it. */
 static inline void widen_pixels(uint8_t *LF_RESTRICT dst, const uint8_t *LF_RESTRICT src, int width)
 {
@@ -62,11 +63,14 @@ static void make_row(const patch_source *p, int y)
         widen_pixels(row + right * 4, crop + right * 3, p->border);
     }
     const ptrdiff_t down = inner * p->src_stride;
-    p->rows->convert_f32p3_u8x4(row + (ptrdiff_t)p->border * 4,
-                                (const float *)(p->planes[0] + down),
-                                (const float *)(p->planes[1] + down),
-                                (const float *)(p->planes[2] + down), p->view, p->tone->low,
-                                255.0f / (p->tone->high - p->tone->low), p->tone->truncate);
+    if (p->picture)
+        widen_pixels(row + (ptrdiff_t)p->border * 4, p->picture + down, p->view);
+    else
+        p->rows->convert_f32p3_u8x4(row + (ptrdiff_t)p->border * 4,
+                                    (const float *)(p->planes[0] + down),
+                                    (const float *)(p->planes[1] + down),
+                                    (const float *)(p->planes[2] + down), p->view, p->tone->low,
+                                    255.0f / (p->tone->high - p->tone->low), p->tone->truncate);
     if (p->match) {
         const lf_match *m = p->match;
         const int32_t step[3] = { 2 * m->across[0], 2 * m->across[1], 2 * m->across[2] };
@@ -98,19 +102,30 @@ size_t lf_patch_scratch_size(const lf_resize_plan *plan)
     return plan ? SLOTS * slot_pitch(plan) + lf_resize_scratch_size(plan, 4) : 0;
 }
 
+static lf_status run(patch_source *source, uint8_t *dst, ptrdiff_t dst_stride,
+                     const lf_resize_plan *plan, void *scratch, size_t scratch_size)
+{
+    const int view = source->view, border = source->border, side = view + 2 * border;
+    if (!source->rows || !dst || !plan || !scratch || view < 1 || view > LF_RESIZE_SIDE ||
+        border < 0 || border > LF_RESIZE_SIDE || (border && !source->crop) ||
+        (source->match && !lf_match_fits(source->match, view, view)) ||
+        plan->across.src != side || plan->down.src != side)
+        return LF_ERR_ARGUMENT;
+    if (scratch_size < lf_patch_scratch_size(plan)) return LF_ERR_SCRATCH;
+    source->slots = scratch;
+    source->pitch = slot_pitch(plan);
+    lf_resize_run(source->rows, dst, dst_stride, patch_row, source, 4, 3, plan,
+                  source->slots + SLOTS * source->pitch);
+    return LF_OK;
+}
+
 lf_status lf_patch_f32p3_u8x3(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride,
                               const float *src, ptrdiff_t src_stride, ptrdiff_t src_plane_stride,
                               int view, const lf_tone *tone, const lf_match *match,
                               const uint8_t *crop, ptrdiff_t crop_stride, int border,
                               const lf_resize_plan *plan, void *scratch, size_t scratch_size)
 {
-    if (!rows || !dst || !src || !plan || !scratch || !lf_tone_is_usable(tone))
-        return LF_ERR_ARGUMENT;
-    if (view < 1 || view > LF_RESIZE_SIDE || border < 0 || border > LF_RESIZE_SIDE ||
-        (border && !crop) || (match && !lf_match_fits(match, view, view)) || plan->across.src != view + 2 * border ||
-        plan->down.src != view + 2 * border)
-        return LF_ERR_ARGUMENT;
-    if (scratch_size < lf_patch_scratch_size(plan)) return LF_ERR_SCRATCH;
+    if (!src || !lf_tone_is_usable(tone)) return LF_ERR_ARGUMENT;
     const char *bytes = (const char *)src;
     const char *outer[2] = { bytes, bytes + 2 * src_plane_stride };
     const int swap = tone->swap != 0;
@@ -124,10 +139,25 @@ lf_status lf_patch_f32p3_u8x3(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_s
         .crop_stride = crop_stride,
         .view = view,
         .border = border,
-        .slots = scratch,
-        .pitch = slot_pitch(plan),
     };
-    lf_resize_run(rows, dst, dst_stride, patch_row, &source, 4, 3, plan,
-                  source.slots + SLOTS * source.pitch);
-    return LF_OK;
+    return run(&source, dst, dst_stride, plan, scratch, scratch_size);
+}
+
+lf_status lf_patch_u8x3(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride,
+                        const uint8_t *src, ptrdiff_t src_stride, int view, const lf_match *match,
+                        const uint8_t *crop, ptrdiff_t crop_stride, int border,
+                        const lf_resize_plan *plan, void *scratch, size_t scratch_size)
+{
+    if (!src) return LF_ERR_ARGUMENT;
+    patch_source source = {
+        .rows = rows,
+        .picture = src,
+        .src_stride = src_stride,
+        .match = match,
+        .crop = crop,
+        .crop_stride = crop_stride,
+        .view = view,
+        .border = border,
+    };
+    return run(&source, dst, dst_stride, plan, scratch, scratch_size);
 }

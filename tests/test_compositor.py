@@ -116,6 +116,22 @@ def test_all_formats_show_the_same_picture(case):
             assert np.abs(got[:luma].astype(int) - whole[:luma]).max() <= 1, i
 
 
+@pytest.mark.parametrize("colour_match", [False, True])
+def test_pictures_give_what_their_planes_give(case, colour_match):
+    template, outputs, _ = case
+    preset = template.preset
+    pictures = np.stack(
+        [_kernels.convert(o, low=preset.low, high=preset.high, swap=preset.rgb) for o in outputs]
+    )
+    indices = range(len(RECTS))
+    with Compositor(template, threads=2, colour_match=colour_match) as compositor:
+        for format in ("bgr24", "i420", "jpeg"):
+            want = compositor.composite(outputs, indices, format=format)
+            got = compositor.composite(pictures, indices, format=format)
+            for one, other in zip(got, want, strict=True):
+                assert np.array_equal(one.array, other.array)
+
+
 def test_jpeg_is_pillows_of_the_bgr24_frame(case):
     from io import BytesIO
 

@@ -48,6 +48,7 @@ cdef extern from "kernels.h" nogil:
 
     ctypedef struct lf_mouth:
         const float *output
+        const uint8_t *picture
         const lf_match *match
         int alpha
 
@@ -70,7 +71,7 @@ cdef extern from "kernels.h" nogil:
         lf_worker *worker, uint8_t *dst, ptrdiff_t dst_stride, size_t capacity, int in_place,
         size_t *length)
     int lf_finish_measure(
-        const lf_canvas *canvas, const lf_background *background, const float *output,
+        const lf_canvas *canvas, const lf_background *background, const lf_mouth *mouth,
         lf_worker *worker, lf_match_planes *planes)
 
 

@@ -62,7 +62,7 @@ class InPlace:
 
 def measure(
     worker: Worker,
-    outputs: NDArray[np.float32],
+    outputs: NDArray[np.float32] | NDArray[np.uint8],
     indices: NDArray[np.int64],
     alphas: NDArray[np.uint8],
     planes: NDArray[np.float64],
@@ -71,7 +71,7 @@ def measure(
 ) -> None: ...
 def finish(
     worker: Worker,
-    outputs: NDArray[np.float32],
+    outputs: NDArray[np.float32] | NDArray[np.uint8],
     indices: NDArray[np.int64],
     targets: Targets,
     first: int,

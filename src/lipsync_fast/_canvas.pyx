@@ -320,6 +320,31 @@ cdef class Painted:
             self.owner.give_back(self.index)
 
 
+cdef class Outputs:
+    """What a net drew for a request, held for the length of one call."""
+    cdef Array array
+    cdef const float *planes      # or NULL, where it is pictures
+    cdef const uint8_t *pictures
+    cdef size_t size              # values of one
+
+    def __cinit__(self, Backgrounds backgrounds not None, outputs):
+        cdef bint made = outputs.dtype == np.uint8
+        self.array = Array(outputs, "outputs", "uint8" if made else "float32", 4)
+        self.planes, self.pictures = NULL, NULL
+        if made:
+            self.pictures = <const uint8_t *> self.array.view.buf
+        else:
+            self.planes = <const float *> self.array.view.buf
+        self.size = 3 * <size_t> backgrounds.canvas.view * backgrounds.canvas.view
+
+    cdef inline void put(self, lf_mouth *mouth, Py_ssize_t i) noexcept nogil:
+        mouth.output, mouth.picture = NULL, NULL
+        if self.planes != NULL:
+            mouth.output = self.planes + i * self.size
+        else:
+            mouth.picture = self.pictures + i * self.size
+
+
 def measure(Worker worker not None, outputs, indices, alphas, planes, Py_ssize_t first,
             Py_ssize_t last):
     """How the colours of frames ``first … last − 1`` differ from their backgrounds, without the GIL.
@@ -332,18 +357,17 @@ def measure(Worker worker not None, outputs, indices, alphas, planes, Py_ssize_t
         Where to write, as `colour_planes` gives it; NaN for a frame without a mouth.
     """
     cdef Backgrounds backgrounds = worker.backgrounds
-    cdef Array values = Array(outputs, "outputs", "float32", 4)
+    cdef Outputs drawn = Outputs(backgrounds, outputs)
     cdef Array chosen = Array(indices, "indices", "int64", 1)
     cdef Array fades = Array(alphas, "alphas", "uint8", 1)
     cdef Array target = Array(planes, "planes", "float64", 3, True)
-    cdef size_t picture = 3 * <size_t> backgrounds.canvas.view * backgrounds.canvas.view
-    cdef const float *output = <const float *> values.view.buf
     cdef const int64_t *index = <const int64_t *> chosen.view.buf
     cdef const uint8_t *alpha = <const uint8_t *> fades.view.buf
     cdef lf_match_planes *plane = <lf_match_planes *> target.view.buf
+    cdef lf_mouth mouth
     cdef int status = LF_OK
     cdef Py_ssize_t i
-    if not 0 <= first <= last <= min(chosen.view.shape[0], values.view.shape[0],
+    if not 0 <= first <= last <= min(chosen.view.shape[0], drawn.array.view.shape[0],
                                      fades.view.shape[0], target.view.shape[0]):
         raise IndexError(f"frames {first} to {last} of {chosen.view.shape[0]}")
     planes[first:last] = np.nan
@@ -351,8 +375,9 @@ def measure(Worker worker not None, outputs, indices, alphas, planes, Py_ssize_t
         for i in range(first, last):
             if alpha[i] == 0 or backgrounds.items[index[i]].width == 0:
                 continue
-            status = lf_finish_measure(&backgrounds.canvas, &backgrounds.items[index[i]],
-                                       output + i * picture, &worker.worker, &plane[i])
+            drawn.put(&mouth, i)
+            status = lf_finish_measure(&backgrounds.canvas, &backgrounds.items[index[i]], &mouth,
+                                       &worker.worker, &plane[i])
             if status != LF_OK:
                 break
     check(status)
@@ -366,8 +391,8 @@ def finish(Worker worker not None, outputs, indices, Targets targets not None,
     ----------
     worker : Worker
         This thread's scratch.
-    outputs : (N, 3, S, S) float32, C-contiguous
-        The net's outputs.
+    outputs : (N, 3, S, S) float32 or (N, S, S, 3) uint8, C-contiguous
+        The net's outputs, or the bgr24 pictures that they are.
     indices : (N,) int64
         Backgrounds, each below the count.
     targets : Targets
@@ -385,15 +410,13 @@ def finish(Worker worker not None, outputs, indices, Targets targets not None,
         If a JPEG does not fit its buffer.
     """
     cdef Backgrounds backgrounds = worker.backgrounds
-    cdef Array values = Array(outputs, "outputs", "float32", 4)
+    cdef Outputs drawn = Outputs(backgrounds, outputs)
     cdef Array chosen = Array(indices, "indices", "int64", 1)
     cdef Array fades = Array(alphas, "alphas", "uint8", 1)
     cdef Array planes = None if matches is None else Array(matches, "matches", "int32", 3)
     cdef const lf_match *match = NULL
     if planes is not None:
         match = <const lf_match *> planes.view.buf
-    cdef size_t picture = 3 * <size_t> backgrounds.canvas.view * backgrounds.canvas.view
-    cdef const float *output = <const float *> values.view.buf
     cdef const int64_t *index = <const int64_t *> chosen.view.buf
     cdef const uint8_t *alpha = <const uint8_t *> fades.view.buf
     cdef lf_mouth mouth
@@ -401,7 +424,7 @@ def finish(Worker worker not None, outputs, indices, Targets targets not None,
     cdef int status = LF_OK
     cdef Py_ssize_t i = first
     mouth.match = NULL
-    cdef Py_ssize_t count = min(chosen.view.shape[0], values.view.shape[0], fades.view.shape[0])
+    cdef Py_ssize_t count = min(chosen.view.shape[0], drawn.array.view.shape[0], fades.view.shape[0])
     if planes is not None:
         count = min(count, planes.view.shape[0])
     if not 0 <= first <= last <= min(count, targets.count):
@@ -409,7 +432,8 @@ def finish(Worker worker not None, outputs, indices, Targets targets not None,
     with nogil:
         while i < last and status == LF_OK:
             item = &targets.items[i]
-            mouth.output, mouth.alpha = output + i * picture, alpha[i]
+            drawn.put(&mouth, i)
+            mouth.alpha = alpha[i]
             if match != NULL:
                 mouth.match = match + i
             status = lf_finish(&backgrounds.canvas, &backgrounds.items[index[i]], &mouth,

@@ -181,7 +181,7 @@ class Compositor:
 
     def composite(
         self,
-        outputs: NDArray[np.float32],
+        outputs: NDArray[np.float32] | NDArray[np.uint8],
         indices: ArrayLike,
         *,
         format: str = "bgr24",
@@ -195,9 +195,9 @@ class Compositor:
 
         Parameters
         ----------
-        outputs : (N, 3, S, S) float32, C-contiguous
+        outputs : (N, 3, S, S) float32 or (N, S, S, 3) uint8, C-contiguous
             What the generator made, as it made it: planes in the preset's channel order
-            and range. Not changed.
+            and range; or what a `ResidentGenerator` makes of them, bgr24 pictures. Not changed.
         indices : (N,) integers
             The background of each frame. Where it has no face, the output is not used and
             the background passes through.
@@ -283,7 +283,7 @@ class Compositor:
         with self._lock:
             return CompositorStats(self._frames, self._painted, self._frames - self._painted)
 
-    def _check(self, outputs: NDArray[np.float32], indices: ArrayLike) -> NDArray[np.int64]:
+    def _check(self, outputs: NDArray[Any], indices: ArrayLike) -> NDArray[np.int64]:
         chosen = np.asarray(indices)
         if chosen.ndim != 1 or chosen.dtype.kind not in "iu":
             raise InputError(
@@ -295,9 +295,14 @@ class Compositor:
                 f"indices must be 0 to {count - 1}, got {chosen.min()} to {chosen.max()}"
             )
         needed = (len(chosen), 3, side, side)
-        if not isinstance(outputs, np.ndarray) or outputs.dtype != np.float32:
+        if not isinstance(outputs, np.ndarray) or outputs.dtype not in (np.float32, np.uint8):
             got = getattr(outputs, "dtype", type(outputs).__name__)
-            raise LayoutError(f"outputs must be an array of float32, got {got}; convert it first")
+            raise LayoutError(
+                f"outputs must be an array of float32, or of uint8 where they are pictures, "
+                f"got {got}; convert it first"
+            )
+        if outputs.dtype == np.uint8:
+            needed = (len(chosen), side, side, 3)
         if outputs.shape != needed:
             raise InputError(f"outputs must have shape {needed}, got {outputs.shape}")
         if not outputs.flags.c_contiguous:
@@ -396,7 +401,7 @@ class Compositor:
 class _Mouths:
     """Net outputs of one request and how they are put on their backgrounds."""
 
-    outputs: NDArray[np.float32]
+    outputs: NDArray[np.float32] | NDArray[np.uint8]
     indices: NDArray[np.int64]
     alphas: NDArray[np.uint8]
     matches: NDArray[np.int32] | None = None

@@ -22,7 +22,7 @@ from .errors import InputError, LayoutError, PoolExhausted
 from .seams import ColourTrack
 from .template import Template
 
-__all__ = ["Compositor", "CompositorStats", "Frame", "Frames"]
+__all__ = ["Compositor", "CompositorStats", "Frame", "Frames", "check_alphas"]
 
 
 class Frame:
@@ -238,7 +238,7 @@ class Compositor:
             raise InputError("this compositor is closed; make another one")
         canvas = self.canvas(format, quality)
         chosen = self._check(outputs, indices)
-        mouths = _Mouths(outputs, chosen, _check_alphas(alphas, len(chosen)))
+        mouths = _Mouths(outputs, chosen, check_alphas(alphas, len(chosen)))
         if self.colour_match:
             self._measure(canvas, mouths, track or self._still)
         if out is not None:
@@ -407,7 +407,14 @@ class _Mouths:
     matches: NDArray[np.int32] | None = None
 
 
-def _check_alphas(alphas: ArrayLike | None, count: int) -> NDArray[np.uint8]:
+def check_alphas(alphas: ArrayLike | None, count: int) -> NDArray[np.uint8]:
+    """The fades of `count` frames as (count,) uint8, all 255 where none are given.
+
+    Raises
+    ------
+    InputError
+        If they are not one whole number from 0 to 255 for each frame.
+    """
     if alphas is None:
         return np.full(count, 255, np.uint8)
     array = np.asarray(alphas)

@@ -1,13 +1,14 @@
-"""What the net draws for a request: frames that show a face go through it in micro-batches."""
+"""What the net draws for a request: frames that show a mouth go through it in micro-batches."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ._pool import BufferPool
+from .compositor import check_alphas
 from .crops import pack_crop
 from .errors import InputError
 from .session import Generator
@@ -28,12 +29,15 @@ class Drawn:
     indices : (N,) int64
         Backgrounds.
     outputs : (N, 3, S, S) float32
-        Pooled; what belongs to a frame without a face is undefined.
+        Pooled; what belongs to a frame without a mouth is undefined.
+    alphas : (N,) uint8
+        Fade of each frame's mouth: 255 shows it, 0 the background alone.
     """
 
     start: int
     indices: NDArray[np.int64]
     outputs: NDArray[np.float32]
+    alphas: NDArray[np.uint8]
 
 
 class Inference:
@@ -53,8 +57,10 @@ class Inference:
         self.template, self.generator = template, generator
         self.pool, self.stages = pool, stages
 
-    def run(self, features: NDArray[np.float32], start: int) -> Drawn:
-        """Run the net for the frames that have a face.
+    def run(
+        self, features: NDArray[np.float32], start: int, alphas: ArrayLike | None = None
+    ) -> Drawn:
+        """Run the net for the frames that show a mouth: that have a face, and an alpha.
 
         Parameters
         ----------
@@ -62,11 +68,13 @@ class Inference:
             One feature window for each frame.
         start : int
             Number of the first frame.
+        alphas : (N,) integers, 0 to 255, optional
+            Fade of each frame's mouth; 255 by default. Frames of 0 do not reach the net.
 
         Raises
         ------
         InputError
-            If the features have another shape than the preset's.
+            If the features have another shape than the preset's, or the alphas do not fit them.
         ModelError
             If the net fails on them.
         """
@@ -77,17 +85,18 @@ class Inference:
             raise InputError(
                 f"features must have shape {needed} for {preset.name}, got {features.shape}"
             )
+        fades = check_alphas(alphas, count)
         indices = self.template.indices(start, count)
         outputs = self.pool.empty((count, 3, preset.view, preset.view), "float32")
         step = self.generator.micro_batch
-        faces = self.template.rects[indices, 2] > 0
+        mouths = (self.template.rects[indices, 2] > 0) & (fades > 0)
         first = 0
         while first < count:
-            if not faces[first]:
+            if not mouths[first]:
                 first += 1
                 continue
             last = first + 1
-            while last < min(first + step, count) and faces[last]:
+            while last < min(first + step, count) and mouths[last]:
                 last += 1
             visual = self.pool.empty((last - first, *preset.visual_shape), "float32")
             with self.stages.visual(last - first):
@@ -96,7 +105,7 @@ class Inference:
             with self.stages.net(last - first):
                 self.generator.infer(visual, features[first:last], out=outputs[first:last])
             first = last
-        return Drawn(start, indices, outputs)
+        return Drawn(start, indices, outputs, fades)
 
 
 def pack_visual(

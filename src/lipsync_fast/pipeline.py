@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from . import media
 from ._pool import BufferPool, PoolStats
@@ -155,6 +155,7 @@ class Pipeline:
         *,
         format: str = "bgr24",
         quality: int | None = None,
+        alphas: ArrayLike | None = None,
     ) -> Frames:
         """Finish one request: feature windows in, frames out.
 
@@ -166,13 +167,16 @@ class Pipeline:
             Number of the first frame; with the template's loop it says which backgrounds
             are shown.
         format, quality : see `Compositor.composite`
+        alphas : (N,) integers, 0 to 255, optional
+            Fade of each frame's mouth; 255 by default. Where it is 0 the net is not asked and the
+            background is shown alone.
 
         Returns
         -------
         Frames
             Leases; use it as a context manager to give them all back.
         """
-        return self._finish(self.inference.run(features, start), format, quality)
+        return self._finish(self.inference.run(features, start, alphas), format, quality)
 
     def _finish(self, request: Drawn, format: str, quality: int | None) -> Frames:
         with self.stages.finish(len(request.indices)):
@@ -182,6 +186,7 @@ class Pipeline:
                 format=format,
                 quality=quality,
                 start=request.start,
+                alphas=request.alphas,
             )
         assert isinstance(frames, Frames)
         return frames

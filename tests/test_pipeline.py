@@ -11,8 +11,9 @@ from lipsync_fast.errors import FileMissingError, InputError
 from lipsync_fast.inference import pack_visual
 from lipsync_fast.pipeline import Pipeline
 from lipsync_fast.presets import PRESETS, get_preset
+from lipsync_fast.seams import ColourTrack
 from lipsync_fast.template import Template
-from nets import tiny_encoder, tiny_generator
+from nets import drifting_generator, tiny_encoder, tiny_generator
 
 NAMES = ["synctalk328", "wav2lip96", "wav2lip384", "liteavatar384"]
 RECTS = [(60, 40, 100, 90), (61, 40, 100, 90), (0, 0, 0, 0), (62, 41, 101, 91), (63, 41, 99, 90)]
@@ -166,6 +167,51 @@ def test_mp4(pipeline, tmp_path):
     for got, frame in zip(decoded, frames, strict=True):
         assert np.abs(got.astype(int) - frame.array).mean() < 4
     assert [p.name for p in tmp_path.iterdir() if p.suffix == ".part"] == []
+
+
+def test_colours_that_drift_are_matched(tmp_path):
+    """With colour match the mouth has its background's colours, and all else is as before."""
+    preset = get_preset("wav2lip96")
+    person, samples = template(preset), speech(1.2)
+    net = drifting_generator(tmp_path / "net.onnx", preset)
+    shown = {}
+    for match in (False, True):
+        with Pipeline.open(person, net, threads=2, colour_match=match) as pipeline:
+            shown[match] = list(pipeline.frames(samples))
+    for plain, matched in zip(shown[False], shown[True], strict=True):
+        background = person.bgr24(plain.template_index).astype(int)
+        x, y, w, h = person.rects[plain.template_index]
+        for frame in (plain, matched):
+            outside = frame.array.astype(int) - background
+            outside[y : y + h, x : x + w] = 0
+            assert not outside.any()
+        if w == 0:
+            continue
+        inside = np.s_[y : y + h, x : x + w]
+        off = [np.abs(f.array[inside] - background[inside]).mean() for f in (plain, matched)]
+        # What is left is the net's own flicker with the sound, which the track smooths.
+        assert off[0] > 5
+        assert off[1] < 3
+
+
+@pytest.mark.parametrize("name", ["wav2lip384", "liteavatar384"])
+@pytest.mark.parametrize("format", ["bgr24", "jpeg"])
+def test_matched_colours_do_not_depend_on_requests(tmp_path, name, format):
+    preset, samples = get_preset(name), speech(1.2)
+    net = drifting_generator(tmp_path / "net.onnx", preset)
+    with Pipeline.open(template(preset), net, threads=2, colour_match=True) as pipeline:
+        want = [bytes(f.data) for f in pipeline.frames(samples, format=format)]
+        for size in (1, 25):
+            pipeline.request = size
+            assert [bytes(f.data) for f in pipeline.frames(samples, format=format)] == want
+        pieces = np.split(samples, [900, 901, 12000])
+        assert [bytes(f.data) for f in pipeline.frames(pieces, format=format)] == want
+        windows = [h.features for h in pipeline._listen(samples, None).requests(7)]
+        track, got = ColourTrack(pipeline.template.fps, preset.view), []
+        for features in windows:
+            with pipeline.composite(features, len(got), format=format, track=track) as frames:
+                got += [bytes(f.data) for f in frames]
+        assert got == want
 
 
 def test_what_does_not_match_is_refused(tmp_path):

@@ -13,6 +13,7 @@ from lipsync_fast._folder import TemplateWriter
 from lipsync_fast.bench import memory
 from lipsync_fast.pipeline import Pipeline
 from lipsync_fast.presets import get_preset
+from lipsync_fast.seams import ColourTrack
 from lipsync_fast.timing import loop_indices
 
 pytest.importorskip("onnxruntime")
@@ -34,17 +35,20 @@ def frame(i):
     return (smooth[..., None] + rng.integers(-6, 7, (HEIGHT, WIDTH, 3))).astype(np.uint8)
 
 
-@pytest.fixture(scope="module", params=["jpeg and i420", "bgr24"])
+@pytest.fixture(scope="module", params=["jpeg and i420", "bgr24, colour match"])
 def pipeline(request, tmp_path_factory):
     """A template on disk with mouths of changing size, the tiny net, warm in every format."""
     folder = tmp_path_factory.mktemp("steady")
-    store = tuple(request.param.split(" and "))
+    stored, *match = request.param.split(", ")
+    store = tuple(stored.split(" and "))
     with TemplateWriter(folder / "t", WIDTH, HEIGHT, preset=PRESET, store=store) as writer:
         for i in range(COUNT):
             writer.add((200 + i, 100, 173 + i % 16, 175 + i % 14), bgr24=frame(i))
     net = nets.tiny_generator(folder / "net.onnx", PRESET)
     encoder = nets.tiny_encoder(folder / "encoder.onnx")
-    with Pipeline.open(folder / "t", net, encoder, threads=2, providers=["cpu"]) as opened:
+    with Pipeline.open(
+        folder / "t", net, encoder, threads=2, providers=["cpu"], colour_match=bool(match)
+    ) as opened:
         yield opened
 
 
@@ -56,13 +60,16 @@ class Road:
         rng = np.random.default_rng(1)
         self.features = rng.normal(0, 1, (size, *PRESET.audio_shape)).astype(np.float32)
         self.at = 0
+        self.track = ColourTrack(25, PRESET.view)
         loop = 2 * (COUNT - 1)
         assert set(loop_indices(0, loop, COUNT, PRESET.loop, PRESET.start)) == set(range(COUNT))
         for _ in range(max(3, -(-loop // size))):
             self.request()
 
     def request(self):
-        with self.pipeline.composite(self.features, self.at, format=self.format) as frames:
+        with self.pipeline.composite(
+            self.features, self.at, format=self.format, track=self.track
+        ) as frames:
             assert len(frames) == self.size
         self.at += self.size
 

@@ -205,6 +205,9 @@ def _add_render(commands: Any) -> None:
     command.add_argument("--stats", action="store_true", help="tell where the time went")
     command.add_argument("--threads", type=int, help="threads that composite (default: the cores)")
     command.add_argument("--border", type=int, help="0: paste as the first generation did")
+    command.add_argument(
+        "--colour-match", action="store_true", help="move the mouth's colours to those round it"
+    )
     command.add_argument("--request", type=int, default=8, help="frames asked for at once (8)")
     _add_label(command)
     command.set_defaults(run=_render_command)
@@ -222,6 +225,7 @@ def _render_command(options: argparse.Namespace) -> None:
         request=options.request,
         border=options.border,
         label=options.label,
+        colour_match=options.colour_match,
     ) as pipeline:
         speech = None if options.speech == "-" and options.features else options.speech
         _render(pipeline, speech, options)

@@ -20,6 +20,7 @@ from .features import HubertEncoder
 from .inference import Drawn, Inference
 from .listening import Features, Listening, Speech
 from .presets import Preset
+from .seams import ColourTrack
 from .session import AudioEncoder, Generator
 from .stages import Stages, StageStats
 from .template import Template
@@ -68,6 +69,9 @@ class Pipeline:
         Threads of the compositor; the machine's cores by default, at most 8.
     pool : BufferPool, optional
         Memory of all buffers on the frame path; a pool of its own by default.
+    colour_match : bool
+        Move the colours of every mouth to those round it, smoothed over each speech; see
+        `Compositor`. No reference does that.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class Pipeline:
         request: int = REQUEST,
         threads: int | None = None,
         pool: BufferPool | None = None,
+        colour_match: bool = False,
     ) -> None:
         _check_match(template)
         if request < 1:
@@ -88,7 +93,9 @@ class Pipeline:
         self.pool = BufferPool() if pool is None else pool
         self.stages = Stages()
         self.inference = Inference(template, generator, self.pool, self.stages)
-        self.compositor = Compositor(template, threads=threads, pool=self.pool)
+        self.compositor = Compositor(
+            template, threads=threads, pool=self.pool, colour_match=colour_match
+        )
 
     @classmethod
     def open(
@@ -102,6 +109,7 @@ class Pipeline:
         request: int = REQUEST,
         border: int | None = None,
         label: bool | None = None,
+        colour_match: bool = False,
     ) -> Pipeline:
         """Open a template folder and its nets.
 
@@ -113,7 +121,7 @@ class Pipeline:
             ONNX files; the encoder is for presets with "ave" or "hubert" features.
         providers : list of str, optional
             ONNX Runtime providers in order; CUDA where it works and else the CPU by default.
-        threads, request : see `Pipeline`
+        threads, request, colour_match : see `Pipeline`
         border, label : see `Template.open`
 
         Raises
@@ -130,7 +138,9 @@ class Pipeline:
         if audio_encoder:
             kind = HubertEncoder if opened.preset.features == "hubert" else AudioEncoder
             encoder = kind(audio_encoder, providers=providers)
-        return cls(opened, net, encoder, request=request, threads=threads)
+        return cls(
+            opened, net, encoder, request=request, threads=threads, colour_match=colour_match
+        )
 
     def close(self) -> None:
         """End the compositor's threads and let go of the template's files."""
@@ -156,6 +166,7 @@ class Pipeline:
         format: str = "bgr24",
         quality: int | None = None,
         alphas: ArrayLike | None = None,
+        track: ColourTrack | None = None,
     ) -> Frames:
         """Finish one request: feature windows in, frames out.
 
@@ -166,7 +177,7 @@ class Pipeline:
         start : int
             Number of the first frame; with the template's loop it says which backgrounds
             are shown.
-        format, quality : see `Compositor.composite`
+        format, quality, track : see `Compositor.composite`
         alphas : (N,) integers, 0 to 255, optional
             Fade of each frame's mouth; 255 by default. Where it is 0 the net is not asked and the
             background is shown alone.
@@ -176,9 +187,11 @@ class Pipeline:
         Frames
             Leases; use it as a context manager to give them all back.
         """
-        return self._finish(self.inference.run(features, start, alphas), format, quality)
+        return self._finish(self.inference.run(features, start, alphas), format, quality, track)
 
-    def _finish(self, request: Drawn, format: str, quality: int | None) -> Frames:
+    def _finish(
+        self, request: Drawn, format: str, quality: int | None, track: ColourTrack | None
+    ) -> Frames:
         with self.stages.finish(len(request.indices)):
             frames = self.compositor.composite(
                 request.outputs,
@@ -187,6 +200,7 @@ class Pipeline:
                 quality=quality,
                 start=request.start,
                 alphas=request.alphas,
+                track=track,
             )
         assert isinstance(frames, Frames)
         return frames
@@ -227,12 +241,13 @@ class Pipeline:
             self.inference.run(heard.features, heard.start)
             for heard in listening.requests(self.request)
         )
+        track = ColourTrack(self.template.fps, self.template.preset.view)
         with ThreadPoolExecutor(1, "lipsync-net") as net:
             following = net.submit(next, drawn, None)
             try:
                 while (request := following.result()) is not None:
                     following = net.submit(next, drawn, None)
-                    yield from self._finish(request, format, quality)
+                    yield from self._finish(request, format, quality, track)
             finally:
                 following.cancel()
 

@@ -17,9 +17,11 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "lipsync_fast"
 # line. Units of one line do not know each other.
 LAYERS = [
     ["errors", "_version", "labels", "misfits", "reading"],
-    ["_kernels", "_pool"],
-    ["_jpeg"],
-    ["_canvas", "_splice"],
+    ["_arguments", "_sizes", "pool_stats"],
+    ["_blend", "_convert", "_mel", "_pool", "_resize", "_yuv"],
+    ["_jpeg", "_match"],
+    ["_patch", "_splice"],
+    ["_canvas", "_kernels"],
     ["presets", "_runtime", "_store", "stages"],
     ["timing", "masks", "seams", "crops", "backgrounds", "mel", "rects", "plain_pickle"],
     ["_folder"],

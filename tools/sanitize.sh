@@ -50,7 +50,7 @@ if command -v valgrind >/dev/null; then
         valgrind --leak-check=no --num-callers=8 --fullpath-after= --log-file="$build/valgrind.log" \
         "$python" tools/valgrind_splice.py
     # What the loader and the interpreter do while they import is theirs.
-    if grep -E '(csrc/|_jpeg\.c|_splice\.c|_kernels\.c)' "$build/valgrind.log"; then
+    if grep -E '(csrc/|_jpeg\.c|_splice\.c|_arguments\.c|_convert\.c|_resize\.c|_match\.c|_patch\.c|_blend\.c|_yuv\.c|_mel\.c)' "$build/valgrind.log"; then
         echo "sanitize: valgrind found something, see $build/valgrind.log" >&2
         exit 1
     fi

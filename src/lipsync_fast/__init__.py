@@ -6,7 +6,7 @@ try:
     from . import _kernels as _kernels
 except ImportError as error:
     raise ImportError(
-        "lipsync_fast: the compiled part _kernels could not be loaded "
+        "lipsync_fast: its compiled parts could not be loaded "
         f"({error}); install it with `pip install .` and do not import it from its source folder"
     ) from error
 

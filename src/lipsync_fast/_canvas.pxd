@@ -2,11 +2,12 @@
 from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdint cimport uint8_t, uint64_t
 
+from lipsync_fast._arguments cimport Array, lf_box, lf_rows
+from lipsync_fast._convert cimport lf_tone
 from lipsync_fast._jpeg cimport lf_jpeg, lf_jpeg_background, lf_sampling
-from lipsync_fast._kernels cimport (
-    Array, ResizePlan, lf_box, lf_match, lf_match_planes, lf_resize_plan, lf_rows, lf_tone,
-    lf_yuv_matrix,
-)
+from lipsync_fast._match cimport lf_match, lf_match_planes
+from lipsync_fast._resize cimport ResizePlan, lf_resize_plan
+from lipsync_fast._yuv cimport lf_yuv_matrix
 
 
 cdef extern from "kernels.h" nogil:

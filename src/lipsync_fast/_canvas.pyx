@@ -7,14 +7,14 @@ from libc.string cimport memset
 
 from libc.stdint cimport int64_t, uint32_t
 
+from lipsync_fast._arguments cimport LF_ERR_DATA, LF_ERR_FULL, LF_OK, check, image_of, rows_of
 from lipsync_fast._jpeg cimport lf_jpeg_bound, lf_jpeg_create, lf_jpeg_destroy, sampling_of
-from lipsync_fast._kernels cimport (
-    LF_BT601, LF_BT709, LF_ERR_DATA, LF_ERR_FULL, LF_OK, check, image_of, lf_patch_scratch_size, rows_of,
-)
+from lipsync_fast._patch cimport lf_patch_scratch_size
+from lipsync_fast._yuv cimport LF_BT601, LF_BT709
 
 import numpy as np
 
-from ._kernels import i420_size
+from ._yuv import i420_size
 
 from .errors import InputError
 

@@ -3,7 +3,7 @@ from cpython.pythread cimport PyThread_type_lock
 from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdint cimport uint8_t, uint32_t
 
-from lipsync_fast._kernels cimport Array, lf_box
+from lipsync_fast._arguments cimport Array, lf_box
 
 
 cdef extern from "kernels.h" nogil:

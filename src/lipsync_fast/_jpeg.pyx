@@ -7,7 +7,7 @@ from cpython.pythread cimport (
 
 from libc.stdint cimport int64_t
 
-from lipsync_fast._kernels cimport LF_ERR_DATA, LF_ERR_FULL, Array, check, image_of, need_apart
+from lipsync_fast._arguments cimport LF_ERR_DATA, LF_ERR_FULL, Array, check, image_of, need_apart
 
 from collections import namedtuple
 

@@ -1,25 +1,13 @@
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, SupportsIndex, final
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-_Shape = SupportsIndex | Sequence[SupportsIndex]
+from .pool_stats import PoolStats as PoolStats
 
-@dataclass(frozen=True)
-class PoolStats:
-    hits: int
-    misses: int
-    lent: int
-    lent_bytes: int
-    idle: int
-    bytes: int
-    peak: int
-    trimmed: int
-    served_bytes: int
-    limit: int | None
+_Shape = SupportsIndex | Sequence[SupportsIndex]
 
 @final
 class Lease:

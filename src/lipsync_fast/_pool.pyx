@@ -9,56 +9,23 @@ collection can never re-enter it and waiting for it is a matter of nanoseconds.
 """
 cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
-from cpython.number cimport PyNumber_Index
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, malloc
 
-import dataclasses
+from lipsync_fast._sizes cimport (
+    LF_POOL_CLASSES, byte_size, checked_dtype, checked_limit, checked_shape, class_index, class_size,
+)
 
 import numpy as np
 
-from .errors import InputError, LayoutError, PoolExhausted
+from .errors import InputError, PoolExhausted
+from .pool_stats import PoolStats
 
 cdef extern from "kernels.h" nogil:
-    const size_t LF_MEMORY_ALIGNMENT
     void *lf_memory_obtain(size_t size)
     void lf_memory_release(void *block, size_t size)
 
 cdef object _ndarray = np.ndarray
-cdef object _dtype = np.dtype
-
-cdef extern from *:
-    """
-    #define LF_POOL_CLASSES 512
-    #define LF_POOL_MAX_BYTES ((size_t)PTRDIFF_MAX / 2)
-    """
-    enum: LF_POOL_CLASSES
-    const size_t LF_POOL_MAX_BYTES
-
-
-# ---- size classes: eight to the doubling ------------------------------------------------
-
-cdef size_t _class_size(size_t size) noexcept nogil:
-    """`size` rounded up to its four leading binary digits, in steps of 64 bytes at least.
-
-    One rule for every size: less than 12.5 % is wasted from 512 bytes on.
-    """
-    cdef size_t step = LF_MEMORY_ALIGNMENT
-    if size == 0:
-        size = 1
-    while size > step * 16:
-        step *= 2
-    return (size + step - 1) // step * step
-
-
-cdef unsigned _class_index(size_t capacity) noexcept nogil:
-    """Number of a class size: its step's logarithm over 64 and its steps, 1..16, in eights."""
-    cdef size_t step = LF_MEMORY_ALIGNMENT
-    cdef unsigned octave = 0
-    while capacity > step * 16:
-        step *= 2
-        octave += 1
-    return octave * 8 + <unsigned> (capacity // step)
 
 
 # ---- the pool's memory ------------------------------------------------------------------
@@ -140,7 +107,7 @@ cdef class _Store:
         self, size_t size, size_t capacity, Block **surplus, bint *exhausted
     ) noexcept nogil:
         """An idle block with one holder; else NULL, with its bytes reserved unless `exhausted`."""
-        cdef unsigned index = _class_index(capacity)
+        cdef unsigned index = class_index(capacity)
         cdef Block *block
         surplus[0] = NULL
         exhausted[0] = False
@@ -174,7 +141,7 @@ cdef class _Store:
 
     cdef Block *take(self, size_t size) except NULL:
         """A block of at least `size` bytes with one holder."""
-        cdef size_t capacity = _class_size(size)
+        cdef size_t capacity = class_size(size)
         cdef Block *surplus
         cdef bint exhausted
         cdef Block *block = self.take_idle(size, capacity, &surplus, &exhausted)
@@ -210,7 +177,7 @@ cdef class _Store:
         With `only_last`, a block that others hold stays as it is. Returns whether it was taken off.
         """
         cdef Block *chain = NULL
-        cdef unsigned index = _class_index(block.capacity)
+        cdef unsigned index = class_index(block.capacity)
         with self.lock:
             if only_last and block.holders != 1:
                 return False
@@ -271,94 +238,6 @@ cdef object _array_over(_Store store, Block *block, Py_ssize_t size, object shap
     hold.block = block
     hold.size = size
     return _ndarray(shape, dtype, hold)
-
-
-# ---- what the caller asks for -------------------------------------------------------------
-
-cdef object _checked_dtype(object dtype):
-    if type(dtype) is not _dtype:
-        try:
-            dtype = _dtype(dtype)
-        except TypeError:
-            raise LayoutError(f"dtype must be a NumPy dtype or its name, got {dtype!r}") from None
-    if dtype.hasobject:
-        raise LayoutError(f"dtype must be without Python objects, got {dtype}; pooled memory is not cleared")
-    if not dtype.isnative:
-        raise LayoutError(f"dtype must be in the machine's byte order, got {dtype.str}; convert it first")
-    if dtype.subdtype is not None or dtype.itemsize == 0:
-        raise LayoutError(f"dtype must be that of one element of known size, got {dtype!r}")
-    return dtype
-
-
-cdef tuple _checked_shape(object shape):
-    try:
-        if isinstance(shape, (tuple, list)):
-            return tuple([PyNumber_Index(length) for length in shape])
-        return (PyNumber_Index(shape),)
-    except TypeError:
-        raise LayoutError(f"shape must be an integer or a tuple of integers, got {shape!r}") from None
-
-
-cdef Py_ssize_t _byte_size(tuple shape, object dtype) except -1:
-    """Bytes of an array; refuses what NumPy or the address space cannot hold."""
-    cdef size_t size = dtype.itemsize
-    cdef size_t length
-    cdef bint empty = False
-    if len(shape) > 32:
-        raise InputError(f"shape must have at most 32 axes, got {len(shape)}")
-    for number in shape:
-        if number < 0:
-            raise InputError(f"shape must have no negative length, got {shape}")
-        if number > <object> LF_POOL_MAX_BYTES:
-            raise InputError(f"shape {shape} of {dtype} is more than memory can hold")
-        length = number
-        if length == 0:
-            empty = True
-        elif size > LF_POOL_MAX_BYTES // length:
-            raise InputError(f"shape {shape} of {dtype} is more than memory can hold")
-        else:
-            size *= length
-    return 0 if empty else <Py_ssize_t> size
-
-
-@dataclasses.dataclass(frozen=True)
-class PoolStats:
-    """Counts of a BufferPool at one instant, consistent with each other.
-
-    Attributes
-    ----------
-    hits : int
-        Times an idle block was lent again.
-    misses : int
-        Times no idle block had the size; the system was asked, or the limit refused.
-    lent : int
-        Blocks in use now.
-    lent_bytes : int
-        Bytes of those blocks, at their class sizes.
-    idle : int
-        Blocks waiting to be lent.
-    bytes : int
-        Bytes held, lent and idle together; what `limit` bounds.
-    peak : int
-        Greatest value that `bytes` had.
-    trimmed : int
-        Idle blocks given back to the system, by `trim()` or at the limit.
-    served_bytes : int
-        Sum of the bytes asked for, over all borrowings so far.
-    limit : int or None
-        The pool's limit in bytes.
-    """
-
-    hits: int
-    misses: int
-    lent: int
-    lent_bytes: int
-    idle: int
-    bytes: int
-    peak: int
-    trimmed: int
-    served_bytes: int
-    limit: "int | None"
 
 
 @cython.final
@@ -470,7 +349,7 @@ cdef class BufferPool:
 
     def __cinit__(self, *, limit=None):
         self.store = _Store.__new__(_Store)
-        self.store.limit = _checked_limit(limit)
+        self.store.limit = checked_limit(limit)
 
     def __dealloc__(self):
         if self.store is not None:
@@ -501,9 +380,9 @@ cdef class BufferPool:
         PoolExhausted
             The limit is reached and nothing idles, or the system has no memory.
         """
-        dtype = _checked_dtype(dtype)
-        cdef tuple lengths = _checked_shape(shape)
-        cdef Py_ssize_t size = _byte_size(lengths, dtype)
+        dtype = checked_dtype(dtype)
+        cdef tuple lengths = checked_shape(shape)
+        cdef Py_ssize_t size = byte_size(lengths, dtype)
         return _array_over(self.store, self.store.take(size), size, lengths, dtype)
 
     def lend(self, shape, dtype="uint8"):
@@ -524,9 +403,9 @@ cdef class BufferPool:
         LayoutError, InputError, PoolExhausted
             As `empty`.
         """
-        dtype = _checked_dtype(dtype)
-        cdef tuple lengths = _checked_shape(shape)
-        cdef Py_ssize_t size = _byte_size(lengths, dtype)
+        dtype = checked_dtype(dtype)
+        cdef tuple lengths = checked_shape(shape)
+        cdef Py_ssize_t size = byte_size(lengths, dtype)
         cdef Lease lease = Lease.__new__(Lease)
         lease.store = self.store
         lease.shape = lengths
@@ -561,7 +440,7 @@ cdef class BufferPool:
 
     @limit.setter
     def limit(self, limit):
-        cdef Block *chain = self.store.set_limit(_checked_limit(limit))
+        cdef Block *chain = self.store.set_limit(checked_limit(limit))
         with nogil:
             _free_chain(chain)
 
@@ -597,19 +476,6 @@ cdef class BufferPool:
         stats = self.stats()
         limit = "none" if stats.limit is None else f"{stats.limit >> 20} MiB"
         return f"<BufferPool: {stats.lent} lent, {stats.idle} idle, {stats.bytes >> 20} MiB held, limit {limit}>"
-
-
-cdef size_t _checked_limit(object limit) except? 0:
-    """Bytes of a limit; None is the largest number."""
-    if limit is None:
-        return <size_t> -1
-    try:
-        limit = PyNumber_Index(limit)
-    except TypeError:
-        raise LayoutError(f"limit must be a number of bytes or None, got {limit!r}") from None
-    if limit < 0:
-        raise InputError(f"limit must not be negative, got {limit}")
-    return limit if limit < <object> LF_POOL_MAX_BYTES else LF_POOL_MAX_BYTES
 
 
 _default = BufferPool()

@@ -8,14 +8,15 @@ from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.stdlib cimport free, malloc
 
+from lipsync_fast._arguments cimport (
+    LF_ERR_DATA, LF_OK, Array, check, image_of, lf_box, lf_rows, need_apart, rows_of,
+)
+from lipsync_fast._blend cimport lf_blend_u8
 from lipsync_fast._jpeg cimport (
     LF_JPEG_MAX_REGIONS, Turn, bytes_of, check_file, check_full, check_picture, interval_for,
     lf_jpeg, lf_jpeg_background, lf_jpeg_bound, lf_jpeg_create_like, lf_jpeg_destroy,
     lf_jpeg_info, lf_jpeg_read_header, lf_jpeg_region, lf_jpeg_region_pixels, lf_jpeg_splice,
     lf_pixels, lf_sampling, pixels_of, sampling_name, sampling_of,
-)
-from lipsync_fast._kernels cimport (
-    LF_ERR_DATA, LF_OK, Array, check, image_of, lf_blend_u8, lf_box, lf_rows, need_apart, rows_of,
 )
 
 import numpy as np

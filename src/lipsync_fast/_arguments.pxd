@@ -1,0 +1,47 @@
+# C declarations of what all parts of csrc/kernels.h share.
+from libc.stddef cimport ptrdiff_t
+
+
+cdef extern from "kernels.h" nogil:
+    enum lf_status:
+        LF_OK
+        LF_ERR_ARGUMENT
+        LF_ERR_SCRATCH
+        LF_ERR_FULL
+        LF_ERR_DATA
+
+    enum lf_isa:
+        LF_ISA_C
+        LF_ISA_AVX2
+        LF_ISA_NEON
+
+    ctypedef struct lf_rows:
+        pass
+
+    const lf_rows *lf_rows_for(lf_isa isa)
+
+    ctypedef struct lf_box:
+        int x0
+        int y0
+        int x1
+        int y1
+
+
+# A caller's array, checked and held for the length of a call.
+cdef class Array:
+    cdef Py_buffer view
+    cdef bint held
+    cdef str name
+    # of an image or float planes, set by image_of and planes_of
+    cdef int height
+    cdef int width
+    cdef int channels
+    cdef ptrdiff_t stride        # bytes from a row to the next
+    cdef ptrdiff_t plane_stride  # bytes from a float plane to the next
+
+
+cdef const lf_rows *rows_of(object isa) except NULL
+cdef int check(int status) except -1
+cdef Array image_of(object array, str name, bint writable=*)
+cdef Array planes_of(object array, str name, bint writable=*)
+cdef int need_apart(Array out, Array source) except -1

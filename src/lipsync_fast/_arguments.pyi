@@ -1,0 +1,3 @@
+ISA: str
+
+def available_isas() -> tuple[str, ...]: ...

@@ -1,0 +1,43 @@
+"""Counts of a BufferPool."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PoolStats:
+    """Counts of a BufferPool at one instant, consistent with each other.
+
+    Attributes
+    ----------
+    hits : int
+        Times an idle block was lent again.
+    misses : int
+        Times no idle block had the size; the system was asked, or the limit refused.
+    lent : int
+        Blocks in use now.
+    lent_bytes : int
+        Bytes of those blocks, at their class sizes.
+    idle : int
+        Blocks waiting to be lent.
+    bytes : int
+        Bytes held, lent and idle together; what `limit` bounds.
+    peak : int
+        Greatest value that `bytes` had.
+    trimmed : int
+        Idle blocks given back to the system, by `trim()` or at the limit.
+    served_bytes : int
+        Sum of the bytes asked for, over all borrowings so far.
+    limit : int or None
+        The pool's limit in bytes.
+    """
+
+    hits: int
+    misses: int
+    lent: int
+    lent_bytes: int
+    idle: int
+    bytes: int
+    peak: int
+    trimmed: int
+    served_bytes: int
+    limit: int | None

@@ -1,11 +1,15 @@
 """Fixtures: the ISA, guarded arrays, the shared real inputs."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lipsync_fast import _kernels
+
+# As session.py does: some tests import ONNX Runtime before it.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def pytest_addoption(parser):

@@ -1,6 +1,9 @@
 """Generator, AudioEncoder and Net: bound memory, micro-batches, threads, and bad models."""
 
 import logging
+import os
+import subprocess
+import sys
 import threading
 import tracemalloc
 from dataclasses import replace
@@ -694,3 +697,22 @@ def test_a_warm_call_is_small_in_python(generator):
     finally:
         tracemalloc.stop()
     assert peak < BIG
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads by /proc")
+@pytest.mark.parametrize("said", [None, "0"])
+def test_telemetry_is_off_unless_the_user_says_otherwise(tmp_path, said):
+    program = (
+        "import os, sys; from lipsync_fast.session import Net; net = Net(sys.argv[1], threads=1);"
+        "print(os.environ['ORT_DISABLE_TELEMETRY'], len(os.listdir('/proc/self/task')))"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
+    environment |= {"OPENBLAS_NUM_THREADS": "1"}
+    if said is not None:
+        environment["ORT_DISABLE_TELEMETRY"] = said
+    command = [sys.executable, "-c", program, str(relu(tmp_path / "net.onnx"))]
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    value, threads = done.stdout.split()
+    assert value == (said or "1")
+    if said is None:
+        assert threads == "1", "a thread beside the caller's runs"

@@ -9,6 +9,7 @@ speed does not, and on CUDA each new shape costs a search for the best convoluti
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -446,6 +447,9 @@ def padded(array: NDArray[Any], batch: int, pool: BufferPool) -> NDArray[Any]:
 
 
 def _load_onnxruntime() -> Any:
+    # Its telemetry, on by default from 1.32 on, packs and sends events from a thread of its own
+    # while requests run; it can only be turned off before the first import.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
 

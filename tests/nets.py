@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+import reference
+
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
@@ -62,7 +64,7 @@ def tiny_generator(path, preset, batch="batch"):
 def drifting_generator(path, preset, batch="batch"):
     """The reference picture in colours that are wrong, sloped, and move with the hearing.
 
-    output = clip(reference + drift(preset) (1 + 0.1 mean(audio)), low, high)
+    output = clip(reference + drift (1 + 0.1 mean(audio)), low, high)
     """
     visual, audio = preset.image_input, preset.audio_input
     first = 3 * preset.visual.split("+").index("reference")
@@ -84,7 +86,7 @@ def drifting_generator(path, preset, batch="batch"):
         ("tenth", np.array(0.1, np.float32)),
         ("one", np.array(1, np.float32)),
         ("apart", ints(-1, 1, 1, 1)),
-        ("drift", drift(preset)[None]),
+        ("drift", reference.drift(preset)[None]),
         ("low", np.array(preset.low, np.float32)),
         ("high", np.array(preset.high, np.float32)),
     ]
@@ -95,17 +97,6 @@ def drifting_generator(path, preset, batch="batch"):
         [("output", (batch, 3, preset.view, preset.view))],
         constants,
     )
-
-
-def drift(preset):
-    """By what a net's colours are wrong: (3, S, S) float32 in its own unit and plane order.
-
-    Up to 16 levels of 255, another plane for each channel.
-    """
-    v, u = np.mgrid[-1 : 1 : 1j * preset.view, -1 : 1 : 1j * preset.view]
-    levels = np.stack([10 + 4 * u + 2 * v, -8 + 3 * u - 4 * v, 6 - 5 * u + 3 * v])
-    planes = levels[::-1] if preset.rgb else levels
-    return (planes / 255 * (preset.high - preset.low)).astype(np.float32)
 
 
 def mixing_generator(path, preset, batch="batch"):

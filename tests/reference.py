@@ -301,3 +301,14 @@ def resize(image, size, filter="bilinear"):
             products = [rows[pixel] * w[:, None, None] for pixel, w in zip(y, b, strict=True)]
             out = (sum(product >> 16 for product in products) + 2) >> 2
     return np.clip(out, 0, 255).astype(np.uint8).reshape(new_height, new_width, *image.shape[2:])
+
+
+def drift(preset):
+    """By what a net's colours are wrong: (3, S, S) float32 in its own unit and plane order.
+
+    Up to 16 levels of 255, another plane for each channel.
+    """
+    v, u = np.mgrid[-1 : 1 : 1j * preset.view, -1 : 1 : 1j * preset.view]
+    levels = np.stack([10 + 4 * u + 2 * v, -8 + 3 * u - 4 * v, 6 - 5 * u + 3 * v])
+    planes = levels[::-1] if preset.rgb else levels
+    return (planes / 255 * (preset.high - preset.low)).astype(np.float32)

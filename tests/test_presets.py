@@ -153,6 +153,9 @@ def test_a_toml_file_may_hold_every_field(tmp_path):
         ('base = "wav2lip96"\nname = "x"\ncrop_filter = "cubic"', "crop_filter must be one of"),
         ('base = "wav2lip96"\nname = "x"\nrgb = 1', "rgb must be"),
         ('base = "wav2lip96"\nname = "x"\nedge = "round"', "edge must be"),
+        ('base = "wav2lip96"\nname = "x"\nfeather = "auto"', "feather must be one of rounded"),
+        ('base = "wav2lip96"\nname = "x"\nfeather_width = 0.6', "feather_width must be"),
+        ('base = "wav2lip96"\nname = "x"\nfeather_width = true', "feather_width must be"),
         ('base = "wav2lip96"\nname = "x"\nloop = "round"', "loop must be"),
         ('base = "wav2lip96"\nname = "x"\nstart = -1', "start must be"),
         ('base = "wav2lip96"\nname = "x"\nrect_rule = "oval"', "rect_rule must be"),
@@ -178,12 +181,13 @@ def test_a_missing_toml_file():
         get_preset("none.toml")
 
 
-@pytest.mark.parametrize("kind", ["toml", "python", "border"])
+@pytest.mark.parametrize("kind", ["toml", "python", "border", "feather"])
 def test_a_template_keeps_a_users_preset(tmp_path, kind):
     preset = {
         "toml": lambda: own(tmp_path),
         "python": lambda: replace(PRESETS["edtalk256"], name="ours", constants={"weight": [0.25]}),
         "border": lambda: PRESETS["synctalk328"].with_border(0),
+        "feather": lambda: PRESETS["synctalk328"].with_feather("ellipse"),
     }[kind]()
     images = tmp_path / "images"
     images.mkdir()

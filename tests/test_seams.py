@@ -1,12 +1,18 @@
 """Seams: what the measure sees, and what colour match and fades do to frames."""
 
+import io
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from PIL import Image
 
 import reference
+from lipsync_fast import _kernels
 from lipsync_fast.compositor import Compositor
 from lipsync_fast.crops import pack_crop
 from lipsync_fast.errors import InputError
+from lipsync_fast.presets import get_preset
 from lipsync_fast.seams import ColourTrack, seam_error, seam_steps
 from lipsync_fast.template import Template
 
@@ -161,6 +167,95 @@ def test_the_track_is_not_led_away_by_a_hand():
     moved = ColourTrack(25, 96).push(np.full((1, 3, 3), 200.0))[0] / 65536
     assert moved[0, 0] == 48
     assert moved[1, 0] * 96 == pytest.approx(24, abs=0.01)
+
+
+# ---- feather and colour match together, on real frames ------------------------------------------
+
+WOMAN = [(515, 720, 178, 178), (505, 741, 183, 183), (497, 749, 186, 186)]
+
+
+def insets(frame, rect):
+    """`seam_error` of the rect and of those 1 to 20 pixels inside it.
+
+    A synctalk mouth begins up to 4 px inside its rect, and a feather must not move its border.
+    """
+    x, y, w, h = (int(v) for v in rect)
+    return np.array([seam_error(frame, (x + k, y + k, w - 2 * k, h - 2 * k)) for k in range(21)])
+
+
+def drifting(template):
+    """What a net makes whose colours are wrong: (N, 3, S, S) float32."""
+    row = template.preset
+    first = 3 * row.visual.split("+").index("reference")
+    planes = np.stack([pack_crop(crop, row)[first : first + 3] for crop in template.crops])
+    return np.clip(planes + reference.drift(row) + np.float32(0.5 / 255), row.low, row.high)
+
+
+@pytest.mark.assets
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("preset", ["synctalk328", "wav2lip256", "edtalk256"])
+def test_a_drifting_net_leaves_no_seam(woman, preset, format):
+    plain, feathered = (
+        Template.from_arrays(woman, WOMAN, preset=preset, feather=feather)
+        for feather in (None, "auto")
+    )
+    errors = {}
+    for template in (plain, feathered):
+        for match in (False, True):
+            with Compositor(template, threads=2, colour_match=match) as compositor:
+                frames = compositor.composite(drifting(template), range(3), format=format)
+                pictures = [as_bgr24(frame, template) for frame in frames]
+            errors[template is feathered, match] = np.mean(
+                [insets(p, rect) for p, rect in zip(pictures, WOMAN, strict=True)], axis=0
+            )
+    with Compositor(plain) as compositor:  # what the format itself leaves, without a mouth
+        frames = compositor.composite(drifting(plain), range(3), format=format, alphas=[0] * 3)
+        pictures = [as_bgr24(frame, plain) for frame in frames]
+    untouched = np.mean([insets(p, r) for p, r in zip(pictures, WOMAN, strict=True)], axis=0)
+    shares = {how: (error / untouched).max() for how, error in errors.items()}
+    # Half the chroma, or blocks of 8, hide a part of it.
+    assert shares[False, False] > {"i420": 1.4, "jpeg": 1.05}.get(format, 3)
+    assert shares[False, True] < 1.45
+    assert errors[True, True][0] <= 1.15
+    assert shares[True, True] <= 1.2
+
+
+def as_bgr24(frame, template):
+    """Any frame as (H, W, 3) uint8, bgr24."""
+    if frame.format == "jpeg":
+        return np.asarray(Image.open(io.BytesIO(frame.data)).convert("RGB"))[..., ::-1]
+    if frame.format == "i420":
+        return _kernels.from_i420(frame.array, width=template.width, height=template.height)
+    return frame.array[..., 2::-1] if frame.format == "rgba" else frame.array
+
+
+@pytest.mark.assets
+def test_the_real_net_leaves_no_seam(assets):
+    """Voice, person and net of lite-avatar: worse without any mask, none with feather and match."""
+    pytest.importorskip("av")
+    pytest.importorskip("onnxruntime")
+    from lipsync_fast.media import AudioSource, VideoReader
+    from lipsync_fast.pipeline import Pipeline
+
+    reader = VideoReader(assets / "video" / "liteavatar_890x1920_30fps.mp4")
+    form = {"width": reader.width, "height": reader.height}
+    frames = [_kernels.from_i420(p, **form) for p, _ in zip(reader, range(9), strict=False)]
+    speech = next(iter(AudioSource(assets / "audio" / "jfk_16k.wav")))[8000:14400]
+    rect, row = (278, 355, 419, 289), get_preset("liteavatar384")
+    errors = {}
+    for name, preset in {
+        "hard": replace(row, name="hard", edge=None),
+        "own": row,
+        "feather": row.with_feather("auto"),
+    }.items():
+        template = Template.from_arrays(frames, rect, preset=preset, fps=30)
+        net = assets / "models" / "liteavatar384.onnx"
+        with Pipeline.open(template, net, colour_match=name == "feather") as pipeline:
+            shown = pipeline.frames(speech)
+            errors[name] = np.mean([seam_error(f.array, rect) for f in shown])
+    assert errors["hard"] > 1.5
+    assert errors["own"] <= 1.15  # as its own script blends
+    assert errors["feather"] <= 1.15
 
 
 # ---- fades -----------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Any
 from . import __version__
 from .errors import LipsyncError, MissingExtraError
 from .model_commands import add_model
-from .presets import LOOPS, PRESETS
+from .presets import FEATHERS, LOOPS, PRESETS
 
 __all__ = ["main"]
 
@@ -145,6 +145,8 @@ def _add_prepare(commands: Any) -> None:
     command.add_argument(
         "--no-masks", action="store_true", help="leave out another system's masks or parsing maps"
     )
+    command.add_argument("--feather", choices=("auto", *FEATHERS),
+                         help="fade the mouth into its background")  # fmt: skip
     command.add_argument("--store", default="jpeg,i420", metavar="LIST",
                          help="of jpeg, i420, bgr24 (default: %(default)s)")  # fmt: skip
     command.add_argument("--quality", type=int, default=75, help="JPEG quality (default: 75)")
@@ -168,6 +170,7 @@ def _prepare(options: argparse.Namespace) -> None:
             landmarks=options.landmarks,
             smooth=options.smooth,
             masks=not options.no_masks,
+            feather=options.feather,
             store=tuple(options.store.split(",")),
             quality=options.quality,
             loop=options.loop,

@@ -51,6 +51,7 @@ def prepare(
     landmarks: str | Path | FaceLandmarks | None = None,
     smooth: str | None = None,
     masks: bool = True,
+    feather: str | None = None,
     store: tuple[str, ...] = ("jpeg", "i420"),
     quality: int = 75,
     loop: str | None = None,
@@ -90,6 +91,9 @@ def prepare(
     masks : bool
         Whether to use the masks or parsing maps of another system's folder. Where both they and
         the preset's edge have an alpha, the smaller one counts.
+    feather : {"auto", "rounded", "ellipse"}, optional
+        How the patch fades into the background, in the preset's edge's stead; see
+        `Preset.with_feather`. No feather, the default, leaves the reference's pixels.
     store : tuple of {"jpeg", "i420", "bgr24"}
         Formats in which backgrounds are kept.
     quality : int
@@ -123,7 +127,7 @@ def prepare(
     """
     folder = Path(source)
     avatar = find_avatar(folder, None if preset is None else get_preset(preset), masks=masks)
-    row = _choose_preset(preset, avatar, folder)
+    row = _choose_preset(preset, avatar, folder).with_feather(feather)
     given = _check_ways(row, rects, detector, landmarks, smooth, avatar)
     frames = _open_source(folder, row, fps, avatar)
     if given is not None:

@@ -99,6 +99,7 @@ class Template:
         crops: NDArray[np.uint8] | None = None,
         masks: Sequence[NDArray[np.uint8] | None] | None = None,
         border: int | None = None,
+        feather: str | None = None,
         label: bool = True,
     ) -> Template:
         """Template in memory over the caller's frames, which are kept, not copied.
@@ -116,9 +117,11 @@ class Template:
         crops : (n, C, C, 3) uint8, optional
             Stored squares, where they are at hand; else resized from the rects.
         masks : sequence of (h, w) uint8 or None, optional
-            Alpha over each rect; the preset's edge rule otherwise.
+            Alpha over each rect, used as they are; the preset's edge rule otherwise.
         border : int, optional
             0 for the first generation's paste; see `Preset.with_border`.
+        feather : {"auto", "rounded", "ellipse"}, optional
+            How the patch fades into the background; see `Preset.with_feather`.
         label : bool
             False leaves out the mark of generated media.
 
@@ -127,7 +130,9 @@ class Template:
         InputError, LayoutError
             If frames, rects, crops or masks do not fit each other.
         """
-        row = get_preset(preset).with_border(border)
+        row = get_preset(preset).with_border(border).with_feather(feather)
+        if masks is not None and feather is not None:
+            raise InputError(f"masks are used as they are: leave out feather={feather!r}")
         if len(frames) == 0:
             raise InputError("frames must hold at least one picture, got none")
         height, width = _check_frames(frames)

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import FileMissingError, InputError
 
-__all__ = ["FEATURES", "FILTERS", "LOOPS", "ROW_SIZES", "Preset"]
+__all__ = ["FEATHERS", "FEATURES", "FILTERS", "LOOPS", "ROW_SIZES", "Preset"]
 
 LOOPS = ("pingpong", "pingpong-doubled", "forward", "once")
 FEATURES = ("ave", "hubert", "wenet", "mel", "params", "file")
@@ -30,7 +30,8 @@ FILTERS = (
 )
 _VISUALS = ("reference+masked", "masked+reference", "reference")
 _RECT_RULES = ("square", "box", "given")
-_EDGES = (None, "ramp", "frame")
+FEATHERS = ("rounded", "ellipse")
+_EDGES = (None, "ramp", "frame", *FEATHERS)
 
 _SMALLEST, _LARGEST = 8, 4096  # px, sides of a view
 
@@ -74,7 +75,8 @@ class Preset:
         detector box) or ``"given"``.
     edge : str or None
         How the patch fades into the background: None (overwritten), ``"ramp"`` (alpha
-        grows over 20 px) or ``"frame"`` (a 10 px frame, blurred).
+        grows over 20 px), ``"frame"`` (a 10 px frame, blurred), or a feather: ``"rounded"``
+        (a rectangle with round corners) or ``"ellipse"``; see `edge_mask`.
     loop, start : str, int
         The order in which the family's own script shows the template's frames.
     whole_view : bool
@@ -83,6 +85,11 @@ class Preset:
     constants : tuple of (str, tuple of float)
         Further inputs of the net, the same for every frame and without a batch axis. A
         mapping of names to numbers is taken too.
+    feather : str
+        The feather that suits the family's rects, taken where one is asked for; see
+        `with_feather`.
+    feather_width : float
+        Over which part of the rect's shorter side a feather grows from 0 to 1, at most 0.5.
 
     Raises
     ------
@@ -111,6 +118,8 @@ class Preset:
     start: int
     whole_view: bool = False
     constants: tuple[tuple[str, tuple[float, ...]], ...] = ()
+    feather: str = "rounded"
+    feather_width: float = 0.12
 
     def __post_init__(self) -> None:
         _settle(self)
@@ -147,6 +156,25 @@ class Preset:
         if border != 0:
             raise InputError(f"border must be {self.border} or 0 for {self.name}, got {border}")
         return replace(self, whole_view=True, patch_filter="bilinear_topleft")
+
+    def with_feather(self, feather: str | None) -> Preset:
+        """The preset with a feather as its edge, which its own script does not have.
+
+        Parameters
+        ----------
+        feather : None, "auto", "rounded" or "ellipse"
+            None changes nothing; "auto" is the preset's `feather`.
+
+        Raises
+        ------
+        InputError
+            If it is another word.
+        """
+        if feather is None:
+            return self
+        if feather not in ("auto", *FEATHERS):
+            raise InputError(f"feather must be auto, {' or '.join(FEATHERS)}, got {feather!r}")
+        return replace(self, edge=self.feather if feather == "auto" else feather)
 
     @property
     def channels(self) -> int:
@@ -315,7 +343,10 @@ def _check_picture(row: Preset) -> None:
     for field in ("crop_filter", "patch_filter"):
         _require(row, field, getattr(row, field) in FILTERS, f"one of {', '.join(FILTERS)}")
     _require(row, "rect_rule", row.rect_rule in _RECT_RULES, f"one of {', '.join(_RECT_RULES)}")
-    _require(row, "edge", row.edge in _EDGES, 'absent, "ramp" or "frame"')
+    _require(row, "edge", row.edge in _EDGES, f"absent or one of {', '.join(_EDGES[1:])}")
+    _require(row, "feather", row.feather in FEATHERS, f"one of {', '.join(FEATHERS)}")
+    width = isinstance(row.feather_width, (int, float)) and 0 < row.feather_width <= 0.5
+    _require(row, "feather_width", width, "a part of the rect's shorter side, up to 0.5")
     _require(row, "loop", row.loop in LOOPS, f"one of {', '.join(LOOPS)}")
     _require(row, "start", _is_whole(row.start, 0, 2**31), "a whole number from 0 on")
 

@@ -79,6 +79,7 @@ def _wav2lip(size: int, edge: str | None = None) -> Preset:
         edge=edge,
         loop="forward",
         start=0,
+        feather="ellipse",  # the corners of a face's box show no face
     )
 
 
@@ -112,6 +113,7 @@ _ROWS = (
         edge=None,
         loop="forward",
         start=0,
+        feather="ellipse",  # the corners of a face's box show no face
         constants=(("weight", (0.5,)),),  # facefusion's own default
     ),
     Preset(

@@ -1,5 +1,6 @@
 """BufferPool: who holds a block, when it comes back, what the limit does, what it costs."""
 
+import ctypes
 import gc
 import math
 import os
@@ -552,3 +553,63 @@ def test_a_forked_child_may_use_the_pool(pool):
         os._exit(0 if good and pool.stats().bytes == 0 else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert int(inherited[-1]) == 5
+
+
+# ---- pinned memory --------------------------------------------------------------------------
+
+
+class _Pins:
+    """C functions of the shape of cudaHostRegister and cudaHostUnregister that keep a record."""
+
+    def __init__(self, code=0):
+        self.held, self.most = {}, 0
+
+        def register(address, size, flags):
+            assert flags == 1, "it must be pinned for every device"
+            if not code:
+                self.held[address] = size
+                self.most = max(self.most, len(self.held))
+            return code
+
+        self.functions = (
+            ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_uint)(
+                register
+            ),
+            ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(
+                lambda address: self.held.pop(address) * 0
+            ),
+        )
+
+    @property
+    def addresses(self):
+        return tuple(ctypes.cast(f, ctypes.c_void_p).value for f in self.functions)
+
+
+def test_blocks_are_pinned_from_first_to_last():
+    pins = _Pins()
+    pool = BufferPool(pin=pins.addresses)
+    a = pool.empty(5000)
+    assert pins.held == {a.ctypes.data: pool.stats().bytes}
+    view, b = a[10:], pool.empty(5000)
+    assert len(pins.held) == 2
+    del a, view
+    assert len(pins.held) == 2, "an idle block stays pinned"
+    c = pool.empty(5000)
+    assert pins.most == 2, "a block that is lent again is not registered again"
+    del c
+    pool.trim()
+    assert pins.held == {b.ctypes.data: pool.stats().bytes}
+    del pool
+    b[...] = 1
+    del b
+    gc.collect()
+    assert pins.held == {}
+
+
+def test_memory_that_cannot_be_pinned_is_used_as_it_is():
+    pins = _Pins(code=2)
+    pool = BufferPool(pin=pins.addresses)
+    pool.empty(5000)[...] = 1
+    pool.trim()
+    assert pool.stats().trimmed == 1
+    assert pins.held == {}

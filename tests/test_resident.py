@@ -260,8 +260,8 @@ class _Recorder:
         recorder.binding = binding
         return Binding()
 
-    def run_with_iobinding(self, _):
-        self._session.run_with_iobinding(self.binding)
+    def run_with_iobinding(self, _, options):
+        self._session.run_with_iobinding(self.binding, options)
 
 
 def test_bytes_of_a_request_fall_tenfold(tmp_path, monkeypatch):

@@ -11,7 +11,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lipsync_fast import _runtime
 from lipsync_fast._pool import BufferPool
 from lipsync_fast.errors import (
     FileMissingError,
@@ -435,108 +434,6 @@ def test_a_batch_fixed_inside_is_honoured_where_it_shows(tmp_path):
     assert net.batch == 1
     visual, audio = inputs_for(WAV2LIP, 3)
     assert (net.infer(visual, audio) == visual[:, 3:]).all()
-
-
-# ---- providers and threads ----------------------------------------------------------------
-
-
-@pytest.mark.parametrize("providers", [["cpu"], ["CPUExecutionProvider"], [("cpu", {})]])
-def test_providers_by_name(tmp_path, providers):
-    net = Net(relu(tmp_path / "net.onnx"), providers=providers, threads=1)
-    assert net.provider == "CPUExecutionProvider"
-    assert net.on_cpu
-
-
-@pytest.mark.parametrize(
-    ("options", "says"),
-    [
-        ({"providers": ["abacus"]}, "provider abacus is not in the installed ONNX Runtime"),
-        ({"providers": []}, "providers must be a list"),
-        ({"providers": "cpu"}, "providers must be a list"),
-        ({"threads": 0}, "threads must be 1 or more"),
-        ({"threads": 1.5}, "threads must be a whole number"),
-    ],
-)
-def test_options_that_cannot_be(tmp_path, options, says):
-    with pytest.raises(InputError, match=says):
-        Net(relu(tmp_path / "net.onnx"), **options)
-
-
-class _Runtime:
-    """Stands for an ONNX Runtime with CUDA built in whose sessions land on `real`."""
-
-    __version__ = "0"
-
-    def __init__(self, real):
-        import onnxruntime
-
-        self.SessionOptions = onnxruntime.SessionOptions
-        self.asked = []
-        runtime = self
-
-        class InferenceSession:
-            def __init__(self, path, options, providers):
-                runtime.asked.append([name for name, _ in providers])
-                runtime.options = dict(providers)
-                if real is None and len(providers) == 2:
-                    raise RuntimeError("CUDA failure 35")
-                self.providers = [real] if real in runtime.asked[-1] else ["CPUExecutionProvider"]
-
-            def get_providers(self):
-                return self.providers
-
-            def disable_fallback(self):
-                pass
-
-        self.InferenceSession = InferenceSession
-
-    def get_available_providers(self):
-        return ["CUDAExecutionProvider", "CPUExecutionProvider"]
-
-    def preload_dlls(self):
-        print("libcublas.so: not found")
-
-
-@pytest.mark.parametrize("device", [True, False])
-@pytest.mark.parametrize("real", ["CUDAExecutionProvider", "CPUExecutionProvider", None])
-def test_cuda_only_where_it_really_works(tmp_path, monkeypatch, caplog, capfd, device, real):
-    monkeypatch.setattr(_runtime, "_cuda_device_present", lambda: device)
-    runtime = _Runtime(real)
-    opened = _runtime.open_session(runtime, tmp_path / "net.onnx", None, None)
-    works = device and real == "CUDAExecutionProvider"
-    assert opened.get_providers() == ["CUDAExecutionProvider" if works else "CPUExecutionProvider"]
-    assert ("cannot use it; running on the CPU" in caplog.text) == (device and not works)
-    assert ("CUDAExecutionProvider" in runtime.asked[0]) == device
-    assert capfd.readouterr() == ("", "")
-
-
-def test_cuda_alone_never_becomes_the_cpu(tmp_path):
-    runtime = _Runtime("CPUExecutionProvider")
-    with pytest.raises(ModelError, match="CUDAExecutionProvider does not work here"):
-        _runtime.open_session(runtime, tmp_path / "net.onnx", ["cuda"], None)
-    opened = _runtime.open_session(runtime, tmp_path / "net.onnx", ["cuda", "cpu"], None)
-    assert opened.get_providers() == ["CPUExecutionProvider"]
-
-
-def test_cuda_does_not_search_at_each_new_shape(tmp_path, monkeypatch):
-    """Also where options are given, unless they say so themselves."""
-    cuda, search = "CUDAExecutionProvider", "cudnn_conv_algo_search"
-    runtime = _Runtime(cuda)
-    monkeypatch.setattr(_runtime, "_cuda_device_present", lambda: True)
-    for providers, expected in (
-        (None, {search: "HEURISTIC"}),
-        (["cuda"], {search: "HEURISTIC"}),
-        ([("cuda", {"device_id": 1})], {search: "HEURISTIC", "device_id": 1}),
-        ([("cuda", {search: "EXHAUSTIVE"})], {search: "EXHAUSTIVE"}),
-    ):
-        _runtime.open_session(runtime, tmp_path / "net.onnx", providers, None)
-        assert runtime.options[cuda] == expected
-
-
-def test_cuda_requests_are_cut_into_few_shapes(generator, monkeypatch):
-    monkeypatch.setattr(generator, "provider", "CUDAExecutionProvider")
-    cuts = [[p.stop - p.start for p in generator._micro_batches(n)] for n in (25, 8, 7, 1)]
-    assert cuts == [[8, 8, 8, 1], [8], [4, 2, 1], [1]]
 
 
 # ---- audio encoder ------------------------------------------------------------------------

@@ -9,7 +9,7 @@ collection can never re-enter it and waiting for it is a matter of nanoseconds.
 """
 cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 
 from lipsync_fast._sizes cimport (
@@ -27,6 +27,12 @@ cdef extern from "kernels.h" nogil:
 
 cdef object _ndarray = np.ndarray
 
+# As cudaHostRegister and cudaHostUnregister are; 0 is success.
+ctypedef int (*Pin)(void *data, size_t size, unsigned flags) noexcept nogil
+ctypedef int (*Unpin)(void *data) noexcept nogil
+cdef enum:
+    FOR_EVERY_DEVICE = 1    # cudaHostRegisterPortable
+
 
 # ---- the pool's memory ------------------------------------------------------------------
 
@@ -35,12 +41,15 @@ cdef struct Block:
     void *data
     size_t capacity     # bytes, a class size
     unsigned holders    # living holds of arrays, and the lease if one is open; 0 = idle
+    Unpin unpin         # NULL where the memory is not pinned
 
 
 cdef void _free_chain(Block *block) noexcept nogil:
     cdef Block *following
     while block != NULL:
         following = block.next
+        if block.unpin != NULL:
+            block.unpin(block.data)
         lf_memory_release(block.data, block.capacity)
         free(block)
         block = following
@@ -54,6 +63,8 @@ cdef class _Store:
 
     cdef cython.pymutex lock
     cdef Block *idle[LF_POOL_CLASSES]
+    cdef Pin pin                # NULL: memory stays as the system gives it
+    cdef Unpin unpin
     cdef bint closed            # the BufferPool is gone: returning blocks go to the system
     cdef size_t limit
     cdef size_t lent_bytes
@@ -165,6 +176,11 @@ cdef class _Store:
             raise PoolExhausted(f"the system has no memory for a block of {capacity} bytes")
         block.capacity = capacity
         block.holders = 1
+        block.unpin = NULL
+        if self.pin != NULL:
+            with nogil:
+                if self.pin(block.data, capacity, FOR_EVERY_DEVICE) == 0:
+                    block.unpin = self.unpin
         return block
 
     cdef void hold(self, Block *block) noexcept nogil:
@@ -334,6 +350,10 @@ cdef class BufferPool:
     limit : int, optional
         Most bytes to hold, lent and idle, counted at class sizes. At the limit idle blocks go to
         the system; if that is not enough, `PoolExhausted` is raised. Default: none.
+    pin : (int, int), optional
+        Addresses of the C functions that register a block as pinned for a device's copies and
+        release it again, as cudaHostRegister and cudaHostUnregister do. A block that they
+        refuse is used as it is.
 
     Examples
     --------
@@ -347,9 +367,12 @@ cdef class BufferPool:
     cdef _Store store
     cdef object __weakref__
 
-    def __cinit__(self, *, limit=None):
+    def __cinit__(self, *, limit=None, pin=None):
         self.store = _Store.__new__(_Store)
         self.store.limit = checked_limit(limit)
+        if pin is not None:
+            self.store.pin = <Pin> <uintptr_t> pin[0]
+            self.store.unpin = <Unpin> <uintptr_t> pin[1]
 
     def __dealloc__(self):
         if self.store is not None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import io
 import logging
 import operator
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,20 +14,97 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import InputError, ModelError
+from . import _cuda
+from .errors import DeviceMemoryError, InputError, ModelError
 
-__all__ = ["Provider", "Tensor", "open_session", "reason"]
+__all__ = [
+    "CPU",
+    "CUDA",
+    "Provider",
+    "SessionOptions",
+    "Tensor",
+    "cache_folder",
+    "failure",
+    "open_session",
+    "preload_cuda",
+    "reason",
+    "tensorrt_loads",
+]
 
 _log = logging.getLogger("lipsync_fast")
 
 Provider = str | tuple[str, Mapping[str, Any]]
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
-# The default, EXHAUSTIVE, times every algorithm of every convolution for each new batch size.
-_CUDA_DEFAULTS = {"cudnn_conv_algo_search": "HEURISTIC"}
-_SHORT = {"cpu": CPU, "cuda": CUDA, "tensorrt": "TensorrtExecutionProvider"}
+TENSORRT = "TensorrtExecutionProvider"
+_SHORT = {"cpu": CPU, "cuda": CUDA, "tensorrt": TENSORRT}
 
 _DTYPES = {"float": "float32", "double": "float64", "string": "object"}
+
+
+@dataclass(frozen=True)
+class SessionOptions:
+    """How nets run on a CUDA device; the CPU takes no notice.
+
+    Attributes
+    ----------
+    device : int
+        Number of the device, as the driver counts.
+    graphs : bool
+        Let a resident net be captured as CUDA graphs, one a size: all its kernels start at
+        once. Where a net cannot be captured it runs without.
+    sizes : tuple of int
+        Frames of a run, ascending; a net of free batch is tried at each as it is opened.
+    tf32 : bool
+        Let convolutions round float32 to 10 bits of mantissa: faster, and pictures may be off
+        by a level. (``lipsync-fast model half`` makes nets that are faster still.)
+    nhwc : bool
+        Let convolutions have their channels last, which suits half precision.
+    memory_limit : int, optional
+        Bytes that ONNX Runtime may take of the device for each net; all of it by default.
+
+    Raises
+    ------
+    InputError
+        A number is out of its range.
+    """
+
+    device: int = 0
+    graphs: bool = True
+    sizes: tuple[int, ...] = (1, 2, 4, 8, 16, 25, 32)
+    tf32: bool = False
+    nhwc: bool = False
+    memory_limit: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.device < 0:
+            raise InputError(f"device must be 0 or more, got {self.device}")
+        if not self.sizes or list(self.sizes) != sorted(set(self.sizes)) or self.sizes[0] < 1:
+            raise InputError(f"sizes must be ascending numbers of frames, got {self.sizes}")
+        if self.memory_limit is not None and self.memory_limit < 1:
+            raise InputError(f"memory_limit must be 1 byte or more, got {self.memory_limit}")
+
+    def of_provider(self, name: str, capture: bool) -> dict[str, str]:
+        """Options of an ONNX Runtime provider; `capture` for CUDA graphs, where asked for."""
+        if name not in (CUDA, TENSORRT):
+            return {}
+        options = {"device_id": str(self.device)}
+        if name == TENSORRT:  # an engine takes minutes to build, for each range of shapes
+            kept = str(cache_folder() / "tensorrt")
+            options |= {"trt_engine_cache_enable": "1", "trt_engine_cache_path": kept}
+            return options | {"trt_timing_cache_enable": "1", "trt_timing_cache_path": kept}
+        # EXHAUSTIVE, the default, times every algorithm of each convolution for each new batch.
+        options["cudnn_conv_algo_search"] = "HEURISTIC"
+        # The other strategy rounds what it takes up to powers of two.
+        options["arena_extend_strategy"] = "kSameAsRequested"
+        options["use_tf32"] = str(int(self.tf32))
+        if self.nhwc:
+            options["prefer_nhwc"] = "1"
+        if self.memory_limit is not None:
+            options["gpu_mem_limit"] = str(self.memory_limit)
+        if capture and self.graphs:
+            options["enable_cuda_graph"] = "1"
+        return options
 
 
 @dataclass(frozen=True)
@@ -62,20 +139,30 @@ class Tensor:
 
 
 def open_session(
-    runtime: Any, path: Path, providers: Sequence[Provider] | None, threads: int | None
+    runtime: Any,
+    path: Path,
+    providers: Sequence[Provider] | None,
+    threads: int | None,
+    device: SessionOptions | None = None,
+    *,
+    capture: bool = False,
 ) -> Any:
     """An InferenceSession on the first provider that really works.
 
     Parameters
     ----------
     runtime : module
-        onnxruntime; only session.py imports it.
+        onnxruntime; only net.py imports it.
     path : Path
         An existing file.
     providers : sequence or None
-        In order of preference; None for CUDA where it works, else the CPU.
+        In order of preference; None for CUDA where it works, else the CPU. TensorRT is left
+        out where its library does not load.
     threads : int or None
         CPU threads of one run; None for the machine's cores.
+    device : SessionOptions, optional
+    capture : bool
+        The caller keeps to what CUDA graphs need.
 
     Returns
     -------
@@ -83,8 +170,9 @@ def open_session(
 
     Raises
     ------
-    InputError, ModelError
+    InputError, ModelError, DeviceMemoryError
     """
+    device = device or SessionOptions()
     options = runtime.SessionOptions()
     options.log_severity_level = 4  # errors are raised as well, once is enough
     options.inter_op_num_threads = 1
@@ -92,18 +180,21 @@ def open_session(
     # Spinning workers would take the cores from the compositor between two runs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if providers is not None:
-        wanted = _checked_providers(runtime, providers)
-        if CUDA in (name for name, _ in wanted):
-            _preload_cuda(runtime)
+        wanted = _checked_providers(runtime, providers, device, capture)
+        if any(name in (CUDA, TENSORRT) for name, _ in wanted):
+            preload_cuda(runtime)
         session = _create(runtime, path, options, wanted)
         _require_one_of(path, session, wanted)
         return session
-    if CUDA in runtime.get_available_providers() and _cuda_device_present():
-        _preload_cuda(runtime)
+    if CUDA in runtime.get_available_providers() and _cuda.devices():
+        preload_cuda(runtime)
         try:
-            session = _create(runtime, path, options, [(CUDA, _CUDA_DEFAULTS), (CPU, {})])
+            wanted = [(CUDA, device.of_provider(CUDA, capture)), (CPU, {})]
+            session = _create(runtime, path, options, wanted)
         except ModelError as error:
             _log.debug("%s: %s", CUDA, error)
+            if capture and device.graphs:
+                raise  # the caller tries again without
         else:
             if session.get_providers()[0] == CUDA:
                 return session
@@ -118,8 +209,14 @@ def _create(
     runtime: Any, path: Path, options: Any, providers: list[tuple[str, dict[str, Any]]]
 ) -> Any:
     try:
-        session = runtime.InferenceSession(str(path), options, providers=providers)
+        with _cuda.CAPTURES.apart():
+            session = runtime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # ONNX Runtime's exceptions share no narrower base
+        if _is_out_of_memory(error):
+            raise DeviceMemoryError(
+                f"{path}: the device has no memory for it ({reason(error)}); "
+                "close what else runs there or choose another device"
+            ) from error
         raise ModelError(f"{path}: {_load_failure(error, runtime.__version__)}") from error
     session.disable_fallback()  # a failing run is an error, not a slower net
     return session
@@ -162,6 +259,37 @@ def reason(error: Exception) -> str:
     return text.rstrip(" .;") or type(error).__name__
 
 
+# How ONNX Runtime's arenas, CUDA, cuDNN, cuBLAS and C++ say it.
+_OUT_OF_MEMORY = re.compile(
+    r"failed to allocate memory|out of memory|available memory of \d+ is smaller than requested"
+    r"|STATUS_ALLOC_FAILED|bad_alloc|bad allocation",
+    re.IGNORECASE,
+)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or bool(_OUT_OF_MEMORY.search(str(error)))
+
+
+def failure(path: Path, count: int, error: Exception) -> ModelError | DeviceMemoryError:
+    """What to raise for a run of `count` frames that ended in an ONNX Runtime exception."""
+    if _is_out_of_memory(error):
+        frames = "one frame" if count == 1 else f"{count} frames at once"
+        return DeviceMemoryError(f"{path}: no memory for {frames} ({reason(error)})")
+    return ModelError(f"{path}: failed on a batch of {count}: {reason(error)}")
+
+
+def cache_folder() -> Path:
+    """Where files are kept for this user from one process to the next; it may not exist."""
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "lipsync_fast"
+
+
 def _checked_threads(threads: int | None) -> int:
     if threads is None:
         return 0  # ONNX Runtime's word for the machine's cores
@@ -175,7 +303,7 @@ def _checked_threads(threads: int | None) -> int:
 
 
 def _checked_providers(
-    runtime: Any, providers: Sequence[Provider]
+    runtime: Any, providers: Sequence[Provider], device: SessionOptions, capture: bool
 ) -> list[tuple[str, dict[str, Any]]]:
     if isinstance(providers, str) or not providers:
         raise InputError(f"providers must be a list of one or more names, got {providers!r}")
@@ -190,7 +318,15 @@ def _checked_providers(
                 f"{', '.join(available)}; CUDA comes with pip install "
                 '"lipsync_fast[gpu]" in place of "lipsync_fast[cpu]"'
             )
-        wanted.append((name, (_CUDA_DEFAULTS if name == CUDA else {}) | dict(options)))
+        if name == TENSORRT and not tensorrt_loads():
+            _log.info("TensorRT 10 is not installed here; the next provider is taken")
+            continue
+        wanted.append((name, device.of_provider(name, capture) | dict(options)))
+    if not wanted:
+        raise InputError(
+            'TensorRT 10 (libnvinfer) does not load here; pip install "tensorrt-cu13<11", or '
+            "name another provider after it"
+        )
     return wanted
 
 
@@ -205,23 +341,13 @@ def _require_one_of(path: Path, session: Any, wanted: list[tuple[str, dict[str, 
         )
 
 
-def _cuda_device_present() -> bool:
-    """Asks the driver itself: ONNX Runtime would print an error where there is none."""
-    library = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
-    try:
-        driver = ctypes.CDLL(library)
-        count = ctypes.c_int(0)
-        return (
-            driver.cuInit(0) == 0
-            and driver.cuDeviceGetCount(ctypes.byref(count)) == 0
-            and count.value > 0
-        )
-    except (OSError, AttributeError):
-        return False
+def tensorrt_loads() -> bool:
+    """Whether the library is here that ONNX Runtime's TensorRT provider is built for."""
+    return _cuda.loads("nvinfer_10.dll", "libnvinfer.so.10") is not None
 
 
-def _preload_cuda(runtime: Any) -> None:
-    """Loads CUDA's libraries from their Python packages; what is missing it only prints."""
+def preload_cuda(runtime: Any) -> None:
+    """Load CUDA's libraries from their Python packages; what is missing it only prints."""
     if hasattr(runtime, "preload_dlls"):
         said = io.StringIO()
         with contextlib.redirect_stdout(said), contextlib.suppress(Exception):

@@ -35,3 +35,7 @@ class TemplateError(LipsyncError, ValueError):
 
 class PoolExhausted(LipsyncError, MemoryError):
     """A BufferPool has reached its limit and holds no idle block to give back."""
+
+
+class DeviceMemoryError(LipsyncError, MemoryError):
+    """A device has too little memory for a net, or for one frame of it."""

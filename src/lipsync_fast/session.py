@@ -1,34 +1,26 @@
-"""ONNX Runtime on pooled arrays: the generator, the audio encoder, and any small net.
+"""The nets between speech and pictures: Generator, AudioEncoder.
 
-Inputs and outputs are bound by address to the caller's contiguous arrays, so that ONNX
-Runtime reads and writes them in place and a warm call allocates no block of 64 KiB. A
-request is cut into micro-batches: on the CPU a U-Net's memory grows with the batch and its
-speed does not, and on CUDA each new shape costs a search for the best convolutions.
+A request is cut into micro-batches: on the CPU a U-Net's memory grows with the batch and its
+speed does not, and on a device each new shape costs a search for the best convolutions.
 """
 
 from __future__ import annotations
 
-import logging
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from . import _runtime
 from ._pool import BufferPool, default_pool
-from ._runtime import Provider, Tensor
-from .errors import FileMissingError, InputError, LayoutError, MissingExtraError, ModelError
+from ._runtime import Provider, SessionOptions, Tensor
+from .errors import InputError, ModelError
+from .micro_batches import padded
+from .net import Net, check_array, check_out, fits, known
 from .presets import Preset, find_preset, get_preset
 
-__all__ = ["AudioEncoder", "Generator", "Net", "Tensor"]
-
-_log = logging.getLogger("lipsync_fast")
-
-CPU_MICRO_BATCH = 4  # a 320 U-Net takes 0.5 GB at 1, 3 GB at 8, 9.6 GB at 25, at equal speed
-GPU_MICRO_BATCH = 8  # the largest of the buckets 8, 4, 2, 1
+__all__ = ["AudioEncoder", "Generator", "Net", "SessionOptions", "Tensor"]
 
 MEL_WINDOW = (1, 80, 16)  # what the audio encoder hears: channel, mel bands, columns
 FEATURES = 512  # numbers that it answers with
@@ -36,138 +28,10 @@ FEATURES = 512  # numbers that it answers with
 Floats = NDArray[np.float32]
 
 
-class Net:
-    """Any ONNX file, opened on the best provider that really works.
-
-    Threads may share a net.
-
-    Parameters
-    ----------
-    path : str or Path
-        The ONNX file.
-    providers : sequence, optional
-        ONNX Runtime providers in order of preference: ``"cpu"``, ``"cuda"``, a full name such
-        as ``"CUDAExecutionProvider"``, or a pair of name and options, e.g.
-        ``("cuda", {"device_id": 1})``. By default CUDA where it works, else the CPU.
-    threads : int, optional
-        CPU threads of one run; the machine's cores by default.
-
-    Attributes
-    ----------
-    path : Path
-    provider : str
-        The provider that was really taken, as ONNX Runtime names it; also logged at INFO.
-    inputs, outputs : dict of str to Tensor
-        In the model's order.
-
-    Raises
-    ------
-    MissingExtraError
-        ONNX Runtime is not installed.
-    FileMissingError
-        No such file.
-    ModelError
-        The file is no ONNX model, is damaged, or is too new for the installed ONNX Runtime; or
-        a provider asked for does not work.
-    InputError
-        An unknown provider, or a number of threads below 1.
-    """
-
-    def __init__(
-        self,
-        path: str | Path,
-        *,
-        providers: Sequence[Provider] | None = None,
-        threads: int | None = None,
-    ) -> None:
-        self.path = Path(path)
-        if not self.path.exists():
-            raise FileMissingError(f"{path}: no such file; give the path of an ONNX model")
-        if self.path.is_dir():
-            raise ModelError(f"{path}: is a folder; give the path of an ONNX model")
-        self._session = _runtime.open_session(_load_onnxruntime(), self.path, providers, threads)
-        self.provider: str = self._session.get_providers()[0]
-        self.inputs = {t.name: t for t in map(Tensor.of, self._session.get_inputs())}
-        self.outputs = {t.name: t for t in map(Tensor.of, self._session.get_outputs())}
-        _log.info("%s: running on %s", self.path, self.provider)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.path.name} on {self.provider}>"
-
-    @property
-    def on_cpu(self) -> bool:
-        """Whether the net runs on the CPU."""
-        return self.provider == "CPUExecutionProvider"
-
-    @property
-    def input_shapes(self) -> dict[str, tuple[int | str | None, ...]]:
-        """Shape of each input; dynamic axes are names or None."""
-        return {name: tensor.shape for name, tensor in self.inputs.items()}
-
-    @property
-    def output_shapes(self) -> dict[str, tuple[int | str | None, ...]]:
-        """Shape of each output; dynamic axes are names or None."""
-        return {name: tensor.shape for name, tensor in self.outputs.items()}
-
-    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Run the net once on arrays; the simple way, which allocates its outputs.
-
-        Parameters
-        ----------
-        feeds : mapping of str to array
-            One array for each input of the net, of its shape and dtype.
-
-        Returns
-        -------
-        dict of str to array
-            Every output, fresh.
-
-        Raises
-        ------
-        InputError
-            Inputs are missing or unknown.
-        ModelError
-            The net refuses the arrays.
-        """
-        if feeds.keys() != self.inputs.keys():
-            raise InputError(
-                f"{self.path}: needs the inputs {', '.join(self.inputs)}, got {', '.join(feeds)}"
-            )
-        try:
-            values = self._session.run(None, dict(feeds))
-        except Exception as error:  # ONNX Runtime's exceptions share no narrower base
-            raise ModelError(f"{self.path}: {_runtime.reason(error)}") from error
-        return dict(zip(self.outputs, values, strict=True))
-
-    def value_on_device(self, array: NDArray[Any], device: str, number: int) -> Any:
-        """A copy of an array in a device's memory, as ONNX Runtime binds it."""
-        value = _load_onnxruntime().OrtValue
-        return value.ortvalue_from_numpy(array, device, number)
-
-    def _run_bound(
-        self, binding: Any, feeds: Mapping[str, NDArray[Any]], output: str, out: NDArray[Any]
-    ) -> None:
-        """Run on the memory of contiguous arrays; `out` receives the one output asked for."""
-        for name, array in feeds.items():
-            assert array.flags.c_contiguous, "a bound input would be read in the wrong order"
-            binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
-        assert out.flags.c_contiguous
-        assert out.flags.writeable
-        binding.bind_output(output, "cpu", 0, out.dtype, out.shape, out.ctypes.data)
-        try:
-            self._session.run_with_iobinding(binding)
-            if not self.on_cpu:
-                binding.synchronize_outputs()
-        except Exception as error:  # ONNX Runtime's exceptions share no narrower base
-            raise ModelError(
-                f"{self.path}: failed on a batch of {len(out)}: {_runtime.reason(error)}"
-            ) from error
-
-
 class Generator(Net):
     """The net that draws the lower face: feature windows and visual inputs in, pictures out.
 
-    Threads may share a generator.
+    Threads may share a generator. On a device it is tried at every size as it is opened.
 
     Parameters
     ----------
@@ -175,7 +39,7 @@ class Generator(Net):
         The ONNX file.
     preset : str or Preset, optional
         The model's family; found from its input shapes by default.
-    providers, threads : see `Net`
+    providers, threads, options : see `Net`
     constants : mapping of str to array, optional
         Values of further inputs that are the same for every frame and have no batch axis;
         the preset's own by default.
@@ -204,8 +68,9 @@ class Generator(Net):
         threads: int | None = None,
         constants: Mapping[str, ArrayLike] | None = None,
         pool: BufferPool | None = None,
+        options: SessionOptions | None = None,
     ) -> None:
-        super().__init__(path, providers=providers, threads=threads)
+        super().__init__(path, providers=providers, threads=threads, options=options)
         self._pool = default_pool() if pool is None else pool
         given = self._checked_constants(constants or {})
         shapes = {n: s for n, s in self.input_shapes.items() if n not in given}
@@ -223,14 +88,23 @@ class Generator(Net):
         audio = self.inputs[self.preset.audio_input]
         self._require_float32(image, audio)
         self.batch = self._fixed_batch(image, audio, *self.outputs.values())
+        self.sizes = self._sizes(self.batch)
         self._output = self._find_output()
+        if not self.on_cpu:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Run at every size, the largest first: the first run of a shape is the slow one."""
+        row = self.preset
+        for size in reversed(self.sizes.sizes):
+            if size <= self.micro_batch:  # memory may end at a larger one
+                visual = np.zeros((size, *row.visual_shape), np.float32)
+                self.infer(visual, np.zeros((size, *row.audio_shape), np.float32))
 
     @property
     def micro_batch(self) -> int:
-        """Most frames that the net runs at once."""
-        if self.batch is not None:
-            return self.batch
-        return CPU_MICRO_BATCH if self.on_cpu else GPU_MICRO_BATCH
+        """Most frames that the net runs at once; fewer once memory was short."""
+        return self.sizes.most
 
     def infer(self, visual: Floats, audio: Floats, out: Floats | None = None) -> Floats:
         """Draw the pictures of a request, in micro-batches.
@@ -258,6 +132,9 @@ class Generator(Net):
             A shape is wrong, `out` is read-only or overlaps an input.
         ModelError
             The net fails on them.
+        DeviceMemoryError
+            There is no memory for one frame; where there is too little for more, they are done
+            in smaller micro-batches, which is logged.
         """
         preset = self.preset
         count = check_array("visual", visual, (None, *preset.visual_shape))
@@ -268,20 +145,21 @@ class Generator(Net):
         else:
             check_out(out, shape, visual=visual, audio=audio)
         binding = self._session.io_binding()
-        for part in self._micro_batches(count):
-            self._infer_part(binding, visual[part], audio[part], out[part])
+
+        def infer(part: slice, size: int) -> None:
+            self._infer_part(binding, visual[part], audio[part], out[part], size)
+
+        self.sizes.run(count, infer)
         return out
 
-    def _micro_batches(self, count: int) -> Iterator[slice]:
-        return micro_batches(count, self.micro_batch, not self.on_cpu and self.batch is None)
-
-    def _infer_part(self, binding: Any, visual: Floats, audio: Floats, out: Floats) -> None:
-        count = len(visual)
-        target = out
-        if self.batch is not None and count < self.batch:  # the last of a net of fixed batch
-            visual = padded(visual, self.batch, self._pool)
-            audio = padded(audio, self.batch, self._pool)
-            target = self._pool.empty((self.batch, *out.shape[1:]), "float32")
+    def _infer_part(
+        self, binding: Any, visual: Floats, audio: Floats, out: Floats, size: int
+    ) -> None:
+        count, target = len(visual), out
+        if count < size:
+            visual = padded(visual, size, self._pool)
+            audio = padded(audio, size, self._pool)
+            target = self._pool.empty((size, *out.shape[1:]), "float32")
         feeds = {self.preset.image_input: visual, self.preset.audio_input: audio}
         self._run_bound(binding, feeds | self._constants, self._output, target)
         if target is not out:
@@ -298,7 +176,7 @@ class Generator(Net):
                 )
             tensor = self.inputs[name]
             array = np.ascontiguousarray(np.array(value, tensor.dtype))
-            if not _fits(tensor.shape, array.shape):
+            if not fits(tensor.shape, array.shape):
                 raise InputError(
                     f"{self.path}: constant must fit {tensor}, got shape {array.shape}"
                 )
@@ -328,7 +206,7 @@ class Generator(Net):
         needed = (3, self.preset.view, self.preset.view)
         shapes = self.output_shapes
         found = [n for n, shape in shapes.items() if shape[1:] == needed]
-        if not found and any(not _known(shape) for shape in shapes.values()):
+        if not found and any(not known(shape) for shape in shapes.values()):
             count = self.batch or 1
             zeros = {
                 self.preset.image_input: np.zeros((count, *self.preset.visual_shape), np.float32),
@@ -374,7 +252,7 @@ class AudioEncoder(Net):
         tensors = (*self.inputs.values(), *self.outputs.values())
         if (
             len(self.inputs) != 1
-            or not _fits(tensors[0].shape, (1, *MEL_WINDOW))
+            or not fits(tensors[0].shape, (1, *MEL_WINDOW))
             or any(t.dtype != "float32" for t in tensors[:2])
         ):
             raise self._foreign(tensors)
@@ -422,84 +300,3 @@ class AudioEncoder(Net):
         return out
 
     __call__ = infer
-
-
-def micro_batches(count: int, most: int, few_shapes: bool) -> Iterator[slice]:
-    """Cuts a request; into powers of two, where each new shape would cost a search."""
-    first = 0
-    while first < count:
-        size = min(most, count - first)
-        if few_shapes:
-            size = 1 << (size.bit_length() - 1)
-        yield slice(first, first + size)
-        first += size
-
-
-def padded(array: NDArray[Any], batch: int, pool: BufferPool) -> NDArray[Any]:
-    """The rows of an array in a pooled one of `batch` rows.
-
-    The last row is repeated: no net divides by the zeros of a blank frame.
-    """
-    full = pool.empty((batch, *array.shape[1:]), array.dtype)
-    full[: len(array)] = array
-    full[len(array) :] = array[-1]
-    return full
-
-
-def _load_onnxruntime() -> Any:
-    # Its telemetry, on by default from 1.32 on, packs and sends events from a thread of its own
-    # while requests run; it can only be turned off before the first import.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    try:
-        import onnxruntime
-
-        onnxruntime.InferenceSession  # noqa: B018  an uninstalled package may leave its folder
-    except (ImportError, AttributeError) as error:
-        raise MissingExtraError(
-            'running nets needs ONNX Runtime; pip install "lipsync_fast[cpu]", or '
-            '"lipsync_fast[gpu]" for CUDA'
-        ) from error
-    return onnxruntime
-
-
-def _known(shape: Sequence[object]) -> bool:
-    """Whether all axes but the batch are numbers."""
-    return len(shape) > 0 and all(isinstance(axis, int) for axis in shape[1:])
-
-
-def _fits(shape: Sequence[object], needed: Sequence[int]) -> bool:
-    return len(shape) == len(needed) and all(
-        not isinstance(have, int) or have == need for have, need in zip(shape, needed, strict=True)
-    )
-
-
-def check_array(
-    name: str, array: Any, shape: tuple[int | None, ...], dtype: DTypeLike = np.float32
-) -> int:
-    """Checks what a bound address cannot: dtype, shape, layout. Returns the length."""
-    if not isinstance(array, np.ndarray) or array.dtype != dtype:
-        got, needed = getattr(array, "dtype", type(array).__name__), np.dtype(dtype)
-        raise LayoutError(f"{name} must be an array of {needed}, got {got}; convert it first")
-    if not _fits(("N", *shape[1:]) if shape[0] is None else shape, array.shape) or (
-        array.ndim != len(shape)
-    ):
-        text = ",".join("N" if axis is None else str(axis) for axis in shape)
-        raise InputError(f"{name} must have shape ({text}), got {array.shape}")
-    if not (array.flags.c_contiguous and array.flags.aligned):
-        raise LayoutError(
-            f"{name} must be C-contiguous, got strides {array.strides}; "
-            "pass numpy.ascontiguousarray of it"
-        )
-    return len(array)
-
-
-def check_out(
-    out: Any, shape: tuple[int, ...], dtype: DTypeLike = np.float32, **inputs: NDArray[Any]
-) -> None:
-    """Checks an array that is to be written, and that it lies apart from what is read."""
-    check_array("out", out, shape, dtype)
-    if not out.flags.writeable:
-        raise InputError("out must be writable, got a read-only array")
-    for name, array in inputs.items():
-        if np.may_share_memory(out, array):
-            raise InputError(f"out must not overlap {name}; pass memory of its own")

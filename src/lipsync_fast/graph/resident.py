@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _kernels
+from .._runtime import cache_folder
 from ..crops import pack_crop
 from ..errors import FileMissingError, ModelError
 from ..presets import Preset, find_preset, get_preset
@@ -344,20 +343,10 @@ def cached_resident(
                 key.update(block)
     except OSError as error:
         raise ModelError(f"{src}: cannot be read: {error.strerror}") from error
-    place = Path(folder) if folder else _cache_folder()
+    place = Path(folder) if folder else cache_folder()
     found = place / f"resident-{key.hexdigest()[:32]}.onnx"
     if not found.exists():
         place.mkdir(parents=True, exist_ok=True)
         make_resident(src, found, preset)
         _log.info("%s: takes its picture from the template now, kept as %s", src, found)
     return found
-
-
-def _cache_folder() -> Path:
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "lipsync_fast"

@@ -11,12 +11,13 @@ from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 FLOAT = TensorProto.FLOAT
 
 
-def save(path, nodes, inputs, outputs, constants=(), opset=17):
-    """Write a model; inputs and outputs are (name, shape) pairs."""
+def save(path, nodes, inputs, outputs, constants=(), opset=17, whole=()):
+    """Write a model; inputs and outputs are (name, shape) pairs, int64 for those in `whole`."""
+    kinds = dict.fromkeys(whole, TensorProto.INT64)
     graph = helper.make_graph(
         nodes,
         "tiny",
-        [helper.make_tensor_value_info(name, FLOAT, shape) for name, shape in inputs],
+        [helper.make_tensor_value_info(n, kinds.get(n, FLOAT), shape) for n, shape in inputs],
         [helper.make_tensor_value_info(name, FLOAT, shape) for name, shape in outputs],
         [numpy_helper.from_array(value, name) for name, value in constants],
     )
@@ -153,6 +154,34 @@ def tiny_hubert(path):
         [("last_hidden_state", (1, "frames", 1024))],
         [("weights", weights), ("one", ints(1))],
     )
+
+
+def tiny_wenet(path, steps=67, width=512):
+    """Wenet's streaming encoder: a random projection of the steps, its state added."""
+    draw = np.random.default_rng(8)
+    nodes = [
+        helper.make_node("Flatten", ["chunk"], ["flat"], axis=1),
+        helper.make_node("MatMul", ["flat", "hearing"], ["heard"]),
+        helper.make_node("Reshape", ["heard", "rows"], ["column"]),
+        helper.make_node("Mul", ["column", "spread"], ["wide"]),
+        helper.make_node("Cast", ["offset"], ["place"], to=FLOAT),
+        helper.make_node("ReduceSum", ["att_cache"], ["att"], keepdims=0),
+        helper.make_node("ReduceSum", ["cnn_cache"], ["cnn"], keepdims=0),
+        helper.make_node("Sum", ["wide", "place", "att", "cnn"], ["output"]),
+    ]
+    inputs = [
+        ("chunk", (1, 1, steps, 80)),
+        ("offset", (1,)),
+        ("att_cache", (3, 8, 16, 128)),
+        ("cnn_cache", (3, 1, 512, 14)),
+    ]
+    constants = [
+        ("hearing", draw.normal(0, 0.02, (steps * 80, 16)).astype(np.float32)),
+        ("rows", ints(1, 16, 1)),
+        ("spread", draw.normal(0, 1, (1, 1, width)).astype(np.float32)),
+    ]
+    outputs = [("output", (1, 16, width))]
+    return save(path, nodes, inputs, outputs, constants, whole=["offset"])
 
 
 def tiny_encoder(path, batch="batch"):

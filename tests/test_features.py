@@ -1,4 +1,4 @@
-"""Features made elsewhere: the scripts' own windows, from files and arrays, and HuBERT's rows."""
+"""Features made elsewhere: the scripts' own windows, from files and arrays."""
 
 import logging
 import math
@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from lipsync_fast.audio import FeatureStream, frame_count
-from lipsync_fast.errors import FileMissingError, InputError, LayoutError, ModelError
-from lipsync_fast.features import FeatureFile, HubertEncoder
+from lipsync_fast.errors import FileMissingError, InputError, LayoutError
+from lipsync_fast.features import FeatureFile
 from lipsync_fast.presets import PRESETS
 from scripts import HEARS, row_window
 from voices import synthetic_voice
@@ -181,78 +181,6 @@ def test_numbers_that_are_none():
     rows[517, 3] = np.nan
     with pytest.raises(InputError, match="row 517"):
         FeatureFile(rows, "synctalk328")
-
-
-# ---- HuBERT ----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def hubert(tmp_path):
-    pytest.importorskip("onnxruntime")
-    from nets import tiny_hubert
-
-    return HubertEncoder(tiny_hubert(tmp_path / "hubert.onnx"))
-
-
-def hubert_rows(samples):
-    """What the script makes with the net of `tiny_hubert`, all of a speech in one run."""
-    weights = np.random.default_rng(6).normal(0, 0.05, (1024, 1, 400)).astype(np.float32)[:, 0]
-    normal = (samples - samples.mean()) / np.sqrt(samples.var() + 1e-7)
-    steps = np.lib.stride_tricks.sliding_window_view(normal, 400)[::320]
-    rows = steps @ weights.T
-    return rows[: len(rows) // 2 * 2].reshape(-1, 2, 1024)
-
-
-@pytest.mark.parametrize(
-    "length", [720, 1039, 1040, 16000, 319999, 320000, 320080, 320400, 321000, 647000]
-)
-def test_hubert_rows_are_the_scripts(hubert, length):
-    """Also in several runs: each hears just what its frames need."""
-    samples = (synthetic_voice(length / 16000 + 0.1)[:length] + 0.1).astype(np.float32)
-    rows = hubert.features(samples)
-    wanted = hubert_rows(samples.astype(np.float64))
-    assert rows.shape == wanted.shape == ((length - 80) // 640, 2, 1024)
-    np.testing.assert_allclose(rows, wanted, atol=2e-4)
-
-
-def test_long_speech_is_cut_as_the_script_cuts_it(hubert, monkeypatch):
-    """1000 frames a run, the last with all that is left."""
-    runs = []
-    run = HubertEncoder._run_part
-
-    def spy(self, samples):
-        runs.append(len(samples))
-        return run(self, samples)
-
-    monkeypatch.setattr(HubertEncoder, "_run_part", spy)
-    for length, wanted in [
-        (300000, [300000]),
-        (320000, [320000]),
-        (320100, [320080]),
-        (500000, [320080, 180000]),
-        (900000, [320080, 320080, 260000]),
-    ]:
-        runs.clear()
-        hubert.features(np.random.default_rng(1).normal(0, 1, length).astype(np.float32))
-        assert runs == wanted
-
-
-def test_hubert_needs_some_speech(hubert):
-    with pytest.raises(InputError, match="720 samples or longer for HuBERT, got 719"):
-        hubert.features(np.zeros(719, np.float32))
-    assert np.isfinite(hubert.features(np.zeros(16000, np.float32))).all()
-
-
-def test_nets_that_are_no_hubert(tmp_path):
-    pytest.importorskip("onnxruntime")
-    from nets import tiny_encoder, tiny_generator
-
-    for path in (
-        tiny_encoder(tmp_path / "e.onnx"),
-        tiny_generator(tmp_path / "g.onnx", PRESETS["wav2lip96"]),
-    ):
-        with pytest.raises(ModelError, match="not a HuBERT"):
-            HubertEncoder(path)
 
 
 def test_the_warning_is_logged_by_the_package(caplog):

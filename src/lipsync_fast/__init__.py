@@ -28,11 +28,12 @@ from ._splice import SplicedJpeg
 from .audio import FeatureStream, feature_windows, frame_count
 from .compositor import Compositor, Frame, Frames
 from .errors import LipsyncError
-from .features import FeatureFile, HubertEncoder
+from .features import FeatureFile
 from .mel import MelStream, mel_spectrogram
 from .pipeline import Pipeline
 from .prepare import prepare
 from .presets import PRESETS, Preset
+from .row_encoders import HubertEncoder, WenetEncoder
 from .seams import ColourTrack, seam_error
 from .session import AudioEncoder, Generator
 from .template import Template
@@ -57,6 +58,7 @@ __all__ = [
     "ResizePlan",
     "SplicedJpeg",
     "Template",
+    "WenetEncoder",
     "__version__",
     "blend",
     "blend_i420",

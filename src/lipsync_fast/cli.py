@@ -197,7 +197,7 @@ def _add_render(commands: Any) -> None:
     command.add_argument("output", help="an .mp4, or a folder for JPEG files")
     command.add_argument("--generator", required=True, metavar="ONNX")
     command.add_argument(
-        "--audio-encoder", metavar="ONNX", help="for presets with ave or hubert features"
+        "--audio-encoder", metavar="ONNX", help="for presets with ave, hubert or wenet features"
     )
     command.add_argument(
         "--features", metavar="NPY", help="what the generator hears, made elsewhere, row by row"

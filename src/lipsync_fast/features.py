@@ -3,8 +3,7 @@
 References
 ----------
 SyncTalk_2D and Ultralight-Digital-Human, inference scripts (rows from 8, or 4, frames before a
-frame to as many from it on, zeros outside); Ultralight-Digital-Human, data_utils/hubert.py (how
-HuBERT's rows are made).
+frame to as many from it on, zeros outside).
 """
 
 from __future__ import annotations
@@ -18,15 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .audio import SAMPLE_RATE, frame_count
-from .errors import FileMissingError, InputError, LayoutError, ModelError
+from .audio import frame_count
+from .errors import FileMissingError, InputError, LayoutError
 from .mel import check_out, check_samples
 from .presets import ROW_SIZES, Preset, get_preset
 from .reading import read_npy
-from .session import Net
 from .timing import parse_fps
 
-__all__ = ["FeatureFile", "HubertEncoder"]
+__all__ = ["FeatureFile"]
 
 _log = logging.getLogger("lipsync_fast")
 
@@ -217,98 +215,3 @@ def _check_rows(array: Any, name: str, preset: Preset) -> NDArray[np.floating[An
                 f"{name}: row {start + int(np.argmin(finite))} holds numbers that are not finite"
             )
     return rows
-
-
-class HubertEncoder(Net):
-    """HuBERT as an ONNX file: a whole speech to the rows of the presets with "hubert" features.
-
-    Its input is normalised over the whole speech, so it needs all of it and cannot stream.
-    Threads may share an encoder.
-
-    Parameters
-    ----------
-    path : str or Path
-        The ONNX file: one float32 input (1, samples), 16 kHz, and the output
-        (1, frames at 50 a second, 1024), as Hugging Face's HubertModel has them.
-    providers, threads : see `Net`
-
-    Raises
-    ------
-    ModelError
-        As `Net`; also if the net has other inputs or outputs.
-    """
-
-    KERNEL, STRIDE = 400, 320  # samples that one frame of 50 a second hears, and its step
-    PART = 1000  # frames that are made in one run
-    WIDTH = 1024
-
-    def __init__(self, path: str | Path, **options: Any) -> None:
-        super().__init__(path, **options)
-        tensors = (*self.inputs.values(), *self.outputs.values())
-        shape = tensors[0].shape if tensors else ()
-        if (
-            len(self.inputs) != 1
-            or len(shape) != 2
-            or isinstance(shape[1], int)
-            or tensors[0].dtype != "float32"
-        ):
-            raise self._foreign(tensors)
-        self._input, self._output = tensors[0].name, next(iter(self.outputs))
-        made = self._run_part(np.zeros(self.KERNEL + self.STRIDE, np.float32))
-        if made.shape != (2, self.WIDTH) or made.dtype != np.float32:
-            raise self._foreign(tensors)
-
-    def _foreign(self, tensors: Any) -> ModelError:
-        return ModelError(
-            f"{self.path}: not a HuBERT: needs one float32 input (1, samples), samples free, and "
-            f"the output (1, frames, {self.WIDTH}), got {', '.join(map(str, tensors))}"
-        )
-
-    def _run_part(self, samples: Floats) -> Floats:
-        made: Floats = self.run({self._input: samples[None]})[self._output]
-        return made[0] if made.ndim == 3 and len(made) == 1 else made
-
-    def features(self, samples: Floats) -> Floats:
-        """Rows of a whole speech.
-
-        Parameters
-        ----------
-        samples : (n,) float32, 16 kHz mono
-
-        Returns
-        -------
-        (T, 2, 1024) float32, fresh
-            25 rows a second; T = (n − 80) // 640.
-
-        Raises
-        ------
-        InputError
-            Less than 45 ms.
-        """
-        check_samples(samples)
-        count = (len(samples) - self.KERNEL + self.STRIDE) // self.STRIDE // 2 * 2
-        if count < 2:
-            raise InputError(
-                f"the speech must be {self.KERNEL + self.STRIDE} samples or longer for HuBERT, "
-                f"got {len(samples)}"
-            )
-        # As Wav2Vec2's feature extractor does.
-        wide = samples.astype(np.float64)
-        normal = ((wide - wide.mean()) / np.sqrt(wide.var() + 1e-7)).astype(np.float32)
-        made = np.empty((count, self.WIDTH), np.float32)
-        for first in range(0, count, self.PART):
-            last = min(first + self.PART, count)
-            start, end = first * self.STRIDE, (first + self.PART) * self.STRIDE
-            # A full part hears the samples of its last frame too, the last one all that is left.
-            end = end + self.KERNEL - self.STRIDE if end <= len(normal) else len(normal)
-            rows = self._run_part(normal[start:end])
-            if len(rows) < last - first:
-                raise ModelError(
-                    f"{self.path}: needs to make {last - first} frames of {end - start} samples, "
-                    f"made {len(rows)}"
-                )
-            made[first:last] = rows[: last - first]
-        return made.reshape(-1, 2, self.WIDTH)
-
-
-assert HubertEncoder.STRIDE * 50 == SAMPLE_RATE

@@ -16,8 +16,9 @@ from ._pool import BufferPool
 from .audio import SAMPLE_RATE, FeatureStream, frame_count
 from .drive import LiteAvatarDriver
 from .errors import InputError
-from .features import FeatureFile, HubertEncoder
+from .features import FeatureFile
 from .presets import Preset
+from .row_encoders import ROW_ENCODERS, RowEncoder
 from .session import AudioEncoder
 from .stages import Stages
 
@@ -25,6 +26,8 @@ __all__ = ["Features", "Heard", "Listening", "Speech"]
 
 Speech = str | Path | NDArray[np.float32] | Iterable[NDArray[np.float32]]
 Features = str | Path | NDArray[np.floating[Any]]
+
+_ENCODERS = {"hubert": "HuBERT", "wenet": "wenet's encoder"}
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Listening:
     preset : Preset
     fps : Fraction
         Video frames a second.
-    encoder : AudioEncoder or HubertEncoder, optional
+    encoder : AudioEncoder, HubertEncoder or WenetEncoder, optional
     pool : BufferPool
     stages : Stages
 
@@ -69,7 +72,7 @@ class Listening:
         *,
         preset: Preset,
         fps: Fraction,
-        encoder: AudioEncoder | HubertEncoder | None,
+        encoder: AudioEncoder | RowEncoder | None,
         pool: BufferPool,
         stages: Stages,
     ) -> None:
@@ -92,7 +95,8 @@ class Listening:
                 encoder=encoder if isinstance(encoder, AudioEncoder) else None,
                 driver=LiteAvatarDriver(fps) if preset.features == "params" else None,
             )
-        if preset.features != "hubert" or not isinstance(encoder, HubertEncoder):
+        kind = ROW_ENCODERS.get(preset.features)
+        if kind is None or not isinstance(encoder, kind):
             raise InputError(_no_features(preset))
         samples = np.concatenate([np.zeros(0, np.float32), *self._chunks])
         self._chunks = (samples,)
@@ -147,6 +151,7 @@ def _chunks(speech: Speech) -> Iterable[NDArray[np.float32]]:
 
 def _no_features(preset: Preset) -> str:
     how = "give their .npy file as features= (--features)"
-    if preset.features == "hubert":
-        how += ", or HuBERT as an ONNX file as audio_encoder= (--audio-encoder)"
+    if preset.features in ROW_ENCODERS:
+        net = _ENCODERS[preset.features]
+        how += f", or {net} as an ONNX file as audio_encoder= (--audio-encoder)"
     return f"preset {preset.name} hears {preset.features} features: {how}"

@@ -16,10 +16,10 @@ from . import media
 from ._pool import BufferPool, PoolStats
 from .compositor import Compositor, CompositorStats, Frame, Frames
 from .errors import InputError, ModelError
-from .features import HubertEncoder
 from .inference import Drawn, Inference
 from .listening import Features, Listening, Speech
 from .presets import Preset
+from .row_encoders import ROW_ENCODERS, RowEncoder
 from .seams import ColourTrack
 from .session import AudioEncoder, Generator
 from .stages import Stages, StageStats
@@ -60,9 +60,9 @@ class Pipeline:
     ----------
     template : Template
     generator : Generator
-    audio_encoder : AudioEncoder or HubertEncoder, optional
-        Makes the features of speech where the preset hears "ave" or "hubert"; not needed where
-        they are given.
+    audio_encoder : AudioEncoder, HubertEncoder or WenetEncoder, optional
+        Makes the features of speech where the preset hears "ave", "hubert" or "wenet"; not
+        needed where they are given.
     request : int
         Frames that are asked for at once.
     threads : int, optional
@@ -78,7 +78,7 @@ class Pipeline:
         self,
         template: Template,
         generator: Generator,
-        audio_encoder: AudioEncoder | HubertEncoder | None = None,
+        audio_encoder: AudioEncoder | RowEncoder | None = None,
         *,
         request: int = REQUEST,
         threads: int | None = None,
@@ -118,7 +118,7 @@ class Pipeline:
         template : str, Path or Template
             A folder that `prepare` made, or a template at hand.
         generator, audio_encoder : str or Path
-            ONNX files; the encoder is for presets with "ave" or "hubert" features.
+            ONNX files; the encoder is for presets with "ave", "hubert" or "wenet" features.
         providers : list of str, optional
             ONNX Runtime providers in order; CUDA where it works and else the CPU by default.
         threads, request, colour_match : see `Pipeline`
@@ -134,9 +134,9 @@ class Pipeline:
             else Template.open(template, border=border, label=label)
         )
         net = _open_generator(generator, opened.preset, providers)
-        encoder: AudioEncoder | HubertEncoder | None = None
+        encoder: AudioEncoder | RowEncoder | None = None
         if audio_encoder:
-            kind = HubertEncoder if opened.preset.features == "hubert" else AudioEncoder
+            kind = ROW_ENCODERS.get(opened.preset.features, AudioEncoder)
             encoder = kind(audio_encoder, providers=providers)
         return cls(
             opened, net, encoder, request=request, threads=threads, colour_match=colour_match

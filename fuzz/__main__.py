@@ -8,8 +8,9 @@ import sys
 import time
 import traceback
 
+from .folders import TARGETS
 from .mutate import mutate
-from .targets import TARGETS, Target
+from .targets import Target
 
 # Address space: a size that a file only claims must not be allocated. Linux and macOS.
 MEMORY = 6 << 30

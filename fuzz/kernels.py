@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,10 @@ CANARY = 0xA5
 MARGIN = 64
 SIDES = (0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 40)
 ISAS = _kernels.available_isas()
+FILTERS = (
+    *("nearest", "bilinear", "bilinear_topleft", "bicubic", "area"),
+    *("lanczos_aa", "bilinear_aa", "bicubic_aa"),
+)
 
 
 class Canvas:
@@ -68,55 +74,152 @@ def place(rng: random.Random) -> int:
     return rng.choice((0, 1, -1, 5, -17, 39, 2**31 - 1, -(2**31)))
 
 
-def arguments(rng: random.Random) -> tuple[Any, list[Canvas], dict[str, Any], Canvas | None]:
-    """Kernel, positional arguments, keywords and the output of one call."""
-    seed = rng.getrandbits(20)
-    h, w, c = side(rng), side(rng), rng.choice((1, 3, 3, 4, 2))
-    image = (h, w) if c == 1 else (h, w, c)
+@dataclass
+class Call:
+    """One call: what is read, what is written, and whether it takes `isa` and `out`."""
 
-    def new(*shape: int, dtype: str = "uint8") -> Canvas:
-        return Canvas(rng, shape, dtype).fill(seed)
+    kernel: Callable[..., Any]
+    inputs: list[Canvas]
+    keywords: dict[str, Any]
+    out: Canvas | None = None  # None: the second input is changed in place
+    takes_out: bool = True
+    takes_isa: bool = True
 
-    kind = rng.randrange(7)
-    if kind == 0:
-        keywords: dict[str, Any] = {"low": rng.choice((0.0, -1.0, 1.0)), "swap": rng.random() < 0.5}
-        keywords["rounding"] = rng.choice(("truncate", "round"))
-        out = new(h, w, rng.choice((3, 4)))
-        return _kernels.convert, [new(3, h, w, dtype="float32")], keywords, out
-    if kind == 1:
-        oh, ow = side(rng), side(rng)
-        out = new(*((oh, ow) if c == 1 else (oh, ow, c)))
-        names = (
-            "nearest",
-            "bilinear",
-            "bicubic",
-            "area",
-            "lanczos_aa",
-            "bilinear_aa",
-            "bicubic_aa",
-        )
-        return _kernels.resize, [new(*image)], {"filter": rng.choice(names)}, out
-    if kind == 2:
-        ph, pw = side(rng), side(rng)
-        patch = new(*((ph, pw) if c == 1 else (ph, pw, c)))
-        masks = [new(ph, pw)] if rng.random() < 0.6 else []
-        keywords = {"x": place(rng), "y": place(rng)}
-        return _kernels.blend, [patch, new(*image), *masks], keywords, None
-    colour = {"matrix": rng.choice(("bt601", "bt709", "x")), "full_range": rng.random() < 0.5}
-    planes = h * w + 2 * ((h + 1) // 2) * ((w + 1) // 2)
-    if kind == 3:
-        return _kernels.to_i420, [new(h, w, 3)], colour, new(planes)
-    if kind == 4:
-        flat = new(planes + rng.choice((0, 0, 0, 1)))
-        return _kernels.from_i420, [flat], {"width": w, "height": h, **colour}, new(h, w, 3)
-    if kind == 5:
-        box = rng.choice((None, (0, 0, 1, 1), (2, 3, 9, 9), (-1, 0, 99, 2**31)))
-        keywords = {"low": rng.choice((0.0, -1.0)), "high": 1.0, "black": box}
-        return _kernels.to_planes, [new(h, w, 3)], keywords, new(3, h, w, dtype="float32")
-    ph, pw = side(rng), side(rng)
-    keywords = {"width": w, "height": h, "x": place(rng), "y": place(rng), **colour}
-    masks = [new(ph, pw)] if rng.random() < 0.6 else []
-    return _kernels.blend_i420, [new(ph, pw, 3), new(planes), *masks], keywords, None
+
+class Draw:
+    """Random sizes, arrays and options of one call."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng, self.seed = rng, rng.getrandbits(20)
+        self.h, self.w, self.c = side(rng), side(rng), rng.choice((1, 3, 3, 4, 2))
+
+    def new(self, *shape: int, dtype: str = "uint8") -> Canvas:
+        return Canvas(self.rng, shape, dtype).fill(self.seed)
+
+    def picture(self, h: int, w: int, c: int) -> Canvas:
+        return self.new(*((h, w) if c == 1 else (h, w, c)))
+
+    def mask(self, h: int, w: int) -> list[Canvas]:
+        return [self.new(h, w)] if self.rng.random() < 0.6 else []
+
+    def tone(self) -> dict[str, Any]:
+        low = self.rng.choice((0.0, -1.0, 1.0))
+        rounding = self.rng.choice(("truncate", "round"))
+        return {"low": low, "swap": self.rng.random() < 0.5, "rounding": rounding}
+
+    def colour(self) -> dict[str, Any]:
+        matrix = self.rng.choice(("bt601", "bt601", "bt709", "bt709", "x"))
+        return {"matrix": matrix, "full_range": self.rng.random() < 0.5}
+
+    def planes(self) -> np.ndarray:
+        """Levels and slopes of a colour match, sometimes beyond what is possible."""
+        values = np.random.default_rng(self.seed).normal(0, 30, (3, 3))
+        values[1:] *= 0.01
+        if self.rng.random() < 0.1:
+            special = (np.nan, np.inf, 1023.9, -1024, 1e300)
+            values[self.rng.randrange(3), self.rng.randrange(3)] = self.rng.choice(special)
+        return values
+
+    def i420(self) -> int:
+        """Bytes of an I420 picture of w x h."""
+        return self.h * self.w + 2 * ((self.h + 1) // 2) * ((self.w + 1) // 2)
+
+
+def convert(d: Draw) -> Call:
+    out = d.new(d.h, d.w, d.rng.choice((3, 4)))
+    return Call(_kernels.convert, [d.new(3, d.h, d.w, dtype="float32")], d.tone(), out)
+
+
+def resize(d: Draw) -> Call:
+    out = d.picture(side(d.rng), side(d.rng), d.c)
+    keywords = {"filter": d.rng.choice(FILTERS)}
+    return Call(_kernels.resize, [d.picture(d.h, d.w, d.c)], keywords, out)
+
+
+def blend(d: Draw) -> Call:
+    h, w = side(d.rng), side(d.rng)
+    c = 3 if d.c == 4 and d.rng.random() < 0.5 else d.c
+    inputs = [d.picture(h, w, c), d.picture(d.h, d.w, d.c), *d.mask(h, w)]
+    swap = c == 3 and d.rng.random() < 0.3
+    return Call(_kernels.blend, inputs, {"x": place(d.rng), "y": place(d.rng), "swap": swap})
+
+
+def to_i420(d: Draw) -> Call:
+    return Call(_kernels.to_i420, [d.new(d.h, d.w, 3)], d.colour(), d.new(d.i420()))
+
+
+def from_i420(d: Draw) -> Call:
+    flat = d.new(d.i420() + d.rng.choice((0, 0, 0, 1)))
+    keywords = {"width": d.w, "height": d.h, **d.colour()}
+    return Call(_kernels.from_i420, [flat], keywords, d.new(d.h, d.w, d.rng.choice((3, 4))))
+
+
+def blend_i420(d: Draw) -> Call:
+    h, w = side(d.rng), side(d.rng)
+    keywords = {"width": d.w, "height": d.h, "x": place(d.rng), "y": place(d.rng), **d.colour()}
+    inputs = [d.new(h, w, 3), d.new(d.i420()), *d.mask(h, w)]
+    return Call(_kernels.blend_i420, inputs, keywords, takes_out=False)
+
+
+def to_planes(d: Draw) -> Call:
+    box = d.rng.choice((None, (0, 0, 1, 1), (2, 3, 9, 9), (-1, 0, 99, 2**31)))
+    keywords = {"low": d.rng.choice((0.0, -1.0)), "high": 1.0, "black": box}
+    out = d.new(3, d.h, d.w, dtype="float32")
+    return Call(_kernels.to_planes, [d.new(d.h, d.w, 3)], keywords, out)
+
+
+def patch(d: Draw) -> Call:
+    """A net's output in a crop with a border, on to a rect of any size."""
+    view, border = max(d.h, 1), d.rng.choice((0, 1, 4))
+    crop, h, w = view + 2 * border, max(side(d.rng), 1), max(side(d.rng), 1)
+    plan = _kernels.ResizePlan((crop, crop), (w, h), d.rng.choice(FILTERS))
+    planar = d.new(3, view, view, dtype="float32")
+    edge = [d.new(crop, crop, 3)] if border or d.rng.random() < 0.2 else []
+    planes = d.planes() if d.rng.random() < 0.4 else None
+
+    def kernel(planar: Any, *edge: Any, **keywords: Any) -> Any:
+        return _kernels.patch(planar, plan, *edge, **keywords)
+
+    return Call(kernel, [planar, *edge], {**d.tone(), "planes": planes}, d.new(h, w, 3))
+
+
+def match_colour(d: Draw) -> Call:
+    planes = d.planes()
+
+    def kernel(pixels: Any, **keywords: Any) -> Any:
+        return _kernels.match_colour(pixels, planes, **keywords)
+
+    return Call(kernel, [d.picture(d.h, d.w, d.c)], {}, d.picture(d.h, d.w, d.c))
+
+
+def colour_planes(d: Draw) -> Call:
+    """What is measured is finite and can be added again."""
+    ring = d.rng.choice((8, 1, 2, 100, 2**31 - 1, 0))
+
+    def kernel(pixels: Any, background: Any) -> None:
+        found = _kernels.colour_planes(pixels, background, ring=ring)
+        assert np.isfinite(found).all()
+        assert (np.abs(found[0]) <= 255).all()
+
+    return Call(kernel, [d.new(d.h, d.w, 3), d.new(d.h, d.w, 3)], {}, None, False, False)
+
+
+def mel(d: Draw) -> Call:
+    frames, bins, bands = d.rng.choice((0, 1, 2, 5)), d.w + 2, max(d.h // 4, 1)
+    first = np.random.default_rng(d.seed).integers(1, bins, (bands, 2)).astype(np.int32)
+    first.sort(axis=1)
+    edges = d.new(bands, 2, dtype="int32")
+    if edges.array.flags.writeable and edges.array.shape == first.shape:
+        edges.array[...] = first
+    total = int((first[:, 1] - first[:, 0]).sum()) + d.rng.choice((0, 0, 0, 1))
+    inputs = [d.new(frames, bins, 2, dtype="float64"), edges, d.new(total, dtype="float32")]
+    return Call(_kernels.mel, inputs, {}, d.new(frames, bands, dtype="float32"))
+
+
+KERNELS = (
+    *(convert, resize, blend, to_i420, from_i420, blend_i420, to_planes, patch),
+    *(match_colour, colour_planes, mel),
+)
 
 
 def call_kernel(rng: random.Random) -> None:
@@ -124,19 +227,21 @@ def call_kernel(rng: random.Random) -> None:
     state = rng.getrandbits(64)
     results: list[Any] = []
     for isa in ISAS:
-        kernel, inputs, keywords, out = arguments(random.Random(state))
-        in_place = kernel in (_kernels.blend, _kernels.blend_i420)
-        target = inputs[1] if in_place else out
-        assert target is not None
+        chance = random.Random(state)
+        call = chance.choice(KERNELS)(Draw(chance))
+        target = call.out or call.inputs[1]
+        keywords = {**call.keywords}
+        if call.takes_out:
+            keywords["out"] = target.array
+        if call.takes_isa:
+            keywords["isa"] = isa
         try:
             with np.errstate(all="ignore"):
-                if kernel is not _kernels.blend_i420:
-                    keywords = {**keywords, "out": target.array}
-                kernel(*(c.array for c in inputs), isa=isa, **keywords)
+                call.kernel(*(canvas.array for canvas in call.inputs), **keywords)
             results.append(target.block.tobytes())
         except (TypeError, ValueError) as error:
             results.append(error)
-        for canvas in (*inputs, *([out] if out else [])):
+        for canvas in (*call.inputs, target):
             canvas.check()
     if isinstance(results[0], Exception):
         assert all(type(r) is type(results[0]) for r in results), results

@@ -1,20 +1,21 @@
-"""What is fuzzed: readers of files, and the argument space of the kernels."""
+"""What is fuzzed: readers of single files, and the argument space of the kernels."""
 
 from __future__ import annotations
 
-import json
+import io
+import pickle
 import random
-import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from lipsync_fast import Compositor, SplicedJpeg, Template, _jpeg
-from lipsync_fast._folder import TemplateWriter
+from lipsync_fast import FeatureFile, SplicedJpeg, _jpeg
+from lipsync_fast.bridges import read_boxes
 from lipsync_fast.errors import LipsyncError
 from lipsync_fast.media.wav import WavFile
+from lipsync_fast.plain_pickle import load_plain
 from lipsync_fast.presets import Preset
 from lipsync_fast.rects import read_rects
 
@@ -195,55 +196,74 @@ class Presets(FileTarget):
         assert 0 < row.view <= row.crop
 
 
-class TemplateFolder(Target):
-    """A folder with one file changed is refused at opening, or finishes frames."""
+class Coords(FileTarget):
+    """A pickle gives numbers, arrays and lists of them, each no larger than the file."""
 
-    name = "template"
-    words = (b"null", b"1e999999999", b'"bt709"', b"[" * 3000, b"{}", b"\x93NUMPY", b"(2,", b"i4")
+    name = "coords"
+    suffixes = (".pkl",)
+    words = (
+        *(b"(", b")", b"]", b"\x85", b"\x86", b"\x87", b"t", b"l", b"a", b"e", b"0", b"."),
+        *(b"h\0", b"q\0", b"\x94", b"R", b"b", b"\x81", b"K\1", b"\x8a\x08", b"\x80\x05"),
+        *(b"cos\nsystem\n", b"cbuiltins\neval\n", b"c_codecs\nencode\n", b"cnumpy\nndarray\n"),
+        *(b"cnumpy\ndtype\n", b"cnumpy.core.multiarray\nscalar\n", b"\x8c\x02i8", b"\x8c\x02O8"),
+    )
 
     def __init__(self) -> None:
-        self.accepted = self.refused = 0
-        self.scratch = temporary_folder()
-        self.source, self.copy = (Path(self.scratch.name) / name for name in ("source", "copy"))
-        rng = np.random.default_rng(1)
-        with TemplateWriter(
-            self.source, 48, 40, preset="wav2lip384", store=("jpeg", "i420", "bgr24")
-        ) as writer:
-            for i in range(2):
-                frame = rng.integers(0, 256, (40, 48, 3), np.uint8)
-                writer.add((4 + i, 6, 24, 20), bgr24=frame)
-        shutil.copytree(self.source, self.copy)
-        self.names = sorted(p.name for p in self.source.iterdir() if p.name != "crops.npy")
-        self.corpus = [
-            bytes([i]) + (self.source / name).read_bytes() for i, name in enumerate(self.names)
-        ]
-        self.outputs = np.zeros((2, 3, 384, 384), np.float32)
+        super().__init__()
+        rows = [(30, 180, 40, 190), (31, 181, 41, 191)]
+        arrays = [np.array(row, kind) for row, kind in zip(rows, ("i8", "f4"), strict=True)]
+        values = (rows, [list(map(np.int64, row)) for row in rows], np.array(rows), arrays)
+        self.corpus = [pickle.dumps(value, n) for value in values for n in (0, 2, 4, 5)]
 
     def check(self, data: bytes) -> None:
-        name = self.names[(data[0] if data else 0) % len(self.names)]
-        for changed in (name, "template.json"):
-            if changed == "template.json" and name == changed:
-                continue
-            original = (self.source / changed).read_bytes()
-            (self.copy / changed).write_bytes(original)
-        (self.copy / name).write_bytes(data[1:])
-        if name != "template.json":  # else only the size would be looked at
-            head = json.loads((self.source / "template.json").read_text())
-            head["files"][name] = len(data) - 1
-            (self.copy / "template.json").write_text(json.dumps(head))
-        try:
-            self._use()
-        finally:
-            for changed in (name, "template.json"):
-                (self.copy / changed).write_bytes((self.source / changed).read_bytes())
+        path = self.write(data)
+        value = load_plain(path)
+        self._check_plain(value, len(data), set())
+        rects = read_boxes(path)
+        assert rects.dtype == np.int64
+        assert rects.shape == (len(value), 4)
 
-    def _use(self) -> None:
-        template = Template.open(self.copy, load=True)
-        template.indices(0, 3)
-        with Compositor(template, threads=1) as compositor:
-            for format in ("jpeg", "i420", "bgr24"):
-                if template.count == 2 and template.preset.view == 384:
-                    compositor.composite(self.outputs, [0, 1], format=format)
+    def _check_plain(self, value: object, size: int, seen: set[int]) -> None:
+        if isinstance(value, list):
+            assert len(value) <= size
+            for item in value if id(value) not in seen else ():
+                seen.add(id(value))
+                self._check_plain(item, size, seen)
+        elif isinstance(value, np.ndarray):
+            assert value.nbytes <= size
+            assert value.dtype.kind in "iufb"
+        else:
+            assert isinstance(value, (int, float))
+
+
+class Features(FileTarget):
+    """Rows of features become windows of the preset's shape, all finite."""
+
+    name = "features"
+    suffixes = (".npy",)
+    words = (b"\x93NUMPY", b"'<f4'", b"'<f2'", b"'>f8'", b"'|O'", b"(2, 512)", b"True", b"(" * 200)
+    presets = ("synctalk328", "wav2lip96", "ultralight168-hubert", "synctalk328-wenet")
+
+    def __init__(self) -> None:
+        super().__init__()
+        rng = np.random.default_rng(1)
+        shapes = ((3, 512), (2, 1, 80, 16), (2, 2, 1024), (2, 1, 16, 512))
+        self.corpus = []
+        for i, shape in enumerate(shapes):
+            for kind in ("float32", "float16"):
+                file = io.BytesIO()
+                np.save(file, rng.normal(0, 1, shape).astype(kind))
+                # The preset is the first byte of an input, so that mutation keeps it mostly.
+                self.corpus.append(bytes([i]) + file.getvalue())
+
+    def check(self, data: bytes) -> None:
+        path = self.write(data[1:])
+        rows = FeatureFile(path, self.presets[data[0] % 4 if data else 0])
+        if len(data) % 2:
+            rows.push(np.zeros(1500, np.float32))
+        with np.errstate(all="ignore"):  # float64 beyond float32 becomes infinite
+            windows = rows.take(min(rows.finish(), 4))
+        assert windows.shape[1:] == rows.shape
 
 
 class Kernels(Target):
@@ -258,8 +278,3 @@ class Kernels(Target):
 
     def check(self, data: bytes) -> None:
         call_kernel(random.Random(data))
-
-
-TARGETS: dict[str, Callable[[], Target]] = {
-    kind.name: kind for kind in (Jpeg, Splice, Wav, Rects, Presets, TemplateFolder, Kernels)
-}

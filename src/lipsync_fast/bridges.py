@@ -280,7 +280,7 @@ def _ordered_rects(
     wav2lip writes (y1, y2, x1, x2), ultralight (x1, y1, x2, y2). The faces cut out beside it tell
     which; without them the order that fits the frames, or else the preset.
     """
-    numbers = _coordinates(path)
+    numbers = read_boxes(path)
     height, width = read_image(files[0]).shape[:2]
     orders = {"y1, y2, x1, x2": numbers[:, [2, 0, 3, 1]], "x1, y1, x2, y2": numbers}
     fitting = {
@@ -334,13 +334,15 @@ def _difference(rects: Rects, files: Sequence[Path], faces: Sequence[Path]) -> f
     return float(np.mean(off)) if off else np.inf
 
 
-def _coordinates(path: Path) -> Rects:
+def read_boxes(path: Path) -> Rects:
     """(n, 4) whole numbers of a pickle, as they stand there."""
     value = load_plain(path)
     try:
-        rows = [[_number(v) for v in _items(row)] for row in _items(value)]
-        if not rows or any(len(row) != 4 for row in rows):
+        entries = [_items(row) for row in _items(value)]
+        # Before any is looked at: a file may name one long list as each of its rows.
+        if not entries or any(len(row) != 4 for row in entries):
             raise ValueError
+        rows = [[_number(v) for v in row] for row in entries]
     except (TypeError, ValueError):
         raise InputError(
             f"{path} must hold a list of boxes, one a frame, of four whole numbers each"
@@ -348,10 +350,10 @@ def _coordinates(path: Path) -> Rects:
     return np.array(rows, np.int64)
 
 
-def _items(value: Any) -> list[Any]:
+def _items(value: Any) -> list[Any] | NDArray[Any]:
     if not isinstance(value, (list, np.ndarray)):
         raise TypeError
-    return list(value)
+    return value
 
 
 def _number(value: Any) -> int:
@@ -368,7 +370,7 @@ def _from_corners(corners: Rects) -> Rects:
 def _read_musetalk(root: Path, masks: bool) -> Avatar:
     files = list_images(root / "full_imgs")
     path = root / "coords.pkl"
-    rects = _from_corners(_coordinates(path)) if path.is_file() else None
+    rects = _from_corners(read_boxes(path)) if path.is_file() else None
     lacking = None if rects is not None else path.name
     mask = None
     if masks and _has(root, "mask") and rects is not None:
@@ -378,7 +380,7 @@ def _read_musetalk(root: Path, masks: bool) -> Avatar:
                 f"{root} has masks, but mask_coords.pkl, which says where they lie, is missing; "
                 "add it or leave masks out (--no-masks)"
             )
-        mask = _crop_masks(list_images(root / "mask"), _coordinates(boxes), boxes)
+        mask = _crop_masks(list_images(root / "mask"), read_boxes(boxes), boxes)
     # full_imgs holds the frames forwards and backwards already.
     return Avatar("a MuseTalk avatar", files, rects, lacking, mask, loop="forward", start=0)
 

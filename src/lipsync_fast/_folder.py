@@ -8,7 +8,7 @@ renamed when it is complete, so that it is never seen half-written.
 from __future__ import annotations
 
 import json
-import os
+import secrets
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from . import _jpeg, _kernels
 from ._kernels import i420_size
-from ._store import FixedWriter, Ragged, RaggedWriter, open_fixed
+from ._store import FixedWriter, Ragged, RaggedWriter, open_fixed, save_array
 from .backgrounds import JpegBackgrounds, JpegMaker, JpegSettings
 from .crops import check_rects, cut_crop
 from .errors import FileMissingError, InputError, LipsyncError, TemplateError
@@ -31,7 +31,7 @@ from .presets import PRESETS, Preset, get_preset
 from .reading import parse_json, read_npy
 from .timing import check_loop, parse_fps
 
-__all__ = ["STORES", "TemplateWriter", "open_private", "read_folder"]
+__all__ = ["STORES", "TemplateWriter", "open_private", "private_files", "read_folder"]
 
 VERSION = 1
 STORES = ("jpeg", "i420", "bgr24")
@@ -117,10 +117,35 @@ def _one_of(value: Any, allowed: Sequence[Any]) -> Any:
     return value
 
 
-def open_private(folder: Path, format: str, width: int, height: int) -> NDArray[np.uint8]:
-    """Stored backgrounds, bgr24 or i420, mapped copy-on-write: they may be painted on."""
+FileId = tuple[int, int]  # device and inode: the same file, whatever lies under its name later
+
+
+def private_files(folder: Path) -> dict[str, FileId | None]:
+    """The stored backgrounds that may be painted on, to be told again in `open_private`."""
+    return {format: _file_id(folder / f"{format}.npy") for format in ("bgr24", "i420")}
+
+
+def open_private(
+    folder: Path, format: str, width: int, height: int, opened: FileId | None
+) -> NDArray[np.uint8] | None:
+    """Stored backgrounds, bgr24 or i420, mapped copy-on-write: they may be painted on.
+
+    None where the file is no longer `opened`.
+    """
     shape = (height, width, 3) if format == "bgr24" else (i420_size(width, height),)
-    return open_fixed(folder / f"{format}.npy", np.uint8, shape, load=False, private=True)
+    path = folder / f"{format}.npy"
+    if opened is None or _file_id(path) != opened:
+        return None
+    frames = open_fixed(path, np.uint8, shape, load=False, private=True)
+    return frames if _file_id(path) == opened else None
+
+
+def _file_id(path: Path) -> FileId | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _read_head(folder: Path) -> dict[str, Any]:
@@ -285,7 +310,9 @@ class TemplateWriter:
             self._head["preset_row"] = self.preset.to_mapping()
         if self._maker is not None:
             self._head["jpeg"] = asdict(self._maker.settings)
-        self._part = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
+        # No process number: in a container the one after a killed one often has the same.
+        self._own = f"{self.path.name}.{secrets.token_hex(4)}"
+        self._part = self.path.with_name(f"{self._own}.part")
         self._writers: dict[str, FixedWriter | RaggedWriter] = self._open_writers(store)
 
     def _open_writers(self, store: tuple[str, ...]) -> dict[str, FixedWriter | RaggedWriter]:
@@ -404,22 +431,31 @@ class TemplateWriter:
         try:
             for writer in self._writers.values():
                 writer.close()
-            np.save(self._part / "rects.npy", np.array(self._rects, np.int32))
+            save_array(self._part / "rects.npy", np.array(self._rects, np.int32))
             if self._boxes:
-                np.save(self._part / "regions.npy", np.array(self._boxes, np.int32))
+                save_array(self._part / "regions.npy", np.array(self._boxes, np.int32))
             if "masks" in self._writers:
-                np.save(self._part / "masks.npy", np.array(self._masks, np.int32))
+                save_array(self._part / "masks.npy", np.array(self._masks, np.int32))
             files = {p.name: p.stat().st_size for p in sorted(self._part.iterdir())}
             head = {**self._head, "count": len(self._rects), "files": files}
             (self._part / "template.json").write_text(json.dumps(head, indent=1) + "\n", "utf-8")
-            old = self.path.with_name(f"{self.path.name}.{os.getpid()}.old")
-            if self.path.exists():
-                self.path.rename(old)
-            self._part.rename(self.path)
-            shutil.rmtree(old, ignore_errors=True)
+            self._take_name()
         except OSError as error:
             self.abort()
             raise TemplateError(f"{self.path} cannot be written: {error.strerror}") from None
+
+    def _take_name(self) -> None:
+        """Put the folder in the place of an older one, which comes back if that fails."""
+        old = self.path.with_name(f"{self._own}.old")
+        if self.path.exists():
+            self.path.rename(old)
+        try:
+            self._part.rename(self.path)
+        except OSError:
+            if old.exists():
+                old.rename(self.path)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
 
     def abort(self) -> None:
         """Remove what was written."""

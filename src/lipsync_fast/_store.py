@@ -6,6 +6,7 @@ readers map them read-only, or load them whole.
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,14 @@ from numpy.typing import DTypeLike, NDArray
 from .errors import TemplateError
 from .reading import read_npy
 
-__all__ = ["FixedWriter", "Ragged", "RaggedWriter", "open_fixed"]
+__all__ = ["FixedWriter", "Ragged", "RaggedWriter", "open_fixed", "save_array"]
+
+
+def save_array(path: Path, array: NDArray[Any]) -> None:
+    """Write a small array as .npy; `numpy.save` says neither why a disk refuses nor always that."""
+    file = io.BytesIO()
+    np.save(file, array)
+    path.write_bytes(file.getbuffer())
 
 
 class FixedWriter:
@@ -45,9 +53,9 @@ class FixedWriter:
 
     def close(self) -> None:
         if not self._file.closed:
-            self._file.seek(0)
-            self._header()
-            self._file.close()
+            with self._file:  # closes it on a full disk, too
+                self._file.seek(0)
+                self._header()
 
 
 class RaggedWriter:
@@ -65,7 +73,7 @@ class RaggedWriter:
     def close(self) -> None:
         if not self._file.closed:
             self._file.close()
-            np.save(self.folder / f"{self.name}_offsets.npy", np.array(self.offsets, np.int64))
+            save_array(self.folder / f"{self.name}_offsets.npy", np.array(self.offsets, np.int64))
 
 
 class Ragged:

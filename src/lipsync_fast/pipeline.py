@@ -250,6 +250,7 @@ class Pipeline:
                     yield from self._finish(request, format, quality, track)
             finally:
                 following.cancel()
+                del following  # an error in it would hold this frame, and so its own traceback
 
     def _listen(self, speech: Speech | None, features: Features | None) -> Listening:
         return Listening(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _jpeg, _kernels
-from ._folder import open_private, read_folder
+from ._folder import open_private, private_files, read_folder
 from ._store import Ragged
 from .backgrounds import JpegBackgrounds, JpegMaker, JpegSettings, relabel
 from .crops import check_rects, cut_crop
@@ -83,6 +83,7 @@ class Template:
         self._bgr24, self._i420, self._jpeg = bgr24, i420, jpeg
         self._masks = masks
         self._folder = folder
+        self._opened = {} if folder is None else private_files(folder)
 
     # ---- making ------------------------------------------------------------------------
 
@@ -275,11 +276,12 @@ class Template:
         Returns
         -------
         (n, H, W, 3) or (n, bytes) uint8, or None
-            None where the template is in memory or does not store that format.
+            None where the template is in memory or does not store that format, or where the
+            folder has been removed or prepared anew since: those would be other pictures.
         """
         if self._folder is None or format not in self.stored:
             return None
-        return open_private(self._folder, format, self.width, self.height)
+        return open_private(self._folder, format, self.width, self.height, self._opened[format])
 
     def jpeg(self, settings: JpegSettings | None = None) -> JpegBackgrounds:
         """Encoded backgrounds; made in memory where the template does not store them so.

@@ -2,20 +2,25 @@
 
 import json
 import re
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from lipsync_fast import cli, net_probes
 from lipsync_fast.errors import FileMissingError, ModelError, TemplateError
 from lipsync_fast.inference import pack_visual
 from lipsync_fast.inspection import _jitter, inspect
 from lipsync_fast.presets import get_preset
+from lipsync_fast.seams import seam_steps
 from lipsync_fast.template import Template
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
+from nets import tiny_encoder, tiny_hubert, tiny_wenet  # noqa: E402
+
 node = onnx.helper.make_node
 
 
@@ -85,7 +90,9 @@ def test_a_net_that_is_what_its_preset_says(tmp_path, name):
     assert facts["colour order"].startswith("BGR: ")
     assert facts["hears"].startswith("sounds: ")
     assert facts["frames a second, net"] > 0
-    assert facts["frames a second, finished 1920×1080 JPEG"] > 0
+    assert 0 < facts["frames a second, end to end"] <= facts["frames a second, net"]
+    assert facts["end to end"] == "from crops to finished 1920×1080 JPEG, 8 a request"
+    assert "seam error" not in facts, "a drawn face has a border of its own"
     low, high = map(float, re.findall(r"-?\d+\.\d+", facts["output range"])[:2])
     assert 0 <= low < 0.2 < 0.7 < high <= 1
     json.dumps(facts)
@@ -116,9 +123,36 @@ def test_a_net_that_mixes_frames(tmp_path):
 
 def test_a_net_of_no_family(tmp_path, assets):
     facts = inspect(assets / "models" / "yunet_n_dynamic.onnx")
-    assert facts["preset"].startswith("none")
+    assert (facts["preset"], facts["is"]) == ("none", "face detector (--detector)")
     assert "batch" not in facts
-    assert facts["precision"].startswith("float32")
+    assert facts["precision"] == "float32 100 %"
+    mesh = inspect(assets / "models" / "face_landmarks_478.onnx")
+    assert mesh["is"] == "face mesh (--landmarks)"
+
+
+def test_encoders_are_told(tmp_path):
+    for make, says in ((tiny_encoder, "ave"), (tiny_hubert, "HuBERT"), (tiny_wenet, "wenet")):
+        facts = inspect(make(tmp_path / "net.onnx"))
+        assert facts["preset"] == "none"
+        assert says in facts["is"]
+        assert "--audio-encoder" in facts["is"]
+        assert "why" not in facts
+
+
+def test_why_a_net_is_none(tmp_path):
+    preset = get_preset("wav2lip96")
+    five = replace(preset, name="five", view=80, crop=80, black=(0, 40, 80, 80))
+    path = save_copier(tmp_path / "net.onnx", five)
+    facts = inspect(path)
+    assert facts["preset"] == "none"
+    assert "no preset has pictures of 80 px" in facts["why"]
+    assert "batch" not in facts
+    # and what it is once its preset is named
+    facts = inspect(path, preset=five)
+    assert facts["preset"] == "five"
+    assert facts["plane order"].startswith("masked+reference: ")
+    with pytest.raises(ModelError, match="fit no preset"):
+        inspect(path, preset="wav2lip256")
 
 
 def test_without_onnx_the_rest_is_told(tmp_path, monkeypatch):
@@ -141,6 +175,7 @@ def test_the_real_net(assets):
     assert facts["batch"].startswith("fixed at 1")
     assert facts["colour order"].startswith("RGB: ")
     assert "masked area" not in facts, "it has none"
+    assert facts["frames a second, end to end"] <= facts["frames a second, net"]
 
 
 # ---- templates ----------------------------------------------------------------------------
@@ -176,6 +211,12 @@ def test_a_template(tmp_path, capsys):
     assert facts["size"] == "320×240"
     assert facts["rects"] == "120×120 to 120×120"
     assert facts["jitter in px a frame"] == 4.0
+    own = facts["seam error of the untouched background"]
+    with Template.open(path) as template:
+        steps = [seam_steps(template.bgr24(i), template.rects[i]) for i in range(3)]
+    across, outside = np.sum(steps, axis=0)
+    assert own == pytest.approx(across / outside, abs=1e-3)
+    assert facts["seam error"] == pytest.approx(own, rel=0.05)
     assert cli.main(["inspect", str(path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == facts
 
@@ -186,9 +227,11 @@ def test_a_net_is_shown_the_faces_of_a_template(tmp_path, capsys):
     assert cli.main(["inspect", str(net), "--template", str(path), "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["shown"] == "faces of the template"
+    assert facts["seam error"] > 0
     assert facts["colour order"].startswith("BGR: ")
     with Template.open(path) as template:
-        visual, audio = net_probes._probe_inputs(template.preset, template)
+        visual, audio, chosen = net_probes._probe_inputs(template.preset, template)
+        assert chosen.tolist() == [0, 0, 1, 2]
         assert (visual[-1] == pack_visual(template, 2)).all()
         assert audio.shape == (4, 1, 80, 16)
 
@@ -196,7 +239,11 @@ def test_a_net_is_shown_the_faces_of_a_template(tmp_path, capsys):
 def test_what_is_neither(tmp_path):
     with pytest.raises(FileMissingError):
         inspect(tmp_path / "nothing")
-    with pytest.raises(TemplateError):
+    with pytest.raises(TemplateError, match=r"no template\.json"):
+        inspect(tmp_path)
+    (tmp_path / "full_body_img").mkdir()
+    Image.new("RGB", (40, 30)).save(tmp_path / "full_body_img" / "0.jpg")
+    with pytest.raises(TemplateError, match="is a SyncTalk_2D or Ultralight data set, not a temp"):
         inspect(tmp_path)
     (tmp_path / "file").write_text("hello")
     with pytest.raises(ModelError):

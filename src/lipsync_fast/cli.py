@@ -276,13 +276,14 @@ def _add_inspect(commands: Any) -> None:
     command.add_argument("path", help="a template folder or an .onnx file")
     command.add_argument("--json", action="store_true", help="machine-readable")
     command.add_argument("--template", metavar="FOLDER", help="show a net the faces of this one")
+    command.add_argument("--preset", help="what a net is, where its shapes do not tell")
     command.set_defaults(run=_inspect)
 
 
 def _inspect(options: argparse.Namespace) -> None:
     from .inspection import inspect
 
-    facts = inspect(options.path, template=options.template)
+    facts = inspect(options.path, template=options.template, preset=options.preset)
     if options.json:
         print(json.dumps(facts, indent=2))
         return

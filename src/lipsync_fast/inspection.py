@@ -9,10 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import graph
-from .errors import FileMissingError, MissingExtraError, ModelError
-from .net_probes import probe
-from .presets import find_preset
-from .session import Net
+from .bridges import find_avatar
+from .errors import FileMissingError, MissingExtraError, ModelError, TemplateError
+from .faces import FaceDetector, FaceLandmarks
+from .net_probes import SEAM_FRAMES, probe, seam_facts
+from .presets import PRESETS, Preset, find_preset, get_preset
+from .row_encoders import HubertEncoder, WenetEncoder
+from .session import AudioEncoder, Net
 from .template import Template
 
 __all__ = ["inspect"]
@@ -21,17 +24,33 @@ _log = logging.getLogger("lipsync_fast")
 
 Facts = dict[str, object]
 
+# Nets that are no generators, and what takes them.
+_OTHERS: tuple[tuple[str, type[Net] | type[FaceDetector] | type[FaceLandmarks]], ...] = (
+    ("audio encoder of ave features (--audio-encoder)", AudioEncoder),
+    ("HuBERT (--audio-encoder)", HubertEncoder),
+    ("wenet's encoder (--audio-encoder)", WenetEncoder),
+    ("face detector (--detector)", FaceDetector),
+    ("face mesh (--landmarks)", FaceLandmarks),
+)
 
-def inspect(path: str | Path, *, template: str | Path | None = None) -> Facts:
+
+def inspect(
+    path: str | Path,
+    *,
+    template: str | Path | None = None,
+    preset: str | Path | Preset | None = None,
+) -> Facts:
     """Facts of a template folder or an ONNX file, in the order in which to show them.
 
     Parameters
     ----------
     path : str or Path
         A template folder, or a net. A net that fits a preset is run: it is asked about its
-        batch, masked area, plane and colour order, memory and speed.
+        batch, masked area, plane and colour order, seam, memory and speed.
     template : str or Path, optional
         Whose faces to show the net; a drawn one by default.
+    preset : str, Path or Preset, optional
+        What the net is; by default the template's, or what its input shapes tell.
 
     Returns
     -------
@@ -43,18 +62,29 @@ def inspect(path: str | Path, *, template: str | Path | None = None) -> Facts:
     FileMissingError
         If there is nothing at the path.
     TemplateError, ModelError
-        If it is neither a template nor a net.
+        If it is neither a template nor a net, or the net is not what `preset` says.
+    InputError
+        No such preset.
     """
     found = Path(path)
     if not found.exists():
         raise FileMissingError(f"{path}: no such file or folder")
-    return _template_facts(found) if found.is_dir() else _net_facts(found, template)
+    if found.is_dir():
+        return _template_facts(found)
+    if template is None:
+        return _net_facts(found, None, preset)
+    with Template.open(template) as opened:
+        return _net_facts(found, opened, opened.preset if preset is None else preset)
 
 
 # ---- templates ---------------------------------------------------------------------------
 
 
 def _template_facts(path: Path) -> Facts:
+    if not (path / "template.json").exists() and (avatar := find_avatar(path)) is not None:
+        raise TemplateError(
+            f"{path} is {avatar.system}, not a template; make one of it with lipsync-fast prepare"
+        )
     with Template.open(path) as template:
         faces = template.rects[template.rects[:, 2] > 0]
         facts: Facts = {
@@ -75,14 +105,32 @@ def _template_facts(path: Path) -> Facts:
         jitter = _jitter(template.rects)
         if jitter is not None:
             facts["jitter in px a frame"] = round(jitter, 2)
+        if len(faces):
+            chosen = _spread(np.flatnonzero(template.rects[:, 2]), SEAM_FRAMES)
+            border = template.preset.border
+            inner = slice(border, border + template.preset.view)
+            # The least that any net can reach: one that hands back what it sees.
+            seen = np.ascontiguousarray(template.crops[chosen][:, inner, inner])
+            facts.update(seam_facts(template, seen, chosen))
         if "jpeg" in template.stored:
             s = template.jpeg().settings
             facts["jpeg"] = (
                 f"quality {s.quality}, {s.subsampling}, restart interval {s.restart_interval}"
             )
         size = sum(file.stat().st_size for file in path.iterdir())
-        facts["megabytes"] = round(size / 1e6, 1)
+        facts["megabytes"] = _megabytes(size)
         return facts
+
+
+def _spread(indices: NDArray[np.intp], count: int) -> NDArray[np.intp]:
+    """At most `count` of the indices, from the first to the last."""
+    places = np.linspace(0, len(indices) - 1, min(count, len(indices))).astype(int)
+    chosen: NDArray[np.intp] = indices[places]
+    return chosen
+
+
+def _megabytes(size: float) -> float:
+    return round(size / 1e6, 1 if size >= 1e7 else 3)
 
 
 def _jitter(rects: NDArray[np.int32]) -> float | None:
@@ -98,26 +146,43 @@ def _jitter(rects: NDArray[np.int32]) -> float | None:
 # ---- nets --------------------------------------------------------------------------------
 
 
-def _net_facts(path: Path, template: str | Path | None) -> Facts:
+def _net_facts(path: Path, template: Template | None, named: str | Path | Preset | None) -> Facts:
     net = Net(path)
     facts: Facts = {"net": str(path), "provider": net.provider}
-    try:
-        facts["preset"] = find_preset(net.input_shapes).name
-    except ModelError:
-        facts["preset"] = "none: not a generator of a known family"
+    preset = None
+    if named is not None:
+        row = get_preset(named)
+        try:
+            preset = find_preset(net.input_shapes, {row.name: row})
+        except ModelError as error:
+            raise ModelError(f"{path}: {error}") from None
+    else:
+        try:
+            preset = find_preset(net.input_shapes, PRESETS)
+        except ModelError as error:
+            facts.update(_what_else(path, str(error)))
+    if preset is not None:
+        facts["preset"] = preset.name
     for kind, tensors in (("input", net.inputs), ("output", net.outputs)):
         for tensor in tensors.values():
             facts[f"{kind} {tensor.name}"] = str(tensor).removeprefix(f"{tensor.name} ")
-    facts["megabytes"] = round(path.stat().st_size / 1e6, 1)
+    facts["megabytes"] = _megabytes(path.stat().st_size)
     facts.update(_file_facts(path))
-    if not str(facts["preset"]).startswith("none"):
+    if preset is not None:
         del net  # its memory is not the generator's
-        if template is None:
-            facts.update(probe(path))
-        else:
-            with Template.open(template) as opened:
-                facts.update(probe(path, opened))
+        facts.update(probe(path, preset, template))
     return facts
+
+
+def _what_else(path: Path, why: str) -> Facts:
+    """What a net is that is no generator of a known family, or why it is none."""
+    for name, kind in _OTHERS:
+        try:
+            kind(path)
+        except ModelError:
+            continue
+        return {"preset": "none", "is": name}
+    return {"preset": "none", "why": why}
 
 
 def _file_facts(path: Path) -> Facts:
@@ -128,7 +193,11 @@ def _file_facts(path: Path) -> Facts:
         _log.info("opset and precision are not shown: %s", error)
         return {}
     total = sum(said.precision.values())
-    shares = [f"{name} {100 * size / total:.0f} %" for name, size in said.precision.items()]
+    shares = [
+        f"{name} {100 * size / total:.0f} %"
+        for name, size in said.precision.items()
+        if size >= total / 100  # a few indices and sizes are no precision
+    ]
     facts: Facts = {
         "opset": said.opset,
         "nodes": said.nodes,

@@ -8,9 +8,9 @@ a face both ways and compares.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,29 +19,32 @@ from .compositor import Compositor
 from .errors import ModelError
 from .inference import pack_visual
 from .presets import Preset
+from .seams import seam_steps
 from .session import Generator
 from .template import Template
 
-__all__ = ["drawn_face", "probe", "resident_memory"]
+__all__ = ["SEAM_FRAMES", "drawn_face", "probe", "resident_memory", "seam_facts"]
 
 Facts = dict[str, object]
 Floats = NDArray[np.float32]
 
 FRAMES = 4  # that the probes look at
+SEAM_FRAMES = 8  # whose borders are looked at
 REQUEST = 8
 SOUND = 0.2  # spread of random features: driver parameters reach about 0.4
-SECONDS = 1.0  # of measuring, each
+SECONDS = 2.0  # of measuring
 CLEAR = 1.1  # a guess needs one way to be so many times better than the other
 FULL_HD = (1080, 1920)
 
 
-def probe(path: Path, template: Template | None = None) -> Facts:
-    """Facts of a generator: its batch, its answers to the probes, memory and speed.
+def probe(path: Path, preset: Preset, template: Template | None = None) -> Facts:
+    """Facts of a generator: its batch, its answers to the probes, seam, memory and speed.
 
     Parameters
     ----------
     path : Path
-        An ONNX file whose inputs fit a preset.
+        An ONNX file whose inputs fit the preset.
+    preset : Preset
     template : Template, optional
         Whose faces to show it; else a drawn one.
 
@@ -56,11 +59,11 @@ def probe(path: Path, template: Template | None = None) -> Facts:
         The net cannot be used as a generator.
     """
     before = resident_memory()
-    net = Generator(path, None if template is None else template.preset)
+    net = Generator(path, preset)
     own = template is None
     if template is None:
         template = _drawn_template(net.preset)
-    visual, audio = _probe_inputs(net.preset, template)
+    visual, audio, chosen = _probe_inputs(net.preset, template)
     pictures = net.infer(visual, audio)
     low, high = float(pictures.min()), float(pictures.max())
     facts: Facts = {
@@ -74,10 +77,13 @@ def probe(path: Path, template: Template | None = None) -> Facts:
     if net.preset.black is not None:
         facts["masked area"] = _mask_fact(net, visual, audio)
         facts["plane order"] = _order_fact(net, visual, audio)
-    facts["frames a second, net"] = round(_rate(lambda: net.infer(visual, audio), FRAMES), 1)
-    height, width = template.height, template.width
-    facts[f"frames a second, finished {width}×{height} JPEG"] = round(
-        _finished_rate(net, template), 1
+    if not own:
+        facts.update(seam_facts(template, pictures, chosen))
+    alone, finished = _rates(net, template)
+    facts["frames a second, net"] = round(alone, 1)
+    facts["frames a second, end to end"] = round(finished, 1)
+    facts["end to end"] = (
+        f"from crops to finished {template.width}×{template.height} JPEG, {REQUEST} a request"
     )
     after = resident_memory()
     if before is not None and after is not None:
@@ -115,14 +121,14 @@ def _drawn_template(preset: Preset) -> Template:
     return Template.from_arrays([frame], (700, 300, side, side), preset=preset, fps=rate)
 
 
-def _probe_inputs(preset: Preset, template: Template) -> tuple[Floats, Floats]:
-    """Faces spread over the template, and a sound of zeros: what is nearest to silence."""
+def _probe_inputs(preset: Preset, template: Template) -> tuple[Floats, Floats, NDArray[np.intp]]:
+    """Faces spread over the template, a sound of zeros (nearest to silence), and whose they are."""
     faces = np.flatnonzero(template.rects[:, 2])
     if not len(faces):
         raise ModelError("the template has no frame with a face to show the net")
     chosen = faces[np.linspace(0, len(faces) - 1, FRAMES).astype(int)]
     visual = np.stack([pack_visual(template, int(i)) for i in chosen])
-    return visual, np.zeros((FRAMES, *preset.audio_shape), np.float32)
+    return visual, np.zeros((FRAMES, *preset.audio_shape), np.float32), chosen
 
 
 def _levels(preset: Preset, difference: Floats) -> float:
@@ -226,35 +232,69 @@ def _guess(as_said: float, otherwise: float, said: str, other: str) -> str:
     return "cannot be told"
 
 
+# ---- seam ----------------------------------------------------------------------------------
+
+
+def seam_facts(template: Template, pictures: NDArray[Any], indices: NDArray[np.intp]) -> Facts:
+    """How much the rects' borders stand out with pictures in the frames, and without.
+
+    Parameters
+    ----------
+    template : Template
+    pictures : (N, 3, S, S) float32 or (N, S, S, 3) uint8
+        As in `Compositor.composite`.
+    indices : (N,) integers
+        Frames with a face.
+
+    Returns
+    -------
+    dict
+        Of all frames together, as in `seam_error`; empty where all is flat round the rects.
+    """
+    bare = _steps(template, indices, [template.bgr24(int(i)) for i in indices])
+    with Compositor(template) as compositor:
+        finished = [f.array for f in compositor.composite(pictures, indices)]
+        shown = _steps(template, indices, finished)
+    if shown is None or bare is None:
+        return {}
+    return {"seam error": shown, "seam error of the untouched background": bare}
+
+
+def _steps(
+    template: Template, indices: NDArray[np.intp], frames: list[NDArray[np.uint8]]
+) -> float | None:
+    steps = [seam_steps(f, template.rects[i]) for i, f in zip(indices, frames, strict=True)]
+    across, outside = np.sum(steps, axis=0)
+    return round(float(across / outside), 3) if outside else None
+
+
 # ---- speed and memory ----------------------------------------------------------------------
 
 
-def _rate(call: Callable[[], object], frames: int) -> float:
-    """Frames a second: the median of calls that together take about a second."""
-    call()
-    times: list[float] = []
-    while sum(times) < SECONDS or len(times) < 3:
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return frames / median(times)
+def _rates(net: Generator, template: Template) -> tuple[float, float]:
+    """Frames a second of the net alone, and from crops to finished JPEG.
 
-
-def _finished_rate(net: Generator, template: Template) -> float:
-    """From crops to finished JPEG frames, one request after the other."""
+    Of the same requests, one after the other, so that a busy machine slows both alike; the
+    medians of what together takes about two seconds.
+    """
     preset = net.preset
     indices = template.indices(0, REQUEST)
     audio = np.zeros((REQUEST, *preset.audio_shape), np.float32)
     visual = np.empty((REQUEST, *preset.visual_shape), np.float32)
+    nets: list[float] = []
+    requests: list[float] = []
     with Compositor(template) as compositor:
-
-        def request() -> None:
+        while sum(requests[1:]) < SECONDS or len(requests) < 4:
+            start = time.perf_counter()
             for slot, index in enumerate(indices):
                 pack_visual(template, int(index), out=visual[slot])
+            begun = time.perf_counter()
             pictures = net.infer(visual, audio)
+            nets.append(time.perf_counter() - begun)
             compositor.composite(pictures, indices, format="jpeg")
-
-        return _rate(request, REQUEST)
+            requests.append(time.perf_counter() - start)
+    # The first request finds its buffers and plans.
+    return REQUEST / median(nets[1:]), REQUEST / median(requests[1:])
 
 
 def resident_memory() -> int | None:

@@ -9,28 +9,57 @@
 #include <cpuid.h>
 #endif
 
-/* AVX2 needs the CPU's word (CPUID leaf 7) and the system's (XGETBV: it saves the ymm state). */
-static int lf_cpu_has_avx2(void)
+/* Registers of CPUID leaf 7 that say what there is, and what of the registers' state the system
+ * saves (XGETBV); zeros where either cannot be asked. */
+typedef struct lf_cpu {
+    unsigned ebx, ecx, saved;
+} lf_cpu;
+
+static lf_cpu lf_cpu_ask(void)
 {
+    lf_cpu cpu = {0, 0, 0};
 #if defined(_MSC_VER)
     int r[4];
     __cpuid(r, 0);
-    if (r[0] < 7) return 0;
+    if (r[0] < 7) return cpu;
     __cpuid(r, 1);
-    if (!(r[2] & (1 << 27))) return 0; /* OSXSAVE */
-    if ((_xgetbv(0) & 6) != 6) return 0;
+    if (!(r[2] & (1 << 27))) return cpu; /* OSXSAVE */
+    cpu.saved = (unsigned)_xgetbv(0);
     __cpuidex(r, 7, 0);
-    return (r[1] >> 5) & 1;
+    cpu.ebx = (unsigned)r[1];
+    cpu.ecx = (unsigned)r[2];
 #else
     unsigned a, b, c, d, lo, hi;
-    if (__get_cpuid_max(0, NULL) < 7) return 0;
+    if (__get_cpuid_max(0, NULL) < 7) return cpu;
     __cpuid(1, a, b, c, d);
-    if (!(c & (1u << 27))) return 0; /* OSXSAVE */
+    if (!(c & (1u << 27))) return cpu; /* OSXSAVE */
     __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
-    if ((lo & 6) != 6) return 0;
+    cpu.saved = lo;
     __cpuid_count(7, 0, a, b, c, d);
-    return (int)((b >> 5) & 1);
+    cpu.ebx = b;
+    cpu.ecx = c;
 #endif
+    return cpu;
+}
+
+static int lf_all_set(unsigned word, unsigned bits)
+{
+    return (word & bits) == bits;
+}
+
+static int lf_cpu_has_avx2(void)
+{
+    const lf_cpu cpu = lf_cpu_ask();
+    return lf_all_set(cpu.saved, 0x06 /* xmm, ymm */) && lf_all_set(cpu.ebx, 1u << 5);
+}
+
+/* F, DQ, BW, VL in ebx, VBMI and VNNI in ecx: Ice Lake, Zen 4 and later. */
+static int lf_cpu_has_avx512(void)
+{
+    const lf_cpu cpu = lf_cpu_ask();
+    return lf_all_set(cpu.saved, 0xe6 /* xmm, ymm, masks, zmm */) &&
+           lf_all_set(cpu.ebx, 1u << 5 | 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31) &&
+           lf_all_set(cpu.ecx, 1u << 1 | 1u << 11);
 }
 
 static const lf_rows lf_rows_avx2 = {
@@ -45,6 +74,41 @@ static const lf_rows lf_rows_avx2 = {
     .resize_taps_across = lf_resize_taps_across_avx2,
     .resize_linear_down = lf_resize_linear_down_row_avx2,
     .resize_cubic_down = lf_resize_cubic_down_row_avx2,
+    .resize_taps_down = lf_resize_taps_down_row_avx2,
+    /* blend */
+    .blend_u8x1 = lf_blend_u8x1_row_avx2,
+    .blend_u8x3 = lf_blend_u8x3_row_avx2,
+    .blend_u8x4 = lf_blend_u8x4_row_avx2,
+    .blend_u8x3_u8x4 = lf_blend_u8x3_u8x4_row_avx2,
+    .swap_u8x3 = lf_swap_u8x3_row_avx2,
+    .paste_u8x3_u8x4 = lf_paste_u8x3_u8x4_row_avx2,
+    /* match */
+    .match_u8x3 = lf_match_u8x3_row_c,
+    .match_u8x4 = lf_match_u8x4_row_avx2,
+    /* yuv */
+    .yuv_luma_u8x3 = lf_yuv_luma_u8x3_row_avx2,
+    .yuv_blend_luma_u8x3 = lf_yuv_blend_luma_u8x3_row_avx2,
+    .yuv_chroma_u8x3 = lf_yuv_chroma_u8x3_row_avx2,
+    .yuv_blend_chroma_u8x3 = lf_yuv_blend_chroma_u8x3_row_avx2,
+    .yuv_i420_to_u8x3 = lf_yuv_i420_to_u8x3_row_avx2,
+    .yuv_i420_to_u8x4 = lf_yuv_i420_to_u8x4_row_avx2,
+    /* mel */
+    .mel = lf_mel_f64_row_avx2,
+};
+
+/* What has no row of its own is AVX2's. */
+static const lf_rows lf_rows_avx512 = {
+    .isa = LF_ISA_AVX512,
+    /* convert */
+    .convert_f32p3_u8x3 = lf_convert_f32p3_u8x3_row_avx512,
+    .convert_f32p3_u8x4 = lf_convert_f32p3_u8x4_row_avx512,
+    .convert_u8x3_f32p3 = lf_convert_u8x3_f32p3_row_avx2,
+    /* resize */
+    .resize_linear_across = lf_resize_linear_across_avx512,
+    .resize_cubic_across = lf_resize_cubic_across_avx512,
+    .resize_taps_across = lf_resize_taps_across_avx2,
+    .resize_linear_down = lf_resize_linear_down_row_avx512,
+    .resize_cubic_down = lf_resize_cubic_down_row_avx512,
     .resize_taps_down = lf_resize_taps_down_row_avx2,
     /* blend */
     .blend_u8x1 = lf_blend_u8x1_row_avx2,
@@ -146,6 +210,8 @@ const lf_rows *lf_rows_for(lf_isa isa)
 #if defined(LF_HAVE_AVX2)
     case LF_ISA_AVX2:
         return lf_cpu_has_avx2() ? &lf_rows_avx2 : NULL;
+    case LF_ISA_AVX512:
+        return lf_cpu_has_avx512() ? &lf_rows_avx512 : NULL;
 #endif
 #if defined(LF_HAVE_NEON)
     case LF_ISA_NEON:

@@ -30,7 +30,7 @@ typedef enum lf_status {
 
 /* ---- dispatch (cpu.c) ---------------------------------------------------------------- */
 
-typedef enum lf_isa { LF_ISA_C = 0, LF_ISA_AVX2 = 1, LF_ISA_NEON = 2 } lf_isa;
+typedef enum lf_isa { LF_ISA_C = 0, LF_ISA_AVX2 = 1, LF_ISA_NEON = 2, LF_ISA_AVX512 = 3 } lf_isa;
 
 typedef struct lf_rows lf_rows; /* table of row kernels, constant; rows.h */
 

@@ -9,8 +9,9 @@ enum {
     SLOTS = BURST + LF_RESIZE_ROWS
 };
 
-/* The picture to resize, as u8x4, made some rows at a time as the resize asks for them: it never
- * exists as a whole, and loads of four byte pixels never straddle the words that hold them. */
+/* The picture to resize, made some rows at a time as the resize asks for them: it never exists as
+ * a whole. Of floats it is u8x4, as loads of four byte pixels never straddle the words that hold
+ * them; what is u8x3 already stays so. */
 typedef struct patch_source {
     const lf_rows *rows;
     const char *planes[3];  /* of the first, second and third byte; NULL where there are */
@@ -20,16 +21,21 @@ typedef struct patch_source {
     const lf_match *match; /* or NULL */
     const uint8_t *crop;
     ptrdiff_t crop_stride;
-    int view, border;
+    int view, border, pixel; /* of the picture; bytes of a pixel in the slots */
     int made;       /* the rows above have been made, or are not needed */
     uint8_t *slots; /* row y is in slot y % SLOTS */
     size_t pitch;   /* bytes from a slot to the next */
 } patch_source;
 
-/* u8x3 to u8x4. Their fourth byte is never used, so it takes the next
- * pixel's first; the last pixel has none behind it. */
-static inline void widen_pixels(uint8_t *LF_RESTRICT dst, const uint8_t *LF_RESTRICT src, int width)
+/* u8x3 to a slot's pixels, for those of a border. A fourth byte is never used, so it takes the
+ * next pixel's first; the last pixel has none behind it. */
+static inline void put_pixels(uint8_t *LF_RESTRICT dst, const uint8_t *LF_RESTRICT src, int width,
+                              int pixel)
 {
+    if (pixel == 3) {
+        memcpy(dst, src, (size_t)width * 3);
+        return;
+    }
     for (; width > 1; width--, dst += 4, src += 3) memcpy(dst, src, 4);
     memcpy(dst, src, 3);
 }
@@ -44,13 +50,34 @@ static inline void expect(const uint8_t *bytes)
 #endif
 }
 
+/* A row of the picture inside the border. */
+static void make_inner(const patch_source *p, uint8_t *dst, int y)
+{
+    const ptrdiff_t down = y * p->src_stride;
+    if (p->picture)
+        memcpy(dst, p->picture + down, (size_t)p->view * 3);
+    else
+        p->rows->convert_f32p3_u8x4(dst, (const float *)(p->planes[0] + down),
+                                    (const float *)(p->planes[1] + down),
+                                    (const float *)(p->planes[2] + down), p->view, p->tone->low,
+                                    255.0f / (p->tone->high - p->tone->low), p->tone->truncate);
+    if (p->match) {
+        const lf_match *m = p->match;
+        const int32_t step[3] = { 2 * m->across[0], 2 * m->across[1], 2 * m->across[2] };
+        lf_match_row *row = p->picture ? p->rows->match_u8x3 : p->rows->match_u8x4;
+        int32_t start[3];
+        lf_match_row_start(start, m, p->view, p->view, y);
+        row(dst, p->view, start, step);
+    }
+}
+
 static void make_row(const patch_source *p, int y)
 {
     const int side = p->view + 2 * p->border, inner = y - p->border;
     uint8_t *row = p->slots + (size_t)(y % SLOTS) * p->pitch;
     const uint8_t *crop = p->border ? p->crop + y * p->crop_stride : NULL;
     if (inner < 0 || inner >= p->view) {
-        widen_pixels(row, crop, side);
+        put_pixels(row, crop, side, p->pixel);
         return;
     }
     if (p->border) {
@@ -59,25 +86,10 @@ static void make_row(const patch_source *p, int y)
             expect(crop + BURST * p->crop_stride);
             expect(crop + BURST * p->crop_stride + right * 3);
         }
-        widen_pixels(row, crop, p->border);
-        widen_pixels(row + right * 4, crop + right * 3, p->border);
+        put_pixels(row, crop, p->border, p->pixel);
+        put_pixels(row + right * p->pixel, crop + right * 3, p->border, p->pixel);
     }
-    const ptrdiff_t down = inner * p->src_stride;
-    if (p->picture)
-        widen_pixels(row + (ptrdiff_t)p->border * 4, p->picture + down, p->view);
-    else
-        p->rows->convert_f32p3_u8x4(row + (ptrdiff_t)p->border * 4,
-                                    (const float *)(p->planes[0] + down),
-                                    (const float *)(p->planes[1] + down),
-                                    (const float *)(p->planes[2] + down), p->view, p->tone->low,
-                                    255.0f / (p->tone->high - p->tone->low), p->tone->truncate);
-    if (p->match) {
-        const lf_match *m = p->match;
-        const int32_t step[3] = { 2 * m->across[0], 2 * m->across[1], 2 * m->across[2] };
-        int32_t start[3];
-        lf_match_row_start(start, m, p->view, p->view, inner);
-        p->rows->match_u8x4(row + (ptrdiff_t)p->border * 4, p->view, start, step);
-    }
+    make_inner(p, row + (ptrdiff_t)p->border * p->pixel, inner);
 }
 
 static const uint8_t *patch_row(void *context, int y)
@@ -112,9 +124,10 @@ static lf_status run(patch_source *source, uint8_t *dst, ptrdiff_t dst_stride,
         plan->across.src != side || plan->down.src != side)
         return LF_ERR_ARGUMENT;
     if (scratch_size < lf_patch_scratch_size(plan)) return LF_ERR_SCRATCH;
+    source->pixel = source->picture ? 3 : 4;
     source->slots = scratch;
     source->pitch = slot_pitch(plan);
-    lf_resize_run(source->rows, dst, dst_stride, patch_row, source, 4, 3, plan,
+    lf_resize_run(source->rows, dst, dst_stride, patch_row, source, source->pixel, 3, plan,
                   source->slots + SLOTS * source->pitch);
     return LF_OK;
 }

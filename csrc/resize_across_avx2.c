@@ -242,11 +242,11 @@ static inline void taps_across(int16_t *const *dst, const uint8_t *const *src, i
                                const lf_resize_axis *axis, int from, int to)
 {
     const int safe = 4 * safe_groups(axis, 4), all = 4 * all_groups(axis, 4);
-    if (count == 4)
-        for (int x = 0; x < safe; x += 4) taps_four(dst, src, 4, x, axis, from, to);
-    else
-        for (int r = 0; r < count; r++)
-            for (int x = 0; x < safe; x += 4) taps_four(dst + r, src + r, 1, x, axis, from, to);
+    int row = 0;
+    for (; row + 4 <= count; row += 4)
+        for (int x = 0; x < safe; x += 4) taps_four(dst + row, src + row, 4, x, axis, from, to);
+    for (; row < count; row++)
+        for (int x = 0; x < safe; x += 4) taps_four(dst + row, src + row, 1, x, axis, from, to);
     for (int r = 0; r < count && safe < all; r++) {
         const row_end end = end_of(src[r], (ptrdiff_t)axis->src * from);
         for (int x = safe; x < all; x += 4) {

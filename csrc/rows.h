@@ -24,9 +24,11 @@ typedef void lf_to_bytes_row(uint8_t *LF_RESTRICT dst, const float *LF_RESTRICT 
                              float low, float gain, int truncate);
 lf_to_bytes_row lf_convert_f32p3_u8x3_row_c;
 lf_to_bytes_row lf_convert_f32p3_u8x3_row_avx2;
+lf_to_bytes_row lf_convert_f32p3_u8x3_row_avx512;
 lf_to_bytes_row lf_convert_f32p3_u8x3_row_neon;
 lf_to_bytes_row lf_convert_f32p3_u8x4_row_c;
 lf_to_bytes_row lf_convert_f32p3_u8x4_row_avx2;
+lf_to_bytes_row lf_convert_f32p3_u8x4_row_avx512;
 lf_to_bytes_row lf_convert_f32p3_u8x4_row_neon;
 
 /* Nonzero where low and high are finite and low < high. */
@@ -42,7 +44,7 @@ lf_from_bytes_row lf_convert_u8x3_f32p3_row_neon;
 
 /* ---- resize --------------------------------------------------------------------------- */
 
-enum { LF_RESIZE_ROWS = 4 }; /* the most rows that one call resizes across */
+enum { LF_RESIZE_ROWS = 16 }; /* the most rows that one call resizes across */
 
 /* The horizontal table; the weights' meaning stands in resize.h. */
 typedef struct lf_resize_axis {
@@ -60,9 +62,11 @@ typedef void lf_resize_across(int16_t *const *dst, const uint8_t *const *src, in
                               const lf_resize_axis *axis);
 lf_resize_across lf_resize_linear_across_c;
 lf_resize_across lf_resize_linear_across_avx2;
+lf_resize_across lf_resize_linear_across_avx512;
 lf_resize_across lf_resize_linear_across_neon;
 lf_resize_across lf_resize_cubic_across_c;
 lf_resize_across lf_resize_cubic_across_avx2;
+lf_resize_across lf_resize_cubic_across_avx512;
 lf_resize_across lf_resize_cubic_across_neon;
 lf_resize_across lf_resize_taps_across_c;
 lf_resize_across lf_resize_taps_across_avx2;
@@ -74,9 +78,11 @@ typedef void lf_resize_down_row(uint8_t *LF_RESTRICT dst, const int16_t *const *
                                 const int16_t *weights, int taps, int shift, int count);
 lf_resize_down_row lf_resize_linear_down_row_c;
 lf_resize_down_row lf_resize_linear_down_row_avx2;
+lf_resize_down_row lf_resize_linear_down_row_avx512;
 lf_resize_down_row lf_resize_linear_down_row_neon;
 lf_resize_down_row lf_resize_cubic_down_row_c;
 lf_resize_down_row lf_resize_cubic_down_row_avx2;
+lf_resize_down_row lf_resize_cubic_down_row_avx512;
 lf_resize_down_row lf_resize_cubic_down_row_neon;
 lf_resize_down_row lf_resize_taps_down_row_c;
 lf_resize_down_row lf_resize_taps_down_row_avx2;

@@ -14,6 +14,7 @@ cdef extern from "kernels.h" nogil:
         LF_ISA_C
         LF_ISA_AVX2
         LF_ISA_NEON
+        LF_ISA_AVX512
 
     ctypedef struct lf_rows:
         pass

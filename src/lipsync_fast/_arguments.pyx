@@ -3,7 +3,7 @@
 
 The faces take arrays through the buffer protocol, write into ``out`` where it is given, and may
 be called from several threads at once as long as no two calls write to the same memory. ``isa``
-names the row kernels to use ("c", "avx2", "neon"); it is for tests and benchmarks, the default
+names the row kernels to use ("c", "avx2", "avx512", "neon"); it is for tests and benchmarks, the default
 is the best that this machine has.
 """
 import os
@@ -17,7 +17,7 @@ import numpy as np
 
 # ---- dispatch --------------------------------------------------------------------------
 
-_ISA_CODES = {"c": LF_ISA_C, "avx2": LF_ISA_AVX2, "neon": LF_ISA_NEON}
+_ISA_CODES = {"c": LF_ISA_C, "avx2": LF_ISA_AVX2, "avx512": LF_ISA_AVX512, "neon": LF_ISA_NEON}
 
 
 def available_isas():
@@ -26,7 +26,7 @@ def available_isas():
     Returns
     -------
     tuple of str
-        ``("c",)``, ``("c", "avx2")`` or ``("c", "neon")``.
+        ``("c",)``, ``("c", "avx2")``, ``("c", "avx2", "avx512")`` or ``("c", "neon")``.
     """
     return tuple(name for name, code in _ISA_CODES.items() if lf_rows_for(code) != NULL)
 
@@ -69,6 +69,13 @@ cdef int check(int status) except -1:
 
 # ---- arrays ----------------------------------------------------------------------------
 
+# What the buffer protocol calls the dtypes that kernels take, looked up once.
+cdef dict _FORMATS = {
+    name: np.dtype(name).char.encode()
+    for name in ("uint8", "int16", "int32", "int64", "uint32", "float32", "float64")
+}
+
+
 cdef class Array:
     """A caller's array for the length of one call: buffer taken here, given back on death."""
 
@@ -83,7 +90,7 @@ cdef class Array:
         self.held = True
         if writable and self.view.readonly:
             raise ValueError(f"{name} must be writable, got a read-only array; pass a copy")
-        if self.view.format == NULL or (<bytes> self.view.format).decode() != np.dtype(dtype).char:
+        if self.view.format == NULL or <bytes> self.view.format != <bytes> _FORMATS[dtype]:
             raise TypeError(
                 f"{name} must be {dtype}, aligned and in native byte order, "
                 f"got {getattr(array, 'dtype', 'another type')}; convert it first"

@@ -290,7 +290,8 @@ class Compositor:
                 f"indices must be one integer a frame, got {chosen.dtype} {chosen.shape}"
             )
         count, side = self.template.count, self.template.preset.view
-        if chosen.size and (chosen.min() < 0 or chosen.max() >= count):
+        chosen = np.ascontiguousarray(chosen, np.int64)
+        if not _canvas.all_below(chosen, count):
             raise InputError(
                 f"indices must be 0 to {count - 1}, got {chosen.min()} to {chosen.max()}"
             )
@@ -307,7 +308,7 @@ class Compositor:
             raise InputError(f"outputs must have shape {needed}, got {outputs.shape}")
         if not outputs.flags.c_contiguous:
             raise LayoutError("outputs must be C-contiguous; pass np.ascontiguousarray(outputs)")
-        return chosen.astype(np.int64, copy=False)
+        return chosen
 
     def _measure(self, canvas: Canvas, mouths: _Mouths, track: ColourTrack) -> None:
         """Measure the colours of a request on all threads, then smooth them in order."""
@@ -345,18 +346,18 @@ class Compositor:
             )
 
         self._share(canvas, count, finish)
+        painted = 0
+        if canvas.in_place is not None:
+            painted = sum(isinstance(buffer, _canvas.Painted) for buffer in buffers)
         with self._lock:
             self._frames += count
-            self._painted += sum(isinstance(buffer, _canvas.Painted) for buffer in buffers)
+            self._painted += painted
         return targets.lengths
 
     def _share(
         self, canvas: Canvas, count: int, work: Callable[[_canvas.Worker, int, int], None]
     ) -> None:
         """Work through `count` frames, a run of neighbours on each thread."""
-        shares = min(self.threads, count)
-        bounds = [count * share // shares for share in range(shares + 1)] if shares else [0]
-        runs = list(itertools.pairwise(bounds))
 
         def run(first: int, last: int) -> None:
             worker = self._borrow(canvas)
@@ -367,6 +368,12 @@ class Compositor:
                     if canvas in self._workers:  # not closed meanwhile
                         self._workers[canvas].append(worker)
 
+        shares = min(self.threads, count)
+        if shares <= 1:
+            run(0, count)
+            return
+        bounds = [count * share // shares for share in range(shares + 1)]
+        runs = list(itertools.pairwise(bounds))
         others: list[Future[None]] = []
         try:
             own = runs[:1]
@@ -422,6 +429,6 @@ def check_alphas(alphas: ArrayLike | None, count: int) -> NDArray[np.uint8]:
         raise InputError(
             f"alphas must be {count} whole numbers, one a frame, got {array.dtype} {array.shape}"
         )
-    if count and (array.min() < 0 or array.max() > 255):
+    if array.dtype != np.uint8 and count and (array.min() < 0 or array.max() > 255):
         raise InputError(f"alphas must be 0 to 255, got {array.min()} to {array.max()}")
     return np.ascontiguousarray(array, np.uint8)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import InputError
+from .errors import InputError, ModelError
+
+if TYPE_CHECKING:
+    from .presets import Preset
+    from .template import Template
 
 __all__ = ["add_model"]
 
@@ -61,7 +65,7 @@ def _add(kinds: Any, name: str, brief: str, description: str) -> argparse.Argume
 def _batch(options: argparse.Namespace) -> None:
     from . import graph
 
-    inputs = _real_inputs(options)
+    inputs = _probe_inputs(options)
     if not options.half:
         changed = graph.make_batch_dynamic(options.source, options.target, inputs=inputs)
         _say(options, f"{options.target}: any batch, {len(changed)} nodes changed inside")
@@ -71,6 +75,8 @@ def _batch(options: argparse.Namespace) -> None:
     try:
         graph.make_batch_dynamic(options.source, between, inputs=inputs)
         found = graph.make_half(between, target, inputs=inputs)
+    except ModelError as error:
+        raise ModelError(str(error).replace(str(between), str(options.source))) from None
     finally:
         between.unlink(missing_ok=True)
     _say(options, f"{target}: any batch, float16 inside; {found}")
@@ -79,7 +85,7 @@ def _batch(options: argparse.Namespace) -> None:
 def _half(options: argparse.Namespace) -> None:
     from . import graph
 
-    found = graph.make_half(options.source, options.target, inputs=_real_inputs(options))
+    found = graph.make_half(options.source, options.target, inputs=_probe_inputs(options))
     _say(options, f"{options.target}: float16 inside; {found}")
 
 
@@ -88,20 +94,49 @@ def _say(options: argparse.Namespace, line: str) -> None:
         print(line, file=sys.stderr)
 
 
-def _real_inputs(options: argparse.Namespace) -> dict[str, NDArray[np.float32]]:
-    """Visual inputs of the template's faces, by the net's own input name."""
-    if not options.template:
-        return {}
-    from .inference import pack_visual
-    from .presets import find_preset
+def _probe_inputs(options: argparse.Namespace) -> dict[str, NDArray[np.float32]]:
+    """What to try a generator with: speech, and the template's faces, by its own input names.
+
+    A net hears parameters and mel columns in the range it was trained on, not random numbers.
+    """
+    from .presets import PRESETS, find_preset
     from .session import Net
     from .template import Template
 
+    shapes = Net(options.source).input_shapes
+    if not options.template:
+        try:
+            return _sounds(find_preset(shapes, PRESETS))
+        except ModelError:
+            return {}
     with Template.open(options.template) as template:
-        faces = np.flatnonzero(template.rects[:, 2])
-        if not len(faces):
-            raise InputError(f"{options.template}: no frame of it has a face")
-        row = {template.preset.name: template.preset}
-        preset = find_preset(Net(options.source).input_shapes, row)
-        chosen = faces[np.linspace(0, len(faces) - 1, _PROBES).astype(int)]
-        return {preset.image_input: np.stack([pack_visual(template, int(i)) for i in chosen])}
+        preset = find_preset(shapes, {template.preset.name: template.preset})
+        return _sounds(preset) | {preset.image_input: _faces(template)}
+
+
+def _faces(template: Template) -> NDArray[np.float32]:
+    from .crops import pack_crop
+
+    faces = np.flatnonzero(template.rects[:, 2])
+    if not len(faces):
+        raise InputError("the template has no frame with a face to try the net with")
+    chosen = faces[np.linspace(0, len(faces) - 1, _PROBES).astype(int)]
+    return np.stack([pack_crop(template.crops[i], template.preset) for i in chosen])
+
+
+def _sounds(preset: Preset) -> dict[str, NDArray[np.float32]]:
+    """Feature windows spread over a synthesised speech, where they are made of sound alone."""
+    from .audio import FeatureStream
+    from .demo import speech
+    from .drive import NEUTRAL, LiteAvatarDriver
+
+    shape = {"mel": (1, 80, 16), "params": (len(NEUTRAL),)}.get(preset.features)
+    if preset.audio_shape != shape:
+        return {}
+    rate = preset.feature_rate or 25
+    driver = LiteAvatarDriver(rate) if preset.features == "params" else None
+    stream = FeatureStream(preset.features, rate, driver=driver)
+    stream.push(speech())
+    windows = stream.take(stream.finish())
+    chosen = np.linspace(0, len(windows) - 1, _PROBES + 2).astype(int)[1:-1]  # it begins in silence
+    return {preset.audio_input: windows[chosen]}

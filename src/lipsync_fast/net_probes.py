@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .compositor import Compositor
+from .drive import NEUTRAL
 from .errors import ModelError
 from .inference import pack_visual
 from .presets import Preset
@@ -122,13 +123,21 @@ def _drawn_template(preset: Preset) -> Template:
 
 
 def _probe_inputs(preset: Preset, template: Template) -> tuple[Floats, Floats, NDArray[np.intp]]:
-    """Faces spread over the template, a sound of zeros (nearest to silence), and whose they are."""
+    """Faces spread over the template, silence, and whose faces they are."""
     faces = np.flatnonzero(template.rects[:, 2])
     if not len(faces):
         raise ModelError("the template has no frame with a face to show the net")
     chosen = faces[np.linspace(0, len(faces) - 1, FRAMES).astype(int)]
     visual = np.stack([pack_visual(template, int(i)) for i in chosen])
-    return visual, np.zeros((FRAMES, *preset.audio_shape), np.float32), chosen
+    return visual, _silence(preset, FRAMES), chosen
+
+
+def _silence(preset: Preset, count: int) -> Floats:
+    """What is nearest to silence: the closed mouth's parameters, else zeros."""
+    silence = np.zeros((count, *preset.audio_shape), np.float32)
+    if preset.features == "params" and preset.audio_shape == (len(NEUTRAL),):
+        silence[...] = NEUTRAL
+    return silence
 
 
 def _levels(preset: Preset, difference: Floats) -> float:
@@ -160,7 +169,7 @@ def _batch_fact(net: Generator, visual: Floats, audio: Floats) -> str:
 
 def _hearing_fact(net: Generator, visual: Floats, audio: Floats) -> str:
     draw = np.random.default_rng(0)
-    sounds = draw.normal(0, SOUND, audio.shape).astype(np.float32)
+    sounds = audio + draw.normal(0, SOUND, audio.shape).astype(np.float32)
     same = np.repeat(visual[:1], FRAMES, axis=0)
     pictures = net.infer(same, sounds)
     change = _levels(net.preset, pictures[1:] - pictures[:1])
@@ -279,7 +288,7 @@ def _rates(net: Generator, template: Template) -> tuple[float, float]:
     """
     preset = net.preset
     indices = template.indices(0, REQUEST)
-    audio = np.zeros((REQUEST, *preset.audio_shape), np.float32)
+    audio = _silence(preset, REQUEST)
     visual = np.empty((REQUEST, *preset.visual_shape), np.float32)
     nets: list[float] = []
     requests: list[float] = []

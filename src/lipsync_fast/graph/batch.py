@@ -224,6 +224,10 @@ class _Surgeon:
         joined = next(a.i for a in node.attribute if a.name == "axis")
         return self._match(node, range(len(node.input)), joined, after)
 
+    def _grid(self, node: Any, after: Shapes) -> bool:
+        """A grid that is the same for every frame."""
+        return self._match(node, range(2), None, after, axis=0)
+
     def _recurrent(self, node: Any, after: Shapes) -> bool:
         """Initial states (directions, batch, hidden) of LSTM, GRU and RNN."""
         if self._axis(node.input[0], after) is None:
@@ -299,6 +303,7 @@ _RULES: dict[str, Callable[[_Surgeon, Any, Shapes], bool]] = {
     "Slice": _Surgeon._slice,
     "Resize": _Surgeon._resize,
     "Concat": _Surgeon._concat,
+    "GridSample": _Surgeon._grid,
     "LSTM": _Surgeon._recurrent,
     "GRU": _Surgeon._recurrent,
     "RNN": _Surgeon._recurrent,

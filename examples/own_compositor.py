@@ -3,15 +3,17 @@
 python examples/own_compositor.py
 
 finishes the same frames as LiveTalking's Wav2Lip does and as lipsync_fast does, compares them,
-times both, and prints the table. It needs the extra `bench` (OpenCV).
+times both on one thread, and prints the table. It needs the extra `bench` (OpenCV).
 """
 
-import time
+from functools import partial
 
+import cv2
 import numpy as np
 
 import lipsync_fast as lf
-from lipsync_fast.bench.peers import PEERS, make_inputs
+from lipsync_fast.bench.clock import run_in_turn
+from lipsync_fast.bench.peers import PEERS, finish, make_inputs
 from lipsync_fast.bench.scenes import drifting_rects, photos
 
 REQUEST = 8
@@ -21,11 +23,11 @@ REQUEST = 8
 class FastCompositor:
     """What stands in place of copying the frame, resizing the mouth and pasting it."""
 
-    def __init__(self, frames, coords, preset="wav2lip256"):
+    def __init__(self, frames, coords, preset="wav2lip256", threads=None):
         # LiveTalking's coords are (y1, y2, x1, x2), ours (x, y, w, h).
         rects = [(x1, y1, x2 - x1, y2 - y1) for y1, y2, x1, x2 in coords]
         self.template = lf.Template.from_arrays(frames, rects, preset=preset)
-        self.compositor = lf.Compositor(self.template)
+        self.compositor = lf.Compositor(self.template, threads=threads)
 
     def finish(self, outputs, indices, format="bgr24"):
         """(N, 3, S, S) float32 as the net made it, and which frames: the finished frames."""
@@ -44,28 +46,30 @@ def main(rounds=20, width=1920, height=1080):
         for i, (frame, (y1, y2, x1, x2)) in enumerate(zip(frames, coords, strict=True))
     ]
     outputs = np.stack([inputs.output for inputs in theirs])
-    fast = FastCompositor(frames, coords)
+    fast = FastCompositor(frames, coords, threads=1)
+    cv2.setNumThreads(1)
 
     with fast.finish(outputs, range(REQUEST)) as made:
         for frame, inputs in zip(made, theirs, strict=True):
             apart = np.abs(peer.composite(inputs).astype(int) - frame.array).max()
             assert apart <= 1, f"frame {frame.index} is {apart} levels off"
 
+    def i420(inputs):
+        return cv2.cvtColor(peer.composite(inputs), cv2.COLOR_BGR2YUV_I420)
+
     ways = {
-        f"{peer.title}, pixels": lambda: [peer.composite(inputs) for inputs in theirs],
-        "lipsync_fast, pixels": lambda: fast.finish(outputs, range(REQUEST)),
-        "lipsync_fast, I420": lambda: fast.finish(outputs, range(REQUEST), "i420"),
-        "lipsync_fast, JPEG": lambda: fast.finish(outputs, range(REQUEST), "jpeg"),
+        "pixels": (peer.composite, "bgr24"),
+        "I420": (i420, "i420"),
+        "JPEG": (partial(finish, peer), "jpeg"),
     }
-    taken = {name: [] for name in ways}
-    for _ in range(rounds):  # in turn, so that all meet the same machine
-        for name, way in ways.items():
-            start = time.perf_counter()
-            way()
-            taken[name].append((time.perf_counter() - start) * 1e3 / REQUEST)
-    for name, times in taken.items():
-        print(f"{name:32} {np.median(times):7.3f} ms a frame")
-    return {name: float(np.median(times)) for name, times in taken.items()}
+    works = {}
+    for name, (way, format) in ways.items():
+        works[f"{peer.title}, {name}"] = lambda way=way: [way(inputs) for inputs in theirs]
+        works[f"lipsync_fast, {name}"] = partial(fast.finish, outputs, range(REQUEST), format)
+    found = run_in_turn(works, rounds)
+    for name, timing in found.items():
+        print(f"{name:30} {timing.median_ms / REQUEST:7.3f} ms a frame")
+    return found
 
 
 if __name__ == "__main__":

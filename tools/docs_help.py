@@ -1,4 +1,4 @@
-"""A hook of mkdocs: puts what a command says about itself where a page has `<!-- help: NAME -->`."""
+"""A hook of mkdocs: what a command says of itself, where a page has `<!-- help: NAME -->`."""
 
 import io
 import os
@@ -25,6 +25,4 @@ def help_of(command):
 
 def on_page_markdown(markdown, **_):
     """Replace the marks of a page."""
-    return re.sub(
-        r"<!-- help: ?([\w ]*?) ?-->", lambda m: f"```text\n{help_of(m[1])}```", markdown
-    )
+    return re.sub(r"<!-- help: ?([\w ]*?) ?-->", lambda m: f"```text\n{help_of(m[1])}```", markdown)

@@ -34,7 +34,8 @@ class HubertEncoder(Net):
     path : str or Path
         The ONNX file: one float32 input (1, samples), 16 kHz, and the output
         (1, frames at 50 a second, 1024), as Hugging Face's HubertModel has them.
-    providers, threads : see `Net`
+    **options
+        `providers` and `threads`, as in `Net`.
 
     Raises
     ------
@@ -127,7 +128,8 @@ class WenetEncoder(Net):
         The ONNX file, with the inputs ``chunk`` (1, 1, 67, 80) float32, ``offset`` (1,) int64,
         ``att_cache`` (3, 8, 16, 128) and ``cnn_cache`` (3, 1, 512, 14) float32, and the first
         output (1, 16, 512).
-    providers, threads : see `Net`
+    **options
+        `providers` and `threads`, as in `Net`.
 
     Raises
     ------

@@ -1,5 +1,6 @@
 """The command line: exit statuses, one line for bad input, no traceback."""
 
+import io
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from PIL import Image
 
 from lipsync_fast.cli import main
 from lipsync_fast.presets import get_preset
+from lipsync_fast.template import Template
 from nets import tiny_encoder, tiny_generator
 
 
@@ -70,6 +72,29 @@ def test_prepare_inspect_render(tmp_path, images, wave, capsys):
     assert main([str(a) for a in render]) == 0
     assert capsys.readouterr().err == ""
     assert len(list((tmp_path / "out").iterdir())) == 25
+
+
+def test_silence_order_and_neutral_pose(tmp_path, images, wave, capsys):
+    net = str(tiny_generator(tmp_path / "g.onnx", get_preset("liteavatar384")))
+    anna, out = str(tmp_path / "anna"), tmp_path / "out"
+    np.save(tmp_path / "pose.npy", np.zeros(32))
+    prepare = ["prepare", str(images), anna, "--preset", "liteavatar384", "--rect", "30,20,80,80"]
+    assert main([*prepare, "--loop", "forward", "--start", "2", "-q"]) == 0
+    with Template.open(anna) as template:
+        assert (template.loop, template.start) == ("forward", 2)
+        held = [np.asarray(Image.open(io.BytesIO(bytes(f)))) for f in template.jpeg().files]
+    render = ["render", anna, str(wave), str(out), "--generator", net, "-q"]
+    options = ["--silence", "background", "--loop", "still", "--start", "1"]
+    assert main([*render, *options, "--neutral", str(tmp_path / "pose.npy")]) == 0
+    files = sorted(out.iterdir())
+    assert len(files) == 25
+    # The sound is steady noise, which is silence: all frames are the one that is held.
+    assert all(np.array_equal(np.asarray(Image.open(f)), held[1]) for f in files)
+    assert main([*render[:3], str(tmp_path / "net"), *render[4:], "--silence", "net"]) == 0
+    assert (tmp_path / "net" / files[0].name).read_bytes() != files[0].read_bytes()
+    assert "no such file" in fails(capsys, *render, "--neutral", tmp_path / "no.npy")
+    assert "start" in fails(capsys, *render, "--start", "-1")
+    assert "to hold" in fails(capsys, *render, "--loop", "still", "--start", "5")
 
 
 def test_bad_input_is_one_line(tmp_path, images, wave, capsys):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from lipsync_fast.audio import FeatureStream, feature_windows, frame_count
-from lipsync_fast.drive import NEUTRAL, LiteAvatarDriver
-from lipsync_fast.errors import InputError, LayoutError
+from lipsync_fast.drive import NEUTRAL, LiteAvatarDriver, neutral_pose
+from lipsync_fast.errors import FileMissingError, InputError, LayoutError
 from lipsync_fast.mel import mel_spectrogram
 from voices import VOICES, random_cuts, read_voice, synthetic_voice
 
@@ -228,7 +228,21 @@ def test_a_person_with_another_neutral_pose(assets):
     np.testing.assert_allclose(theirs - ours, np.tile(other - NEUTRAL, (30, 1)), atol=1e-6)
 
 
-@pytest.mark.parametrize("neutral", [np.zeros(31), np.full(32, np.nan), 0.0])
+def test_a_neutral_pose_from_a_file(tmp_path):
+    np.save(tmp_path / "pose.npy", np.linspace(0, 0.1, 32, dtype=np.float32))
+    pose = neutral_pose(tmp_path / "pose.npy")
+    assert pose == pytest.approx(np.linspace(0, 0.1, 32))
+    columns = np.full((20, 80), -4, np.float32)
+    rows = LiteAvatarDriver(30, str(tmp_path / "pose.npy")).push(columns)
+    assert np.array_equal(rows, LiteAvatarDriver(30, pose).push(columns))
+    with pytest.raises(FileMissingError, match=r"no\.npy: no such file with a neutral pose"):
+        neutral_pose(tmp_path / "no.npy")
+    (tmp_path / "text.npy").write_text("no numbers")
+    with pytest.raises(InputError, match=r"text\.npy cannot be read"):
+        neutral_pose(tmp_path / "text.npy")
+
+
+@pytest.mark.parametrize("neutral", [np.zeros(31), np.full(32, np.nan), 0.0, ["a"] * 32])
 def test_bad_neutral_pose(neutral):
     with pytest.raises(InputError, match="32 finite numbers"):
         LiteAvatarDriver(30, neutral=neutral)

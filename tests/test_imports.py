@@ -27,7 +27,7 @@ LAYERS = [
     ["_folder", "net"],
     ["template"],
     ["canvas", "session", "captured"],
-    ["audio", "drive", "graph", "compositor", "media", "faces"],
+    ["audio", "drive", "silence", "graph", "compositor", "media", "faces"],
     ["face_rects", "resident", "features", "fbank", "bridges"],
     ["row_encoders"],
     ["inference", "listening"],

@@ -12,6 +12,7 @@ from lipsync_fast.inference import pack_visual
 from lipsync_fast.pipeline import Pipeline
 from lipsync_fast.presets import PRESETS, get_preset
 from lipsync_fast.seams import ColourTrack
+from lipsync_fast.silence import Fades
 from lipsync_fast.template import Template
 from nets import drifting_generator, tiny_encoder, tiny_generator
 
@@ -206,12 +207,96 @@ def test_matched_colours_do_not_depend_on_requests(tmp_path, name, format):
             assert [bytes(f.data) for f in pipeline.frames(samples, format=format)] == want
         pieces = np.split(samples, [900, 901, 12000])
         assert [bytes(f.data) for f in pipeline.frames(pieces, format=format)] == want
-        windows = [h.features for h in pipeline._listen(samples, None).requests(7)]
         track, got = ColourTrack(pipeline.template.fps, preset.view), []
-        for features in windows:
-            with pipeline.composite(features, len(got), format=format, track=track) as frames:
+        for heard in pipeline._listen(samples, None).requests(7):
+            with pipeline.composite(
+                heard.features, heard.start, format=format, alphas=heard.alphas, track=track
+            ) as frames:
                 got += [bytes(f.data) for f in frames]
         assert got == want
+
+
+def paused_speech():
+    """Two seconds of speech-like bursts, one of them within a long pause."""
+    samples = np.concatenate([speech(1.0), np.zeros(24000, np.float32), speech(1.0, seed=1)])
+    return samples + np.random.default_rng(7).normal(0, 1e-3, len(samples)).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", ["wav2lip96", "wav2lip384", "liteavatar384"])
+def test_silence_shows_the_background_and_skips_the_net(tmp_path, name):
+    preset, samples = get_preset(name), paused_speech()
+    net = tiny_generator(tmp_path / "g.onnx", preset)
+    shown, faded = {}, {}
+    for silence, frames in (("net", shown), ("background", faded)):
+        with Pipeline.open(template(preset), net, silence=silence) as pipeline:
+            for frame in pipeline.frames(samples):
+                frames[frame.index] = frame.array.copy()
+            ran = pipeline.stats().stages["net"].frames
+            indices = pipeline.template.indices(0, len(frames))
+            backgrounds = [pipeline.template.bgr24(int(i)) for i in indices]
+            if silence == "net":
+                assert ran == np.count_nonzero(indices != 2)
+    untouched = [np.array_equal(faded[i], b) for i, b in enumerate(backgrounds)]
+    assert all(untouched[40:60])
+    listener = Fades(25, ahead=7 if preset.features == "params" else 12)
+    alphas = np.concatenate([listener.push(samples), listener.finish(len(faded))])
+    assert ran == np.count_nonzero((alphas > 0) & (indices != 2)) < len(faded) - 20
+    assert all(np.array_equal(faded[i], shown[i]) for i in range(10, 20))
+    # Half shown, the mouth is on its way from the film to what the net draws.
+    way = [np.abs(faded[i] - b.astype(float)).sum() for i, b in enumerate(backgrounds)]
+    whole = [np.abs(shown[i] - b.astype(float)).sum() for i, b in enumerate(backgrounds)]
+    fading = np.flatnonzero((alphas > 0) & (alphas < 255) & (indices != 2))
+    assert len(fading) >= 6
+    assert all(way[i] < whole[i] for i in fading)
+
+
+def test_what_is_shown_in_silence_by_default(tmp_path):
+    for name, silence in [("wav2lip96", "closed"), ("liteavatar384", "background")]:
+        preset = get_preset(name)
+        net = tiny_generator(tmp_path / f"{name}.onnx", preset)
+        with Pipeline.open(template(preset), net) as pipeline:
+            assert pipeline.silence == silence
+        with pytest.raises(InputError, match="silence must be one of closed, background, net"):
+            Pipeline.open(template(preset), net, silence="quiet")
+
+
+def test_a_closed_mouth_in_silence_ignores_noise(tmp_path):
+    preset, samples = get_preset("wav2lip96"), paused_speech()
+    net, mute = tiny_generator(tmp_path / "g.onnx", preset), samples.copy()
+    mute[16000 + 4800 : 40000] = 0
+    frames = {}
+    for silence, sound in [("closed", samples), ("net", samples), ("net", mute)]:
+        with Pipeline.open(template(preset), net, silence=silence) as pipeline:
+            shown = [bytes(f.data) for f in pipeline.frames(sound)]
+            frames[silence, sound is mute] = shown[35:55]
+    assert frames["closed", False] == frames["net", True]
+    assert frames["closed", False] != frames["net", False]
+
+
+def test_another_neutral_pose_order_and_start(tmp_path):
+    preset, pose = get_preset("liteavatar384"), np.linspace(0, 0.5, 32)
+    net = tiny_generator(tmp_path / "g.onnx", preset)
+    np.save(tmp_path / "pose.npy", pose)
+    samples = speech(0.5)
+
+    def shown(**options):
+        with Pipeline.open(template(preset), net, silence="net", **options) as pipeline:
+            frames = list(pipeline.frames(samples))
+            return [f.template_index for f in frames], [bytes(f.data) for f in frames]
+
+    plain = shown()
+    assert plain[0][:4] == [0, 1, 2, 3]
+    assert shown(loop="still", start=3)[0] == [3] * 13
+    assert shown(loop="forward", start=1)[0][:5] == [1, 2, 3, 4, 0]
+    posed = shown(neutral=tmp_path / "pose.npy")
+    assert posed[0] == plain[0]
+    assert posed[1] != plain[1]
+    assert shown(neutral=pose)[1] == posed[1]
+    with pytest.raises(FileMissingError, match="neutral pose"):
+        shown(neutral="no.npy")
+    other = tiny_generator(tmp_path / "o.onnx", get_preset("wav2lip96"))
+    with pytest.raises(InputError, match="a neutral pose is for presets that hear params"):
+        Pipeline.open(template("wav2lip96"), other, neutral=pose)
 
 
 def test_what_does_not_match_is_refused(tmp_path):

@@ -123,7 +123,7 @@ def test_hubert_listens(tmp_path):
     net = mixing_generator(tmp_path / "g.onnx", preset)
     hubert = tiny_hubert(tmp_path / "h.onnx")
     samples = speech(1.5)
-    with Pipeline.open(template(preset), net, hubert) as pipeline:
+    with Pipeline.open(template(preset), net, hubert, silence="net") as pipeline:
         rows = pipeline.audio_encoder.features(samples)
         assert rows.shape == (37, 2, 1024)
         got = [f.array.copy() for f in pipeline.frames(samples)]

@@ -101,6 +101,29 @@ def test_i420_backgrounds_are_kept_as_given(tmp_path):
         assert template.matrix == "bt709"
 
 
+def test_another_order_of_the_same_person(tmp_path):
+    with Template.open(write(tmp_path / "anna", loop="forward", start=2)) as anna:
+        assert anna.indices(0, 6).tolist() == [2, 3, 0, 1, 2, 3]
+        assert anna.looped() is anna
+        held = anna.looped("still")
+        assert held.indices(5, 3).tolist() == [2, 2, 2]
+        assert anna.looped("still", 1).indices(0, 2).tolist() == [1, 1]
+        assert anna.looped(start=0).indices(0, 5).tolist() == [0, 1, 2, 3, 0]
+        assert held.crops is anna.crops
+        assert (anna.loop, anna.start) == ("forward", 2)
+        for order in [("zigzag", 0), ("still", 4), (None, -1)]:
+            with pytest.raises(InputError, match=r"loop must be|start must be"):
+                anna.looped(*order)
+
+
+def test_bad_starts_are_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(InputError, match="start must be"):
+        write(tmp_path / "anna", start=-1)
+    with pytest.raises(InputError, match="start must be"):
+        Template.from_arrays(frames(), RECTS, preset="wav2lip96", start=1.5)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_views_outlive_the_template(tmp_path):
     template = Template.open(write(tmp_path / "t"))
     crop, background = template.crops[0], template.i420(0)

@@ -2,16 +2,18 @@
 
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from lipsync_fast.errors import InputError
-from lipsync_fast.timing import check_loop, loop_indices, parse_fps
+from lipsync_fast.timing import check_loop, check_start, loop_indices, parse_fps
 
 ORDERS = {
     "pingpong": [0, 1, 2, 3, 2, 1, 0, 1, 2, 3, 2],
     "pingpong-doubled": [0, 1, 2, 3, 3, 2, 1, 0, 0, 1, 2],
     "forward": [0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2],
     "once": [0, 1, 2, 3, 3, 3, 3, 3, 3, 3, 3],
+    "still": [0] * 11,
 }
 
 
@@ -35,6 +37,19 @@ def test_a_single_frame_is_held(loop):
 
 def test_synctalk_starts_at_frame_one():
     assert loop_indices(0, 4, 10, "pingpong", first=1).tolist() == [1, 2, 3, 4]
+
+
+def test_a_still_holds_the_frame_it_starts_at():
+    assert loop_indices(0, 3, 10, "still", first=4).tolist() == [4, 4, 4]
+    assert loop_indices(10**9, 2, 10, "still", first=4).tolist() == [4, 4]
+    assert loop_indices(0, 2, 3, "still", first=4).tolist() == [2, 2]
+
+
+@pytest.mark.parametrize("bad", [-1, 2**31, 1.5, "1"])
+def test_bad_starts(bad):
+    assert check_start(np.int64(3)) == 3
+    with pytest.raises(InputError, match="start must be a whole number of frames"):
+        check_start(bad)
 
 
 def test_unknown_loop():

@@ -36,6 +36,7 @@ from .presets import PRESETS, Preset
 from .row_encoders import HubertEncoder, WenetEncoder
 from .seams import ColourTrack, seam_error
 from .session import AudioEncoder, Generator
+from .silence import Fades, Hush
 from .template import Template
 
 __all__ = [
@@ -44,12 +45,14 @@ __all__ = [
     "BufferPool",
     "ColourTrack",
     "Compositor",
+    "Fades",
     "FeatureFile",
     "FeatureStream",
     "Frame",
     "Frames",
     "Generator",
     "HubertEncoder",
+    "Hush",
     "JpegEncoder",
     "LipsyncError",
     "MelStream",

@@ -29,7 +29,7 @@ from .errors import FileMissingError, InputError, LipsyncError, TemplateError
 from .masks import rect_masks
 from .presets import PRESETS, Preset, get_preset
 from .reading import parse_json, read_npy
-from .timing import check_loop, parse_fps
+from .timing import check_loop, check_start, parse_fps
 
 __all__ = ["STORES", "TemplateWriter", "open_private", "private_files", "read_folder"]
 
@@ -302,7 +302,7 @@ class TemplateWriter:
             "tagged": tagged,
             "preset": self.preset.name,
             "loop": check_loop(self.preset.loop if loop is None else loop),
-            "start": self.preset.start if start is None else start,
+            "start": self.preset.start if start is None else check_start(start),
             "store": list(store),
             "label": label,
         }

@@ -14,6 +14,7 @@ from . import __version__
 from .errors import LipsyncError, MissingExtraError
 from .model_commands import add_model
 from .presets import FEATHERS, LOOPS, PRESETS
+from .silence import SILENCE
 
 __all__ = ["main"]
 
@@ -150,11 +151,21 @@ def _add_prepare(commands: Any) -> None:
     command.add_argument("--store", default="jpeg,i420", metavar="LIST",
                          help="of jpeg, i420, bgr24 (default: %(default)s)")  # fmt: skip
     command.add_argument("--quality", type=int, default=75, help="JPEG quality (default: 75)")
-    command.add_argument(
-        "--loop", choices=LOOPS, help="order of the frames (default: the preset's)"
-    )
+    _add_order(command, "preset")
     _add_label(command)
     command.set_defaults(run=_prepare)
+
+
+def _add_order(command: Any, whose: str) -> None:
+    command.add_argument(
+        "--loop", choices=LOOPS, help=f"order of the frames; still: one is held (the {whose}'s)"
+    )
+    command.add_argument(
+        "--start",
+        type=int,
+        metavar="N",
+        help=f"place where it starts, or the frame held ({whose}'s)",
+    )
 
 
 def _prepare(options: argparse.Namespace) -> None:
@@ -174,6 +185,7 @@ def _prepare(options: argparse.Namespace) -> None:
             store=tuple(options.store.split(",")),
             quality=options.quality,
             loop=options.loop,
+            start=options.start,
             label=options.label is not False,
             progress=progress,
         )
@@ -211,6 +223,15 @@ def _add_render(commands: Any) -> None:
     command.add_argument(
         "--colour-match", action="store_true", help="move the mouth's colours to those round it"
     )
+    command.add_argument(
+        "--silence", choices=SILENCE,
+        help="what pauses show: the mouth closed by the net, the background as it was filmed, or "
+        "what the net makes of the noise (default: background for liteavatar384, else closed)",
+    )  # fmt: skip
+    command.add_argument(
+        "--neutral", metavar="NPY", help="the person's closed mouth, for liteavatar384"
+    )
+    _add_order(command, "template")
     command.add_argument("--request", type=int, default=8, help="frames asked for at once (8)")
     _add_label(command)
     command.set_defaults(run=_render_command)
@@ -229,6 +250,10 @@ def _render_command(options: argparse.Namespace) -> None:
         border=options.border,
         label=options.label,
         colour_match=options.colour_match,
+        silence=options.silence,
+        neutral=options.neutral,
+        loop=options.loop,
+        start=options.start,
     ) as pipeline:
         speech = None if options.speech == "-" and options.features else options.speech
         _render(pipeline, speech, options)

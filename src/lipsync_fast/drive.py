@@ -11,16 +11,19 @@ from __future__ import annotations
 import math
 from collections import deque
 from fractions import Fraction
-from typing import Any
+from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from .errors import InputError, LayoutError
+from .errors import FileMissingError, InputError, LayoutError
 from .mel import BANDS, COLUMNS_PER_SECOND, SAMPLE_RATE, SILENT, slaney_bands
+from .reading import read_npy
 from .timing import parse_fps
 
-__all__ = ["NEUTRAL", "LiteAvatarDriver"]
+__all__ = ["NEUTRAL", "LiteAvatarDriver", "Neutral", "neutral_pose"]
+
+Neutral = str | Path | ArrayLike
 
 PARAMS = 32
 
@@ -92,6 +95,44 @@ _LOG_SLOPE = 12.5 * math.log(10.0) / 10.0
 _LOG_OFFSET = (12.5 * 4.0 - 80.0) * math.log(10.0) / 10.0
 
 
+def neutral_pose(neutral: Neutral) -> NDArray[np.float64]:
+    """A person's closed mouth, checked: (32,) float64, fresh.
+
+    Parameters
+    ----------
+    neutral : str, Path or (32,) numbers
+        A ``.npy`` file or the numbers themselves.
+
+    Raises
+    ------
+    FileMissingError
+        No such file.
+    InputError
+        Not a plain ``.npy`` file, another shape, or values that are not finite numbers.
+    """
+    source = "neutral"
+    if isinstance(neutral, (str, Path)):
+        source = str(neutral)
+        if not Path(neutral).is_file():
+            raise FileMissingError(f"{neutral}: no such file with a neutral pose")
+        try:
+            neutral = read_npy(neutral)
+        except (ValueError, OSError) as error:
+            raise InputError(
+                f"{source} cannot be read as a plain .npy array ({error}); "
+                "save it with np.save(path, pose)"
+            ) from None
+    try:
+        pose = np.array(neutral, np.float64)
+    except (ValueError, TypeError):
+        raise InputError(f"{source} must be {PARAMS} finite numbers, got none") from None
+    if pose.shape != (PARAMS,) or not np.isfinite(pose).all():
+        raise InputError(
+            f"{source} must be {PARAMS} finite numbers, got an array of shape {pose.shape}"
+        )
+    return pose
+
+
 class LiteAvatarDriver:
     """A rule from mel columns to LiteAvatar mouth parameters, one row for each video frame.
 
@@ -101,14 +142,14 @@ class LiteAvatarDriver:
     ----------
     fps : Fraction, number or str
         Video frames a second, any.
-    neutral : (32,) numbers, optional
+    neutral : str, Path or (32,) numbers, optional
         The person's closed mouth (``neutral_pose.npy`` of a LiteAvatar folder); that of
         lite-avatar's sample person by default.
 
     Raises
     ------
-    InputError
-        A neutral pose of another shape or with values that are not finite, or a bad fps.
+    InputError, FileMissingError
+        As `neutral_pose`; or a bad fps.
 
     Notes
     -----
@@ -118,14 +159,9 @@ class LiteAvatarDriver:
 
     shape = (PARAMS,)
 
-    def __init__(self, fps: Fraction | float | int | str, neutral: Any = None) -> None:
+    def __init__(self, fps: Fraction | float | int | str, neutral: Neutral | None = None) -> None:
         self.fps = parse_fps(fps)
-        pose = np.asarray(NEUTRAL if neutral is None else neutral, np.float64)
-        if pose.shape != (PARAMS,) or not np.isfinite(pose).all():
-            raise InputError(
-                f"neutral must be {PARAMS} finite numbers, got an array of shape {pose.shape}"
-            )
-        self._neutral = pose
+        self._neutral = neutral_pose(NEUTRAL if neutral is None else neutral)
         self._made = 0
         self._peak, self._noise = _FIRST_PEAK, _FIRST_NOISE
         self._levels: deque[float] = deque([-math.inf] * len(_SMOOTH), len(_SMOOTH))

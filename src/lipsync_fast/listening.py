@@ -20,6 +20,7 @@ from .features import FeatureFile
 from .presets import Preset
 from .row_encoders import ROW_ENCODERS, RowEncoder
 from .session import AudioEncoder
+from .silence import Fades, Hush
 from .stages import Stages
 
 __all__ = ["Features", "Heard", "Listening", "Speech"]
@@ -40,10 +41,13 @@ class Heard:
         Number of the first frame.
     features : (N, *audio_shape) float32
         Pooled feature windows.
+    alphas : (N,) uint8, optional
+        Fade of each frame's mouth, 0 in silence; None where all show it.
     """
 
     start: int
     features: NDArray[np.float32]
+    alphas: NDArray[np.uint8] | None = None
 
 
 class Listening:
@@ -58,6 +62,10 @@ class Listening:
     encoder : AudioEncoder, HubertEncoder or WenetEncoder, optional
     pool : BufferPool
     stages : Stages
+    silence : {"closed", "background", "net"}
+        See `Pipeline`. Features that come without a speech know no silence.
+    neutral : (32,) float64, optional
+        See `LiteAvatarDriver`.
 
     Raises
     ------
@@ -75,25 +83,35 @@ class Listening:
         encoder: AudioEncoder | RowEncoder | None,
         pool: BufferPool,
         stages: Stages,
+        silence: str = "net",
+        neutral: NDArray[np.float64] | None = None,
     ) -> None:
         if speech is None and features is None:
             raise InputError("frames need a speech or features, got neither")
         self.preset, self.fps, self.encoder = preset, fps, encoder
         self.pool, self.stages = pool, stages
-        self._speech = speech
+        self._speech, self._neutral = speech, neutral
         self._chunks: Iterable[NDArray[np.float32]] = () if speech is None else _chunks(speech)
+        # A driver hears for itself what is noise, and feature files are what they are.
+        hushed = silence == "closed" and features is None and preset.features != "params"
+        self._hush = Hush() if hushed else None
         self._windows = self._open(features)
+        self._fades: Fades | None = None
+        if silence == "background" and speech is not None:
+            self._fades = Fades(fps, ahead=7 if preset.features == "params" else 12)
+        self._alphas = np.zeros(0, np.uint8)
 
     def _open(self, features: Features | None) -> FeatureStream | FeatureFile:
         preset, fps, encoder = self.preset, self.fps, self.encoder
         if features is not None:
             return FeatureFile(features, preset, fps)
         if preset.features in ("mel", "ave", "params"):
+            params = preset.features == "params"
             return FeatureStream(
                 preset.features,
                 fps,
                 encoder=encoder if isinstance(encoder, AudioEncoder) else None,
-                driver=LiteAvatarDriver(fps) if preset.features == "params" else None,
+                driver=LiteAvatarDriver(fps, self._neutral) if params else None,
             )
         kind = ROW_ENCODERS.get(preset.features)
         if kind is None or not isinstance(encoder, kind):
@@ -101,7 +119,11 @@ class Listening:
         samples = np.concatenate([np.zeros(0, np.float32), *self._chunks])
         self._chunks = (samples,)
         with self.stages.features(0):
-            rows = encoder.features(samples)
+            heard = samples
+            if self._hush is not None:
+                heard = np.concatenate([self._hush.push(samples), self._hush.finish()])
+                self._hush = None
+            rows = encoder.features(heard)
         return FeatureFile(rows, preset, fps)
 
     def expected(self) -> int | None:
@@ -120,24 +142,44 @@ class Listening:
         start = 0
         for chunk in self._chunks:
             with self.stages.features(0):
-                ready = self._windows.push(chunk)
+                ready = self._push(chunk)
             while ready >= size:
                 yield self._take(start, size)
                 start += size
                 ready -= size
         with self.stages.features(0):
-            ready = self._windows.finish()
+            ready = self._finish(start)
         while ready:
             count = min(size, ready)
             yield self._take(start, count)
             start += count
             ready -= count
 
+    def _push(self, chunk: NDArray[np.float32]) -> int:
+        """Hear the next samples; the frames of which all is known."""
+        ready = self._windows.push(chunk if self._hush is None else self._hush.push(chunk))
+        if self._fades is None:
+            return ready
+        self._alphas = np.concatenate([self._alphas, self._fades.push(chunk)])
+        return min(ready, len(self._alphas))
+
+    def _finish(self, taken: int) -> int:
+        """End the sound after `taken` frames; the frames that are left."""
+        if self._hush is not None:
+            self._windows.push(self._hush.finish())
+        ready = self._windows.finish()
+        if self._fades is not None:
+            self._alphas = np.concatenate([self._alphas, self._fades.finish(taken + ready)])
+        return ready
+
     def _take(self, start: int, count: int) -> Heard:
         features = self.pool.empty((count, *self.preset.audio_shape), "float32")
         with self.stages.features(count):
             self._windows.take(count, out=features)
-        return Heard(start, features)
+        if self._fades is None:
+            return Heard(start, features)
+        alphas, self._alphas = self._alphas[:count], self._alphas[count:]
+        return Heard(start, features, alphas)
 
 
 def _chunks(speech: Speech) -> Iterable[NDArray[np.float32]]:

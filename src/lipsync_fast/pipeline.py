@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import media
 from ._pool import BufferPool, PoolStats
 from .compositor import Compositor, CompositorStats, Frame, Frames
+from .drive import Neutral, neutral_pose
 from .errors import InputError, ModelError
 from .inference import Drawn, Inference
 from .listening import Features, Listening, Speech
@@ -22,6 +23,7 @@ from .presets import Preset
 from .row_encoders import ROW_ENCODERS, RowEncoder
 from .seams import ColourTrack
 from .session import AudioEncoder, Generator
+from .silence import SILENCE
 from .stages import Stages, StageStats
 from .template import Template
 
@@ -72,6 +74,16 @@ class Pipeline:
     colour_match : bool
         Move the colours of every mouth to those round it, smoothed over each speech; see
         `Compositor`. No reference does that.
+    silence : {"closed", "background", "net"}, optional
+        What is shown while nobody speaks, which energy alone decides. "closed": the mouth as the
+        net closes it; it hears digital silence there instead of noise and breath (`Hush`).
+        "background": the film itself, the mouth being faded out and in (`Fades`), also at both
+        ends of the speech, so that it can stand between films; silent frames do not reach the
+        net. That is for films with a closed mouth. "net": what the net makes of the sound as it
+        is, which is what the references do. By default "background" for presets with
+        "params", whose films have a closed mouth, and else "closed".
+    neutral : str, Path or (32,) numbers, optional
+        The person's closed mouth for presets with "params"; see `LiteAvatarDriver`.
     """
 
     def __init__(
@@ -84,10 +96,22 @@ class Pipeline:
         threads: int | None = None,
         pool: BufferPool | None = None,
         colour_match: bool = False,
+        silence: str | None = None,
+        neutral: Neutral | None = None,
     ) -> None:
         _check_match(template)
         if request < 1:
             raise InputError(f"request must be 1 or more frames, got {request}")
+        by_rule = template.preset.features == "params"
+        if neutral is not None and not by_rule:
+            raise InputError(
+                "a neutral pose is for presets that hear params, which "
+                f"{template.preset.name} does not; leave it out"
+            )
+        self.silence = ("background" if by_rule else "closed") if silence is None else silence
+        if self.silence not in SILENCE:
+            raise InputError(f"silence must be one of {', '.join(SILENCE)}, got {silence!r}")
+        self._neutral = None if neutral is None else neutral_pose(neutral)
         self.template, self.generator, self.audio_encoder = template, generator, audio_encoder
         self.request = request
         self.pool = BufferPool() if pool is None else pool
@@ -110,6 +134,10 @@ class Pipeline:
         border: int | None = None,
         label: bool | None = None,
         colour_match: bool = False,
+        silence: str | None = None,
+        neutral: Neutral | None = None,
+        loop: str | None = None,
+        start: int | None = None,
     ) -> Pipeline:
         """Open a template folder and its nets.
 
@@ -121,7 +149,9 @@ class Pipeline:
             ONNX files; the encoder is for presets with "ave", "hubert" or "wenet" features.
         providers : list of str, optional
             ONNX Runtime providers in order; CUDA where it works and else the CPU by default.
-        threads, request, colour_match : see `Pipeline`
+        threads, request, colour_match, silence, neutral : see `Pipeline`
+        loop, start : optional
+            Override the template's; see `Template.looped`.
         border, label : see `Template.open`
 
         Raises
@@ -132,14 +162,21 @@ class Pipeline:
             template
             if isinstance(template, Template)
             else Template.open(template, border=border, label=label)
-        )
+        ).looped(loop, start)
         net = _open_generator(generator, opened.preset, providers)
         encoder: AudioEncoder | RowEncoder | None = None
         if audio_encoder:
             kind = ROW_ENCODERS.get(opened.preset.features, AudioEncoder)
             encoder = kind(audio_encoder, providers=providers)
         return cls(
-            opened, net, encoder, request=request, threads=threads, colour_match=colour_match
+            opened,
+            net,
+            encoder,
+            request=request,
+            threads=threads,
+            colour_match=colour_match,
+            silence=silence,
+            neutral=neutral,
         )
 
     def close(self) -> None:
@@ -238,7 +275,7 @@ class Pipeline:
 
     def _frames(self, listening: Listening, format: str, quality: int | None) -> Iterator[Frame]:
         drawn = (
-            self.inference.run(heard.features, heard.start)
+            self.inference.run(heard.features, heard.start, heard.alphas)
             for heard in listening.requests(self.request)
         )
         track = ColourTrack(self.template.fps, self.template.preset.view)
@@ -261,6 +298,8 @@ class Pipeline:
             encoder=self.audio_encoder,
             pool=self.pool,
             stages=self.stages,
+            silence=self.silence,
+            neutral=self._neutral,
         )
 
     def render(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,7 +20,7 @@ from .crops import check_rects, cut_crop
 from .errors import InputError, LayoutError, TemplateError
 from .masks import rect_masks
 from .presets import Preset, get_preset
-from .timing import check_loop, loop_indices, parse_fps
+from .timing import check_loop, check_start, loop_indices, parse_fps
 
 __all__ = ["Template"]
 
@@ -158,7 +159,7 @@ class Template:
             full_range=False,
             tagged=False,
             loop=row.loop if loop is None else check_loop(loop),
-            start=row.start if start is None else start,
+            start=row.start if start is None else check_start(start),
             label=label,
             bgr24=frames,
             i420=None,
@@ -235,6 +236,31 @@ class Template:
     def indices(self, start: int, count: int) -> NDArray[np.int64]:
         """Template indices of `count` output frames from `start` on: (count,) int64, fresh."""
         return loop_indices(start, count, self.count, self.loop, self.start)
+
+    def looped(self, loop: str | None = None, start: int | None = None) -> Template:
+        """The same person shown in another order: itself, or a template that shares all with it.
+
+        Parameters
+        ----------
+        loop : str, optional
+            See `loop_indices`; as it is by default.
+        start : int, optional
+            Place in the loop that output frame 0 shows, with "still" the frame that is held; as it
+            is by default.
+
+        Raises
+        ------
+        InputError
+            An unknown loop, a start below 0, or a frame to hold that the template does not have.
+        """
+        if loop is None and start is None:
+            return self
+        other = copy.copy(self)
+        other.loop = self.loop if loop is None else check_loop(loop)
+        other.start = self.start if start is None else check_start(start)
+        if other.loop == "still" and start is not None and start >= self.count:
+            raise InputError(f"start must be a frame, 0 to {self.count - 1}, to hold, got {start}")
+        return other
 
     def has_face(self, index: int) -> bool:
         """False where the rect is empty and the background passes through."""

@@ -13,7 +13,7 @@ from .presets import LOOPS
 
 _FPS = re.compile(r"\d{1,12}([./]\d{1,12})?")
 
-__all__ = ["check_loop", "loop_indices", "parse_fps"]
+__all__ = ["check_loop", "check_start", "loop_indices", "parse_fps"]
 
 
 def loop_indices(
@@ -27,8 +27,9 @@ def loop_indices(
         Output frames asked for.
     frames : int
         Length n of the template.
-    loop : {"pingpong", "pingpong-doubled", "forward", "once"}
-        0 1 … n−1 n−2 … 1 0; the same with doubled ends; modulo; or holding the last frame.
+    loop : {"pingpong", "pingpong-doubled", "forward", "once", "still"}
+        0 1 … n−1 n−2 … 1 0; the same with doubled ends; modulo; holding the last frame; or
+        holding frame `first`.
     first : int
         Place in the loop that output frame 0 shows.
 
@@ -41,6 +42,8 @@ def loop_indices(
         return step % frames
     if loop == "once":
         return np.minimum(step, frames - 1)
+    if loop == "still":
+        return np.full(count, min(first, frames - 1), np.int64)
     if loop == "pingpong":
         period = max(2 * (frames - 1), 1)
         step %= period
@@ -80,3 +83,10 @@ def check_loop(loop: str) -> str:
     if loop not in LOOPS:
         raise InputError(f"loop must be one of {', '.join(LOOPS)}, got {loop!r}")
     return loop
+
+
+def check_start(start: int) -> int:
+    """`start` if it is a whole number from 0 on, below 2**31, else InputError."""
+    if not isinstance(start, (int, np.integer)) or not 0 <= start < 2**31:
+        raise InputError(f"start must be a whole number of frames from 0 on, got {start!r}")
+    return int(start)

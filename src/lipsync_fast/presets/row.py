@@ -14,7 +14,7 @@ from ..errors import FileMissingError, InputError
 
 __all__ = ["FEATHERS", "FEATURES", "FILTERS", "LOOPS", "ROW_SIZES", "Preset"]
 
-LOOPS = ("pingpong", "pingpong-doubled", "forward", "once")
+LOOPS = ("pingpong", "pingpong-doubled", "forward", "once", "still")
 FEATURES = ("ave", "hubert", "wenet", "mel", "params", "file")
 # Numbers of one row of the features that come row by row.
 ROW_SIZES = {"ave": 512, "hubert": 2 * 1024, "wenet": 16 * 512}

@@ -109,7 +109,7 @@ def test_wenet_listens(tmp_path):
     net = mixing_generator(tmp_path / "g.onnx", preset)
     samples = speech(1.5)
     person = template(preset, fps=20)
-    with Pipeline.open(person, net, tiny_wenet(tmp_path / "w.onnx")) as pipeline:
+    with Pipeline.open(person, net, tiny_wenet(tmp_path / "w.onnx"), silence="net") as pipeline:
         rows = pipeline.audio_encoder.features(samples)
         assert rows.shape == (31, 16, 512)
         got = [f.array.copy() for f in pipeline.frames(samples)]

@@ -156,8 +156,6 @@ function(lf_jpeg_build folder)
   add_dependencies(lf_jpeg_static lf_libjpeg_turbo)
   target_link_libraries(lf_jpeg_library INTERFACE lf_jpeg_static)
   target_compile_definitions(lf_jpeg_library INTERFACE LF_JPEG_BUNDLED=1)
-  install(FILES ${folder}/LICENSE.md ${folder}/README.ijg
-    DESTINATION lipsync_fast/licenses/libjpeg-turbo)
 endfunction()
 
 function(lf_jpeg_choose)

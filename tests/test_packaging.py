@@ -93,8 +93,51 @@ def test_wheels_carry_their_own_libjpeg():
     assert all("nasm" in table[system]["before-all"] for system in SYSTEMS)
     text = (ROOT / "cmake" / "jpeg.cmake").read_text("utf-8")
     assert re.search(r"set\(lf_jpeg_sha256 [0-9a-f]{64}\)", text), "pinned by its hash"
-    assert "LICENSE.md" in text, "its licence goes into the wheel"
-    assert "README.ijg" in text
+
+
+# ---- licences ------------------------------------------------------------------------------
+
+NOTICES = ROOT / "licenses"
+
+
+def test_the_notices_of_what_is_bundled_are_here():
+    text = (ROOT / "cmake" / "jpeg.cmake").read_text("utf-8")
+    version = re.search(r"set\(lf_jpeg_version ([\d.]+)\)", text)[1]
+    page = (ROOT / "docs" / "licences.md").read_text("utf-8")
+    assert f"libjpeg-turbo {version}" in page
+    sentence = "This software is based in part on the work of the Independent JPEG Group."
+    assert sentence in page, "the IJG licence asks for it where only binaries are handed on"
+    assert "Thomas G. Lane" in (NOTICES / "libjpeg-turbo" / "README.ijg").read_text("utf-8")
+    assert "zlib License" in (NOTICES / "libjpeg-turbo" / "LICENSE.md").read_text("utf-8")
+    assert PROJECT["project"]["license"] == "MIT AND IJG AND Zlib"
+
+
+def test_an_installed_package_carries_them():
+    try:
+        found = importlib.metadata.distribution("lipsync_fast")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("the package is built in place, not installed")
+    names = {"LICENSE", *(str(p.relative_to(ROOT)) for p in NOTICES.rglob("*") if p.is_file())}
+    assert set(found.metadata.get_all("License-File")) == names
+    for name in names:
+        (held,) = (f for f in found.files if f.as_posix().endswith(f".dist-info/licenses/{name}"))
+        assert held.read_text("utf-8") == (ROOT / name).read_text("utf-8")
+
+
+def test_nothing_else_is_packed():
+    """No weights but the demo's, and nothing larger than a wheel of 2 MB can hold."""
+    nets = [path for path in PACKAGE.rglob("*") if path.suffix in {".onnx", ".pth", ".bin", ".npz"}]
+    assert {path.parent.name for path in nets} == {"demo"}
+    assert sum(path.stat().st_size for path in nets) < 50_000
+
+
+def test_no_code_of_ours_opens_a_connection():
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = [alias.name for alias in getattr(node, "names", ()) if hasattr(alias, "name")]
+            names.append(getattr(node, "module", None) or "")
+            tops = {name.split(".")[0] for name in names}
+            assert not tops & {"urllib", "http", "socket", "requests", "ftplib"}, path.name
 
 
 # ---- workflow ----------------------------------------------------------------------------

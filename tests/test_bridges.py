@@ -253,7 +253,7 @@ def test_musetalk_avatars(person, tmp_path):
     images = write_musetalk(source, frames, rects)
     both = [*rects, *rects[::-1]]
     with (
-        imported(source, tmp_path, preset="wav2lip256", masks=False) as template,
+        imported(source, tmp_path, preset="wav2lip256", masks="none") as template,
         straight(images, both, tmp_path, "wav2lip256") as wanted,
     ):
         assert template.count == 2 * len(frames)
@@ -272,7 +272,7 @@ def test_musetalk_masks_blend_as_there(person, tmp_path):
     boxes = pickle.loads((source / "mask_coords.pkl").read_bytes())
     with (
         imported(source, tmp_path, preset="wav2lip256") as template,
-        imported(source, tmp_path / "bare", preset="wav2lip256", masks=False) as bare,
+        imported(source, tmp_path / "bare", preset="wav2lip256", masks="none") as bare,
     ):
         for i, (got, hard) in enumerate(zip(finished(template), finished(bare), strict=True)):
             x, y, w, h = template.rects[i]
@@ -308,7 +308,7 @@ def test_parsing_maps_keep_the_original(person, tmp_path):
     maps = write_parsing(source, frames)
     with (
         imported(source, tmp_path, preset="synctalk328") as template,
-        imported(source, tmp_path / "bare", preset="synctalk328", masks=False) as bare,
+        imported(source, tmp_path / "bare", preset="synctalk328", masks="none") as bare,
     ):
         for i, (got, hard) in enumerate(zip(finished(template), finished(bare), strict=True)):
             kept = (maps[i] < 2)[..., None]
@@ -324,7 +324,7 @@ def test_a_mask_and_the_presets_edge_count_both(person, tmp_path):
     maps = write_parsing(source, frames)
     with (
         imported(source, tmp_path, preset="wav2lip384") as template,
-        imported(source, tmp_path / "bare", preset="wav2lip384", masks=False) as bare,
+        imported(source, tmp_path / "bare", preset="wav2lip384", masks="none") as bare,
     ):
         for i in range(template.count):
             x, y, w, h = template.rects[i]
@@ -410,7 +410,7 @@ def layouts(tmp_path):
 MISSING = [
     ("set", "landmarks", r"needs landmarks/0\.lms, landmarks/1\.lms, landmarks/2\.lms and 9 more"),
     ("set", "landmarks/7.lms", r"data set needs landmarks/7\.lms, which is missing"),
-    ("set", "parsing/11.png", r"parsing maps, but parsing/11\.png is missing; .*--no-masks"),
+    ("set", "parsing/11.png", r"parsing maps, but parsing/11\.png is missing; .*--masks none"),
     ("live", "coords.pkl", r"LiveTalking avatar needs coords\.pkl"),
     ("package", "crop_rects.json", r"Go server needs crop_rects\.json"),
     ("package", "frames", r"frames/ and full_body_video\.mp4 are missing"),
@@ -553,7 +553,7 @@ def test_command_line(layouts, capsys):
         ("live", []),
         ("package", []),
         ("set", ["--preset", "synctalk328"]),
-        ("muse", ["--preset", "wav2lip256", "--no-masks"]),
+        ("muse", ["--preset", "wav2lip256", "--masks", "none"]),
     ]:
         target = layouts / f"t-{folder}"
         assert main(["prepare", str(layouts / folder), str(target), *more, "-q"]) == 0

@@ -109,8 +109,9 @@ def test_a_presets_feather_is_its_edge_only_when_asked(name):
     assert preset.edge not in ("rounded", "ellipse")
     assert preset.with_feather(None) is preset
     for kind in ("auto", "rounded", "ellipse"):
+        shape = preset.feather if kind == "auto" else kind
         mask, none = rect_masks(preset.with_feather(kind), rects)
-        assert np.array_equal(mask, edge_mask(preset.feather if kind == "auto" else kind, 90, 80))
+        assert np.array_equal(mask, edge_mask(shape, 90, 80, preset.feather_width))
         assert none is None
     wider = replace(preset, feather_width=0.3).with_feather("rounded")
     assert np.array_equal(rect_masks(wider, rects)[0], edge_mask("rounded", 90, 80, 0.3))

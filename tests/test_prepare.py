@@ -226,6 +226,10 @@ def test_rects_over_the_edge_are_told(images, tmp_path, caplog):
     [
         ("wav2lip96", {}, "give rects"),
         ("wav2lip96", {"rects": "1,2,3,4", "detector": "d.onnx"}, "not both"),
+        ("wav2lip96", {"rects": "1,2,3,4", "masks": False}, "masks must be one of source"),
+        ("wav2lip96", {"rects": "1,2,3,4", "masks": "landmarks"}, "need both a detector"),
+        ("wav2lip96", {"detector": "d.onnx", "masks": "landmarks"}, "need both a detector"),
+        ("wav2lip96", {"rects": "1,2,3,4", "feather": "soft"}, "feather must be auto"),
         ("wav2lip96", {"rects": "1,2,3,4", "smooth": "steady"}, "leave out smooth"),
         ("wav2lip96", {"detector": "d.onnx", "smooth": "much"}, "smooth must be one of"),
         ("wav2lip96", {"rects": "1,2,3,4", "store": ("png",)}, "store"),
@@ -407,6 +411,68 @@ def test_smoothing_is_chosen(assets, nets, tmp_path):
     corners[:, 2:] += corners[:, :2]
     mean = corners[2:7].mean(axis=0).astype(int)
     assert rects["reference"][2].tolist() == [*mean[:2], *(mean[2:] - mean[:2])]
+
+
+@pytest.mark.assets
+@pytest.mark.parametrize("given", [True, False])
+def test_masks_from_landmarks(assets, nets, tmp_path, given):
+    """Beside given rects as well as beside found ones; in the template, one for each frame."""
+    from lipsync_fast.cli import main
+    from lipsync_fast.faces import FaceDetector
+
+    cut = tmp_path / "cut"
+    cut.mkdir()
+    av = pytest.importorskip("av")
+    with av.open(str(assets / "video" / "face_then_none_vfr.mov")) as container:
+        for i, frame in zip(range(8), container.decode(video=0), strict=False):
+            Image.fromarray(frame.to_ndarray(format="rgb24")).save(
+                cut / f"{i}.png", compress_level=1
+            )
+    detector = FaceDetector(nets["detector"])
+    faces = [
+        detector.detect(np.asarray(Image.open(cut / f"{i}.png"))[..., ::-1])[0] for i in range(8)
+    ]
+    x, y, w, h = (int(v) for v in faces[0][:4])
+    rects = [[x - 20, y - 10, w + 40, h + 30]] * 8
+    rects[5] = [0, 0, 0, 0]
+    if given:
+        options = {"preset": "wav2lip96", "masks": "landmarks", "store": ("jpeg",), **nets}
+        prepare(cut, tmp_path / "t", rects=rects, **options).close()
+    else:
+        arguments = ["prepare", cut, tmp_path / "t", "--preset", "synctalk328", "--store", "jpeg"]
+        arguments += ["--masks", "landmarks", "--feather", "ellipse", "--quiet"]
+        arguments += ["--detector", nets["detector"], "--landmarks", nets["landmarks"]]
+        assert main([str(a) for a in arguments]) == 0
+    with Template.open(tmp_path / "t") as template:
+        if given:
+            assert template.rects.tolist() == rects
+        assert template.preset.edge == "ellipse"
+        masks = [template.mask(i) for i in range(8)]
+        for i, face in enumerate(faces):
+            x, y, w, h = template.rects[i]
+            if w == 0:
+                assert given
+                assert masks[i] is None
+                continue
+            assert masks[i].shape == (h, w)
+            for corner in face[10:14].reshape(2, 2) - (x, y):
+                assert masks[i][int(corner[1]), int(corner[0])] == 255
+            eyes = face[4:8].reshape(2, 2) - (x, y)
+            assert all(v < 0 or masks[i][int(v), int(u)] == 0 for u, v in eyes)
+            assert not masks[i][[0, -1]].any()
+        if given:  # the rect stands still, the face moves in it and does not tremble
+            rows, columns = np.mgrid[:h, :w]
+            middles = [[(mask * axis).sum() / mask.sum(dtype=float) for axis in (columns, rows)]
+                       for mask in np.array(masks[:5], float)]  # fmt: skip
+            assert np.abs(np.diff(middles, 2, axis=0)).max() < 0.5
+
+
+@pytest.mark.assets
+def test_masks_from_landmarks_need_a_face(images, tmp_path, nets):
+    options = {"preset": "wav2lip96", "masks": "landmarks", "rects": "1,2,30,30"}
+    with pytest.raises(MediaError, match=r"no face whose mouth lies in the given rects in any"):
+        prepare(images[0], tmp_path / "t", **options, **nets)
+    assert [p.name for p in tmp_path.iterdir()] == ["images"]
 
 
 @pytest.mark.assets

@@ -149,7 +149,7 @@ def _read_dataset(root: Path, masks: bool) -> Avatar:
         if (absent := _missing(root, maps)) is not None:
             raise FileMissingError(
                 f"{root} has parsing maps, but {absent} is missing; "
-                "add it or leave masks out (--no-masks)"
+                "add it or leave masks out (--masks none)"
             )
         mask = _parsing_masks([root / name for name in maps])
     return Avatar("a SyncTalk_2D or Ultralight data set", files, rects, lacking, mask)
@@ -378,7 +378,7 @@ def _read_musetalk(root: Path, masks: bool) -> Avatar:
         if not boxes.is_file():
             raise FileMissingError(
                 f"{root} has masks, but mask_coords.pkl, which says where they lie, is missing; "
-                "add it or leave masks out (--no-masks)"
+                "add it or leave masks out (--masks none)"
             )
         mask = _crop_masks(list_images(root / "mask"), read_boxes(boxes), boxes)
     # full_imgs holds the frames forwards and backwards already.
@@ -401,7 +401,7 @@ def _crop_masks(pictures: Sequence[Path], boxes: Rects, path: Path) -> MaskOf:
         if area.shape != (h, w):
             raise InputError(
                 f"{path}: the box of frame {index} does not hold its rect {rect}; leave masks out "
-                "(--no-masks) or use the rects of coords.pkl"
+                "(--masks none) or use the rects of coords.pkl"
             )
         return np.ascontiguousarray(area)
 

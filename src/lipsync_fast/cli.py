@@ -139,12 +139,15 @@ def _add_prepare(commands: Any) -> None:
     )  # fmt: skip
     command.add_argument("--detector", metavar="ONNX", help="YuNet, finds the face")
     command.add_argument(
-        "--landmarks", metavar="ONNX", help="478-point face mesh, for square rects"
+        "--landmarks", metavar="ONNX", help="478-point face mesh, for square rects and for masks"
     )
     command.add_argument("--smooth", choices=("steady", "reference", "none"),
                          help="how found rects are smoothed (default: steady)")  # fmt: skip
     command.add_argument(
-        "--no-masks", action="store_true", help="leave out another system's masks or parsing maps"
+        "--masks",
+        choices=("source", "landmarks", "none"),
+        default="source",
+        help="another system's own (the default), or made from landmarks",
     )
     command.add_argument("--feather", choices=("auto", *FEATHERS),
                          help="fade the mouth into its background")  # fmt: skip
@@ -180,7 +183,7 @@ def _prepare(options: argparse.Namespace) -> None:
             detector=options.detector,
             landmarks=options.landmarks,
             smooth=options.smooth,
-            masks=not options.no_masks,
+            masks=options.masks,
             feather=options.feather,
             store=tuple(options.store.split(",")),
             quality=options.quality,

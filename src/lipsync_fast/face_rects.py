@@ -16,6 +16,7 @@ __all__ = [
     "SMOOTHING",
     "box_corners",
     "choose_face",
+    "local_line",
     "mesh_corners",
     "rects_of_corners",
     "reference_corners",
@@ -200,8 +201,8 @@ def steady_corners(
     out = np.full(corners.shape, np.nan)
     for run in runs(corners, cuts=True):
         part = np.asarray(corners[run], np.float64)
-        centre = _local_line((part[:, :2] + part[:, 2:]) / 2, CENTRE_SIGMA * float(fps))
-        size = _local_line(part[:, 2:] - part[:, :2], SIZE_SIGMA * float(fps))
+        centre = local_line((part[:, :2] + part[:, 2:]) / 2, CENTRE_SIGMA * float(fps))
+        size = local_line(part[:, 2:] - part[:, :2], SIZE_SIGMA * float(fps))
         square = np.allclose(part[:, 2] - part[:, 0], part[:, 3] - part[:, 1], rtol=0, atol=1e-3)
         # Even sizes: a change of size then leaves the centre where it is.
         half = _sticky(size / 2)
@@ -304,8 +305,11 @@ def smooth_corners(
     return rects_of_corners(corners, width, height)
 
 
-def _local_line(values: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
-    """Value at each frame of the line fitted to its neighbours: (n, m) to (n, m), fresh."""
+def local_line(values: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
+    """Value at each frame of the line fitted to its neighbours: (n, m) to (n, m), fresh.
+
+    `sigma`, of the Gaussian weights, is in frames.
+    """
     count = len(values)
     reach = max(1, int(np.ceil(3.5 * sigma)))
     time = np.arange(-reach, reach + 1)

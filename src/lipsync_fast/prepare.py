@@ -18,8 +18,10 @@ from .backgrounds import JpegSettings
 from .bridges import Avatar, MaskOf, find_avatar
 from .crops import check_rects
 from .errors import FileMissingError, InputError, MediaError
-from .face_rects import SMOOTHING, box_corners, choose_face, mesh_corners, smooth_corners
-from .faces import SCORE, FaceDetector, FaceLandmarks, iou
+from .face_finding import FaceFinder
+from .face_masks import outline_mask, steady_outlines
+from .face_rects import SMOOTHING, smooth_corners
+from .faces import FaceDetector, FaceLandmarks
 from .masks import rect_masks
 from .media.images import IMAGE_SUFFIXES
 from .presets import Preset, get_preset
@@ -32,10 +34,7 @@ __all__ = ["prepare"]
 _log = logging.getLogger("lipsync_fast")
 
 IMAGE_FPS = 25
-# Weak detections too: the choice over the whole clip weighs them.
-LEAST_SCORE = 0.3
-# Faces of a frame that may be the clip's: so many, and none below a third of the largest.
-CANDIDATES, SMALLEST = 4, 1 / 3
+MASKS = ("source", "landmarks", "none")
 
 Picture = NDArray[np.uint8]
 Progress = Callable[[int, int | None], None]
@@ -50,7 +49,7 @@ def prepare(
     detector: str | Path | FaceDetector | None = None,
     landmarks: str | Path | FaceLandmarks | None = None,
     smooth: str | None = None,
-    masks: bool = True,
+    masks: str = "source",
     feather: str | None = None,
     store: tuple[str, ...] = ("jpeg", "i420"),
     quality: int = 75,
@@ -62,7 +61,7 @@ def prepare(
 ) -> Template:
     """Make a template folder; memory does not grow with the length of the source.
 
-    With a detector the source is read twice: first all rects are found, then the backgrounds
+    With a detector the source is read twice: first all faces are found, then the backgrounds
     are written. The folder takes its name when it is complete; an error or an interrupt
     leaves nothing behind, and an older template of that name as it was.
 
@@ -84,13 +83,17 @@ def prepare(
     detector : str, Path or FaceDetector, optional
         Finds the rects instead.
     landmarks : str, Path or FaceLandmarks, optional
-        Needed beside the detector where the preset's rect is a square from landmarks.
+        Needed beside the detector where the preset's rect is a square from landmarks, and for
+        masks from landmarks.
     smooth : {"steady", "reference", "none"}, optional
         How found rects are smoothed: without jitter and lag (the default), as the preset's
         own script does, or not at all.
-    masks : bool
-        Whether to use the masks or parsing maps of another system's folder. Where both they and
-        the preset's edge have an alpha, the smaller one counts.
+    masks : {"source", "landmarks", "none"}
+        "source", the default: the masks or parsing maps of another system's folder, where it
+        has some. "landmarks": the lower face of every frame, smoothed over time and softened;
+        needs a detector and landmarks, beside which rects may be given. Where both a mask and
+        the preset's edge have an alpha, the smaller one counts; masks from landmarks get the
+        preset's feather where it has no edge.
     feather : {"auto", "rounded", "ellipse"}, optional
         How the patch fades into the background, in the preset's edge's stead; see
         `Preset.with_feather`. No feather, the default, leaves the reference's pixels.
@@ -126,14 +129,20 @@ def prepare(
         The folder cannot be written.
     """
     folder = Path(source)
-    avatar = find_avatar(folder, None if preset is None else get_preset(preset), masks=masks)
+    if masks not in MASKS:
+        raise InputError(f"masks must be one of {', '.join(MASKS)}, got {masks!r}")
+    avatar = find_avatar(
+        folder, None if preset is None else get_preset(preset), masks=masks == "source"
+    )
     row = _choose_preset(preset, avatar, folder).with_feather(feather)
-    given = _check_ways(row, rects, detector, landmarks, smooth, avatar)
+    if masks == "landmarks" and row.edge is None:
+        row = row.with_feather("auto")
+    given = _check_ways(row, rects, detector, landmarks, smooth, avatar, masks)
     frames = _open_source(folder, row, fps, avatar)
     if given is not None:
         _check_given(given, frames)
-    finder = _Finder(row, detector, landmarks) if given is None else None
-    report = _Report(progress, frames.estimate, passes=1 if finder is None else 2)
+    passes = 2 if given is None or masks == "landmarks" else 1
+    report = _Report(progress, frames.estimate, passes)
     if avatar is not None:
         loop = avatar.loop if loop is None else loop
         start = avatar.start if start is None else start
@@ -153,12 +162,14 @@ def prepare(
         label=label,
     ) as writer:
         mask_of = None if avatar is None else avatar.mask
-        if finder is None:
-            assert given is not None
-            _write(writer, frames, given, mask_of, report)
-        else:
-            found = finder.find(frames, smooth or "steady", report)
-            _write(writer, frames, found, mask_of, report)
+        if given is None or masks == "landmarks":
+            mesh = landmarks if masks == "landmarks" or row.rect_rule == "square" else None
+            assert detector is not None
+            finder = FaceFinder(detector, mesh, row.rect_rule)
+            given, outlines = _search(finder, frames, given, smooth or "steady", row, report)
+            if masks == "landmarks":
+                mask_of = _landmark_masks(outlines, given, frames)
+        _write(writer, frames, given, mask_of, report)
     return Template.open(path)
 
 
@@ -178,17 +189,24 @@ def _check_ways(
     landmarks: Any,
     smooth: str | None,
     avatar: Avatar | None,
-) -> NDArray[np.int64] | None:
+    masks: str,
+) -> NDArray[Any] | None:
     """The given rects, read; None where the detector is to find them."""
+    by_landmarks = masks == "landmarks"
+    if by_landmarks and (detector is None or landmarks is None):
+        raise InputError(
+            "masks from landmarks need both a detector (YuNet as .onnx) and landmarks "
+            "(the 478-point face mesh as .onnx)"
+        )
     if smooth is not None and smooth not in SMOOTHING:
         raise InputError(f"smooth must be one of {', '.join(SMOOTHING)}, got {smooth!r}")
     if rects is not None:
-        if detector is not None:
+        if detector is not None and not by_landmarks:
             raise InputError("rects are given or found: pass rects or a detector, not both")
         if smooth not in (None, "none"):
             raise InputError(f"given rects are used as they are: leave out smooth={smooth!r}")
         return read_rects(rects)
-    if avatar is not None and detector is None:
+    if avatar is not None and (detector is None or (by_landmarks and avatar.rects is not None)):
         if avatar.rects is None:
             raise FileMissingError(
                 f"{avatar.system} needs {avatar.lacking}, which is missing; add it, or give rects "
@@ -232,6 +250,54 @@ def _other_count(rects: NDArray[Any], frames: _Source, count: int) -> InputError
         f"rects must be one, or one for each of the {count} frames of {frames.path} at "
         f"{frames.fps} frames a second, got {len(rects)}"
     )
+
+
+def _search(
+    finder: FaceFinder,
+    frames: _Source,
+    given: NDArray[Any] | None,
+    smooth: str,
+    preset: Preset,
+    report: _Report,
+) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Rects of all frames, the given ones where there are some, and outlines as found."""
+    pictures = (bgr24 for bgr24, _ in frames.pictures())
+    corners, outlines = finder.find(pictures, report.step, given)
+    count = len(corners)
+    report.restart(count)
+    seen = int(np.isfinite(corners[:, 0]).sum())
+    _log.info("%s: a face in %d of %d frames", frames.path, seen, count)
+    if not seen:
+        where = "" if given is None else " whose mouth lies in the given rects"
+        raise MediaError(
+            f"{frames.path} shows no face{where} in any of its {count} frames; use another "
+            "source, or give rects"
+        )
+    if given is None:
+        rects = smooth_corners(
+            corners,
+            smooth,
+            rule=preset.rect_rule,
+            fps=frames.fps,
+            width=frames.width,
+            height=frames.height,
+        )
+        return rects, outlines
+    if len(given) not in (1, count):
+        raise _other_count(given, frames, count)
+    return np.resize(given, (count, 4)), outlines
+
+
+def _landmark_masks(outlines: NDArray[np.float64], rects: NDArray[Any], frames: _Source) -> MaskOf:
+    """Masks from the outlines that were found, for the frames that have a rect."""
+    shown = check_rects(rects, len(rects), frames.width, frames.height)
+    if not np.isfinite(outlines[shown[:, 2] > 0]).all(axis=(1, 2)).any():
+        raise MediaError(
+            f"{frames.path}: the face mesh finds no face in the rects of any frame; leave out "
+            "the masks from landmarks"
+        )
+    steady = steady_outlines(outlines, shown, frames.fps)
+    return lambda index, rect, size: outline_mask(steady[index], rect)
 
 
 def _write(
@@ -363,85 +429,7 @@ class _Images(_Source):
             yield bgr24, None
 
 
-# ---- finding -----------------------------------------------------------------------------------
-
-
-class _Finder:
-    """The rects of a clip from its faces."""
-
-    def __init__(
-        self,
-        preset: Preset,
-        detector: str | Path | FaceDetector | None,
-        landmarks: str | Path | FaceLandmarks | None,
-    ) -> None:
-        assert detector is not None
-        self.rule = preset.rect_rule
-        self._detector = detector if isinstance(detector, FaceDetector) else FaceDetector(detector)
-        self._landmarks: FaceLandmarks | None = None
-        if self.rule == "square":
-            assert landmarks is not None
-            if not isinstance(landmarks, FaceLandmarks):
-                landmarks = FaceLandmarks(landmarks)
-            self._landmarks = landmarks
-        self._meshes: list[NDArray[np.float32]] = []
-
-    def find(self, frames: _Source, smooth: str, report: _Report) -> NDArray[np.int32]:
-        """Rects of all frames: (n, 4) int32."""
-        faces, corners = [], []
-        for bgr24, _ in frames.pictures():
-            found, places = self._faces(bgr24)
-            faces.append(found)
-            corners.append(places)
-            report.step()
-        report.restart(len(faces))
-        chosen = choose_face(faces)
-        seen = int((chosen >= 0).sum())
-        if not seen:
-            raise MediaError(
-                f"{frames.path} shows no face in any of its {len(faces)} frames; use another "
-                "source, or give rects"
-            )
-        _log.info("%s: a face in %d of %d frames", frames.path, seen, len(faces))
-        none = np.full(4, np.nan)
-        series = np.array(
-            [places[k] if k >= 0 else none for places, k in zip(corners, chosen, strict=True)]
-        )
-        return smooth_corners(
-            series,
-            smooth,
-            rule=self.rule,
-            fps=frames.fps,
-            width=frames.width,
-            height=frames.height,
-        )
-
-    def _faces(self, bgr24: Picture) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        """Faces of one frame that may be the clip's, (k, 15), and their corners, (k, 4)."""
-        found = self._detector.detect(bgr24, threshold=LEAST_SCORE)
-        area = found[:, 2] * found[:, 3]
-        large = area >= SMALLEST**2 * area[found[:, SCORE] > 0.5].max(initial=0)
-        found = found[large][np.argsort(-area[large], kind="stable")[:CANDIDATES]]
-        if self._landmarks is None:
-            return found, box_corners(found[:, :4])
-        kept, meshes = [], []
-        for face in found:
-            mesh = self._landmarks.locate(bgr24, face, last=self._last(face))
-            if mesh is not None:
-                kept.append(face)
-                meshes.append(mesh)
-        self._meshes = meshes
-        places = np.array([mesh_corners(mesh) for mesh in meshes]).reshape(-1, 4)
-        return np.array(kept, np.float32).reshape(-1, SCORE + 1), places
-
-    def _last(self, face: NDArray[np.float32]) -> NDArray[np.float32] | None:
-        """Mesh of the frame before that lies nearest to a face."""
-        if not self._meshes:
-            return None
-        low = np.array([mesh[:, :2].min(axis=0) for mesh in self._meshes])
-        high = np.array([mesh[:, :2].max(axis=0) for mesh in self._meshes])
-        shared = iou(face[None, :4], np.concatenate([low, high - low], axis=1))[0]
-        return self._meshes[int(shared.argmax())]
+# ---- progress ---------------------------------------------------------------------------------
 
 
 class _Report:

@@ -79,7 +79,8 @@ def _wav2lip(size: int, edge: str | None = None) -> Preset:
         edge=edge,
         loop="forward",
         start=0,
-        feather="ellipse",  # the corners of a face's box show no face
+        feather="ellipse",  # the corners of a face's box show no face,
+        feather_width=0.06,  # and the chin lies 10 px above its lower side
     )
 
 
@@ -113,7 +114,8 @@ _ROWS = (
         edge=None,
         loop="forward",
         start=0,
-        feather="ellipse",  # the corners of a face's box show no face
+        feather="ellipse",  # the corners of a face's box show no face,
+        feather_width=0.06,  # and the chin lies 10 px above its lower side
         constants=(("weight", (0.5,)),),  # facefusion's own default
     ),
     Preset(

@@ -67,6 +67,26 @@ def test_stream_of_40_ms_chunks(benchmark, speech):
     benchmark(stream)
 
 
+@pytest.mark.benchmark(group="spectrum of 64 frames")
+@pytest.mark.parametrize("isa", _kernels.available_isas())
+def test_spectrum(benchmark, isa):
+    frames = np.random.default_rng(0).normal(size=(64, 800))
+    out, scratch = np.empty((64, 401, 2)), np.empty(_kernels.SPECTRUM_SCRATCH)
+    _kernels.spectrum(frames, out=out, scratch=scratch, isa=isa)
+    np.testing.assert_allclose(out.view(complex)[..., 0], np.fft.rfft(frames), atol=1e-12)
+    benchmark(_kernels.spectrum, frames, out=out, scratch=scratch, isa=isa)
+
+
+@pytest.mark.benchmark(group="spectrum of 64 frames")
+def test_spectrum_by_numpy(benchmark):
+    frames = np.random.default_rng(0).normal(size=(64, 800))
+    out = np.fft.rfft(frames)
+    np.testing.assert_allclose(
+        out, _kernels.spectrum(frames).view(complex)[..., 0], rtol=0, atol=1e-12
+    )
+    benchmark(lambda: np.fft.rfft(frames))
+
+
 @pytest.mark.benchmark(group="mel kernel, 64 frames")
 @pytest.mark.parametrize("isa", _kernels.available_isas())
 def test_kernel(benchmark, isa):

@@ -92,6 +92,8 @@ static const lf_rows lf_rows_avx2 = {
     .yuv_blend_chroma_u8x3 = lf_yuv_blend_chroma_u8x3_row_avx2,
     .yuv_i420_to_u8x3 = lf_yuv_i420_to_u8x3_row_avx2,
     .yuv_i420_to_u8x4 = lf_yuv_i420_to_u8x4_row_avx2,
+    /* spectrum */
+    .spectrum = lf_spectrum_f64_rows_avx2,
     /* mel */
     .mel = lf_mel_f64_row_avx2,
 };
@@ -127,6 +129,8 @@ static const lf_rows lf_rows_avx512 = {
     .yuv_blend_chroma_u8x3 = lf_yuv_blend_chroma_u8x3_row_avx2,
     .yuv_i420_to_u8x3 = lf_yuv_i420_to_u8x3_row_avx2,
     .yuv_i420_to_u8x4 = lf_yuv_i420_to_u8x4_row_avx2,
+    /* spectrum */
+    .spectrum = lf_spectrum_f64_rows_avx512,
     /* mel */
     .mel = lf_mel_f64_row_avx2,
 };
@@ -163,6 +167,8 @@ static const lf_rows lf_rows_neon = {
     .yuv_blend_chroma_u8x3 = lf_yuv_blend_chroma_u8x3_row_neon,
     .yuv_i420_to_u8x3 = lf_yuv_i420_to_u8x3_row_neon,
     .yuv_i420_to_u8x4 = lf_yuv_i420_to_u8x4_row_neon,
+    /* spectrum */
+    .spectrum = lf_spectrum_f64_rows_neon,
     /* mel */
     .mel = lf_mel_f64_row_c,
 };
@@ -198,6 +204,8 @@ static const lf_rows lf_rows_c = {
     .yuv_blend_chroma_u8x3 = lf_yuv_blend_chroma_u8x3_row_c,
     .yuv_i420_to_u8x3 = lf_yuv_i420_to_u8x3_row_c,
     .yuv_i420_to_u8x4 = lf_yuv_i420_to_u8x4_row_c,
+    /* spectrum */
+    .spectrum = lf_spectrum_f64_rows_c,
     /* mel */
     .mel = lf_mel_f64_row_c,
 };

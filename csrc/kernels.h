@@ -251,6 +251,21 @@ lf_status lf_yuv_blend_u8x3_i420(const lf_rows *rows, const lf_i420 *dst, const 
                                  int x, int y, int width, int height, lf_yuv_matrix matrix,
                                  int full_range, int swap);
 
+/* ---- spectrum ------------------------------------------------------------------------- */
+
+enum { LF_SPECTRUM_SAMPLES = 800, LF_SPECTRUM_BINS = 401, LF_SPECTRUM_TABLE = 1190 };
+
+/* The discrete Fourier transform of frames of 800 real samples: bins 0 to 400, complex doubles
+ * (real, imaginary), X[k] = sum of x[n] exp(-2 pi i k n / 800). Strides are bytes, multiples of
+ * 8; frames of src may overlap each other, dst may overlap nothing.
+ * table: what lf_spectrum_table wrote, LF_SPECTRUM_TABLE doubles. A frame gives the same bits
+ * alone or among others and on every ISA; it may read no further than its samples. */
+lf_status lf_spectrum_f64(const lf_rows *rows, double *dst, ptrdiff_t dst_stride,
+                          const double *src, ptrdiff_t src_stride, int frames,
+                          const double *table, void *scratch, size_t scratch_size);
+void lf_spectrum_table(double *table);
+size_t lf_spectrum_scratch_size(void);
+
 /* ---- mel ------------------------------------------------------------------------------ */
 
 /* The most bins and bands of a frame: its magnitudes and sums live on the stack. */

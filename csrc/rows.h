@@ -195,6 +195,17 @@ lf_i420_to_packed_row lf_yuv_i420_to_u8x3_row_neon;
 lf_i420_to_packed_row lf_yuv_i420_to_u8x4_row_neon;
 #endif
 
+/* ---- spectrum ------------------------------------------------------------------------- */
+
+/* Any number of frames; scratch is aligned to 64 bytes. */
+typedef void lf_spectrum_rows(double *LF_RESTRICT dst, ptrdiff_t dst_stride, const double *src,
+                              ptrdiff_t src_stride, int frames, const double *table,
+                              void *scratch);
+lf_spectrum_rows lf_spectrum_f64_rows_c;
+lf_spectrum_rows lf_spectrum_f64_rows_avx2;
+lf_spectrum_rows lf_spectrum_f64_rows_avx512;
+lf_spectrum_rows lf_spectrum_f64_rows_neon;
+
 /* ---- mel ------------------------------------------------------------------------------ */
 
 typedef struct lf_mel_bands {
@@ -242,6 +253,8 @@ struct lf_rows {
     lf_blend_chroma_row *yuv_blend_chroma_u8x3;
     lf_i420_to_packed_row *yuv_i420_to_u8x3;
     lf_i420_to_packed_row *yuv_i420_to_u8x4;
+    /* spectrum */
+    lf_spectrum_rows *spectrum;
     /* mel */
     lf_mel_row *mel;
 };

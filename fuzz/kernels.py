@@ -216,9 +216,16 @@ def mel(d: Draw) -> Call:
     return Call(_kernels.mel, inputs, {}, d.new(frames, bands, dtype="float32"))
 
 
+def spectrum(d: Draw) -> Call:
+    frames = d.rng.choice((0, 1, 2, 4, 5, 8, 9, 11))
+    samples = d.rng.choice((800, 800, 800, 799))
+    out = d.new(frames, 401, 2, dtype="float64")
+    return Call(_kernels.spectrum, [d.new(frames, samples, dtype="float64")], {}, out)
+
+
 KERNELS = (
     *(convert, resize, blend, to_i420, from_i420, blend_i420, to_planes, patch),
-    *(match_colour, colour_planes, mel),
+    *(match_colour, colour_planes, spectrum, mel),
 )
 
 

@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "lipsync_fast"
 LAYERS = [
     ["errors", "_version", "labels", "misfits", "reading"],
     ["_arguments", "_cuda", "_sizes", "pool_stats"],
-    ["_blend", "_convert", "_mel", "_pool", "_resize", "_yuv"],
+    ["_blend", "_convert", "_mel", "_pool", "_resize", "_spectrum", "_yuv"],
     ["_jpeg", "_match"],
     ["_patch", "_splice"],
     ["_canvas", "_kernels"],

@@ -254,13 +254,6 @@ def librosa_mel_of_frames(frames):
 # ---- chunks ----------------------------------------------------------------------------
 
 
-def test_fft_of_a_block_equals_its_rows():
-    frames = np.random.default_rng(0).normal(size=(64, 800))
-    block = np.fft.rfft(frames)
-    for k, frame in enumerate(frames):
-        assert np.fft.rfft(frame[None]).tobytes() == block[k].tobytes()
-
-
 @pytest.mark.parametrize("pad", ["constant", "reflect"])
 @pytest.mark.parametrize("longest", [3, 700, 5000, 40000])
 def test_random_chunks_equal_the_whole(pad, longest):

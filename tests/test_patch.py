@@ -108,11 +108,19 @@ PLAN = _kernels.ResizePlan((28, 28), (9, 8))
         ((PLANAR, PLAN, CROP), {"rounding": "up"}, ValueError, "rounding"),
         ((PLANAR, PLAN, CROP), {"low": 1.0}, ValueError, "low"),
         ((PLANAR, PLAN, CROP), {"isa": "mmx"}, ValueError, "isa"),
+        ((PLANAR, PLAN, CROP), {"planes": np.full((3, 3), 1e4)}, ValueError, "finite levels"),
     ],
 )
 def test_patch_refuses(arguments, options, error, word):
     with pytest.raises(error, match=word):
         _kernels.patch(*arguments, **options)
+
+
+def test_patch_refuses_planes_that_no_picture_holds():
+    planar = np.zeros((3, 200, 200), np.float32)
+    plan = _kernels.ResizePlan((200, 200), (9, 8))
+    with pytest.raises(ValueError, match="planes reach beyond what 200x200"):
+        _kernels.patch(planar, plan, planes=np.full((3, 3), 1000.0))
 
 
 def test_patch_refuses_to_write_into_its_planes():

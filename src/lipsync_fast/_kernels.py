@@ -7,10 +7,13 @@ from ._match import colour_planes, match_colour
 from ._mel import mel
 from ._patch import patch
 from ._resize import ResizePlan, resize
+from ._spectrum import SCRATCH as SPECTRUM_SCRATCH
+from ._spectrum import spectrum
 from ._yuv import blend_i420, from_i420, i420_planes, i420_size, to_i420
 
 __all__ = [
     "ISA",
+    "SPECTRUM_SCRATCH",
     "ResizePlan",
     "available_isas",
     "blend",
@@ -24,6 +27,7 @@ __all__ = [
     "mel",
     "patch",
     "resize",
+    "spectrum",
     "to_i420",
     "to_planes",
 ]

@@ -3,7 +3,7 @@
 from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdint cimport uint8_t
 
-from lipsync_fast._arguments cimport Array, check, image_of, lf_rows, need_apart, planes_of, rows_of
+from lipsync_fast._arguments cimport LF_ERR_ARGUMENT, Array, check, image_of, lf_rows, need_apart, planes_of, rows_of
 from lipsync_fast._convert cimport lf_tone, tone_of
 from lipsync_fast._match cimport lf_match, match_of
 from lipsync_fast._resize cimport ResizePlan
@@ -90,5 +90,7 @@ def patch(
             src.plane_stride, src.width, &tone, moved, edge_pixels, edge_stride, border, plan.plan,
             scratch, size)
     plan.return_scratch(scratch, size)
+    if status == LF_ERR_ARGUMENT and moved != NULL:
+        raise ValueError(f"planes reach beyond what {src.width}x{src.height} pixels can hold: {planes}")
     check(status)
     return out

@@ -12,7 +12,6 @@ Technical Report 1998-010 (the bands, as in librosa.filters.mel).
 
 from __future__ import annotations
 
-import inspect
 import math
 from typing import Any, Literal
 
@@ -49,8 +48,7 @@ _BINS = _WINDOW // 2 + 1
 _LOWEST_HZ, _HIGHEST_HZ = 55.0, 7600.0
 _LOG_STEP = math.log(6.4) / 27.0  # 27 mels lead from 1 kHz to 6.4 kHz
 _PRE_EMPHASIS = 0.97
-_BLOCK = 64  # frames of one FFT call: enough to hide its cost, few enough for the cache
-_RFFT_TAKES_OUT = "out" in inspect.signature(np.fft.rfft).parameters  # since NumPy 2.0
+_BLOCK = 64  # frames of one call: enough to hide its cost, few enough for the cache
 
 Pad = Literal["constant", "reflect"]
 
@@ -210,8 +208,8 @@ class MelStream:
         self._frames = as_strided(
             self._buffer, (_BLOCK, _WINDOW), (HOP * stride, stride), writeable=False
         )
-        self._spectrum = np.empty((_BLOCK, _BINS), np.complex128)
-        self._parts = self._spectrum.view(np.float64).reshape(_BLOCK, _BINS, 2)
+        self._spectra = np.empty((_BLOCK, _BINS, 2))
+        self._scratch = np.empty(_kernels.SPECTRUM_SCRATCH)
 
     def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Take the next samples and return the columns that they complete.
@@ -307,13 +305,10 @@ class MelStream:
         if self._unmirrored or self._filled < _WINDOW:
             return 0
         count = (self._filled - _WINDOW) // HOP + 1
-        # Not windowed: the kernel does that, cheaper, in the spectrum.
-        frames = self._frames[:count]
-        if _RFFT_TAKES_OUT:
-            np.fft.rfft(frames, out=self._spectrum[:count])
-        else:
-            self._spectrum[:count] = np.fft.rfft(frames)
-        _kernels.mel(self._parts[:count], _EDGES, _WEIGHTS, out=out[:count])
+        # Not windowed: the mel kernel does that, cheaper, in the spectrum.
+        spectra = self._spectra[:count]
+        _kernels.spectrum(self._frames[:count], out=spectra, scratch=self._scratch)
+        _kernels.mel(spectra, _EDGES, _WEIGHTS, out=out[:count])
         used = count * HOP
         self._buffer[: self._filled - used] = self._buffer[used : self._filled]
         self._filled -= used

@@ -60,6 +60,19 @@ def woman(assets):
     return np.stack(frames)
 
 
+@pytest.fixture(scope="session")
+def still_woman(assets):
+    """Real frames: (3, 1920, 890, 3) uint8, bgr24, of the person of the lite-avatar net."""
+    av = pytest.importorskip("av")
+    with av.open(str(assets / "video" / "liteavatar_890x1920_30fps.mp4")) as video:
+        frames = [
+            frame.to_ndarray(format="bgr24")
+            for i, frame in zip(range(101), video.decode(video=0), strict=False)
+            if i % 50 == 0
+        ]
+    return np.stack(frames)
+
+
 class Guarded:
     """An array inside a larger block of canary bytes.
 

@@ -16,6 +16,8 @@ from scripts import FRAME
 
 # The woman's square, her face box, one that is larger than every crop, and one at the edge.
 RECTS = [(515, 720, 178, 178), (491, 615, 187, 263), (380, 520, 450, 430), (900, 1700, 180, 220)]
+# The rect of the lite-avatar net, a square and a box of that person's face, one at the corner.
+STILL_RECTS = [(278, 355, 419, 289), (331, 342, 277, 277), (300, 230, 330, 401), (0, 0, 340, 500)]
 SMALL = [(60, 40, 100, 90), (161, 30, 57, 131), (0, 0, 97, 60), (219, 170, 101, 70)]
 
 
@@ -27,13 +29,16 @@ def drawn(count=4):
     return [np.clip(f + rng.integers(-5, 6, f.shape), 0, 255).astype(np.uint8) for f in frames]
 
 
-@pytest.fixture(params=["drawn", pytest.param("real", marks=pytest.mark.assets)])
+REAL = {"woman": RECTS, "still_woman": STILL_RECTS}
+
+
+@pytest.fixture(params=["drawn", *(pytest.param(n, marks=pytest.mark.assets) for n in REAL)])
 def people(request):
     """Frames and a rect in each."""
     if request.param == "drawn":
         return drawn(), SMALL
-    frames = request.getfixturevalue("woman")
-    return [*frames, frames[0]], RECTS
+    frames = request.getfixturevalue(request.param)
+    return [*frames, frames[0]], REAL[request.param]
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -260,6 +260,8 @@ def test_bad_options(tmp_path):
         ({"masks": []}, "masks"),
         ({"masks": [np.zeros((3, 3), np.uint8)]}, "mask 0"),
         ({"border": 3}, "border"),
+        ({"feather": "soft"}, "feather must be"),
+        ({"feather": "auto", "masks": [None]}, "leave out feather"),
     ]:
         with pytest.raises(InputError, match=says):
             Template.from_arrays(one, RECTS[:1], **({"preset": "wav2lip96"} | options))

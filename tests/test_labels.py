@@ -2,7 +2,9 @@
 
 import io
 import json
+import shutil
 import struct
+import subprocess
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 
@@ -179,3 +181,24 @@ def test_mp4_carries_it_as_xmp_and_in_words(tmp_path, suffix, label):
     with av.open(str(path)) as container:
         assert (SOURCE_TYPE in container.metadata.get("comment", "")) is label
         assert sum(1 for _ in container.decode(video=0)) == 3
+
+
+@pytest.mark.parametrize("label", [True, False])
+@pytest.mark.parametrize("kind", ["jpg", "mp4", "mov"])
+def test_exiftool_reads_it(tmp_path, frames, kind, label):
+    tool = shutil.which("exiftool")
+    if tool is None:
+        pytest.skip("exiftool is not installed (Debian: libimage-exiftool-perl)")
+    path = tmp_path / f"out.{kind}"
+    if kind == "jpg":
+        template = Template.from_arrays(frames, RECT, preset="wav2lip96", label=label)
+        path.write_bytes(finished(template)[0])
+    else:
+        pytest.importorskip("av")
+        from lipsync_fast.media import VideoWriter
+
+        with VideoWriter(path, 64, 64, 25, label=label) as writer:
+            writer.write(np.full(64 * 96, 128, np.uint8))
+    command = [tool, "-json", "-XMP-iptcExt:DigitalSourceType", str(path)]
+    (facts,) = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert facts.get("DigitalSourceType") == (SOURCE_TYPE if label else None)

@@ -117,7 +117,10 @@ def test_an_installed_package_carries_them():
         found = importlib.metadata.distribution("lipsync_fast")
     except importlib.metadata.PackageNotFoundError:
         pytest.skip("the package is built in place, not installed")
-    names = {"LICENSE", *(str(p.relative_to(ROOT)) for p in NOTICES.rglob("*") if p.is_file())}
+    names = {
+        "LICENSE",
+        *(p.relative_to(ROOT).as_posix() for p in NOTICES.rglob("*") if p.is_file()),
+    }
     assert set(found.metadata.get_all("License-File")) == names
     for name in names:
         (held,) = (f for f in found.files if f.as_posix().endswith(f".dist-info/licenses/{name}"))

@@ -148,12 +148,14 @@ def test_batch_service(arguments, speech, capsys):
     assert "misses" in capsys.readouterr().out
 
 
-def test_batch_service_makes_what_the_pipeline_makes(demo, speech):
+def test_batch_service_makes_what_the_pipeline_makes(demo, speech, rng):
+    """Also in a pause with noise."""
     import lipsync_fast as lf
     from lipsync_fast.media import load_audio
 
     module = example("batch_service")
-    sound = load_audio(speech(9000))
+    noise = rng.normal(0, 0.002, 12000).astype(np.float32)
+    sound = np.concatenate([load_audio(speech(9000)), noise])
     with lf.Pipeline.open(*demo) as pipeline:
         session = module.Session(pipeline)
         session.push(sound[:5000])

@@ -30,7 +30,7 @@ LAYERS = [
     ["audio", "drive", "silence", "graph", "compositor", "media", "faces"],
     ["face_rects", "resident", "features", "fbank", "bridges"],
     ["row_encoders"],
-    ["inference", "listening", "face_masks"],
+    ["generators", "inference", "listening", "face_masks"],
     ["face_finding"],
     ["pipeline", "prepare"],
     ["net_probes"],

@@ -235,7 +235,7 @@ def test_the_real_net(tmp_path, assets):
 # ---- bytes over the bus ---------------------------------------------------------------------
 
 
-class _Recorder:
+class Recorder:
     """Stands before a session and notes what is bound."""
 
     def __init__(self, session):
@@ -271,7 +271,7 @@ def test_bytes_of_a_request_fall_tenfold(tmp_path, monkeypatch):
     indices = np.arange(25) % 3
     old, new = Generator(path), open_resident(path, SYNCTALK, crops)
     for net in (old, new):
-        monkeypatch.setattr(net, "_session", _Recorder(net._session))
+        monkeypatch.setattr(net, "_session", Recorder(net._session))
     visual = np.stack([pack_crop(crops[i], SYNCTALK) for i in indices])
     old.infer(visual, audio)
     new.infer_indices(indices, audio)

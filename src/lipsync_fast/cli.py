@@ -220,6 +220,8 @@ def _add_render(commands: Any) -> None:
     command.add_argument("--quality", type=int, help="JPEG quality (default: the template's)")
     command.add_argument("--provider", action="append", metavar="NAME",
                          help="ONNX Runtime provider (default: CUDA, else CPU)")  # fmt: skip
+    command.add_argument("--device", action="append", type=int, metavar="NUMBER",
+                         help="CUDA device; several share the requests (default: 0)")  # fmt: skip
     command.add_argument("--stats", action="store_true", help="tell where the time went")
     command.add_argument("--threads", type=int, help="threads that composite (default: the cores)")
     command.add_argument("--border", type=int, help="0: paste as the first generation did")
@@ -248,6 +250,7 @@ def _render_command(options: argparse.Namespace) -> None:
         options.generator,
         options.audio_encoder,
         providers=options.provider,
+        devices=options.device,
         threads=options.threads,
         request=options.request,
         border=options.border,
@@ -263,7 +266,7 @@ def _render_command(options: argparse.Namespace) -> None:
 
 
 def _render(pipeline: Any, speech: Any, options: argparse.Namespace) -> None:
-    _say(options, f"generator on {pipeline.generator.provider}")
+    _say(options, f"generator on {', '.join(pipeline.stats().devices)}")
     with _Progress("render", options.quiet) as progress:
         frames = pipeline.render(
             speech,
@@ -283,6 +286,8 @@ def _print_stats(stats: Any) -> None:
     for name, s in stats.stages.items():
         each = s.total_ms / s.frames if s.frames else 0.0
         print(f"{name:10}{s.frames:8}{s.total_ms:10.1f}{each:10.3f}{s.p50_ms:9.3f}{s.p99_ms:9.3f}")
+    for name, s in stats.devices.items():
+        print(f"{name}: {s.runs} requests, {s.frames} frames, {s.total_ms:.1f} ms")
     pool = stats.pool
     print(
         f"pool: {pool.hits} hits, {pool.misses} misses, {pool.bytes / 1e6:.1f} MB held, "

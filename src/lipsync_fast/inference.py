@@ -1,8 +1,12 @@
-"""What the net draws for a request: frames that show a mouth go through it in micro-batches."""
+"""What the net draws for a request: frames that show a mouth go through it, on some device."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,11 +15,12 @@ from ._pool import BufferPool
 from .compositor import check_alphas
 from .crops import pack_crop
 from .errors import InputError
+from .resident import ResidentGenerator
 from .session import Generator
 from .stages import Stages
 from .template import Template
 
-__all__ = ["Drawn", "Inference", "pack_visual"]
+__all__ = ["Drawn", "Inference", "device_names", "pack_visual"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ class Drawn:
         Number of the first frame.
     indices : (N,) int64
         Backgrounds.
-    outputs : (N, 3, S, S) float32
+    outputs : (N, 3, S, S) float32, or (N, S, S, 3) uint8 bgr24 of a resident generator
         Pooled; what belongs to a frame without a mouth is undefined.
     alphas : (N,) uint8
         Fade of each frame's mouth: 255 shows it, 0 the background alone.
@@ -36,26 +41,50 @@ class Drawn:
 
     start: int
     indices: NDArray[np.int64]
-    outputs: NDArray[np.float32]
+    outputs: NDArray[Any]
     alphas: NDArray[np.uint8]
 
 
 class Inference:
-    """A template's visual inputs and a generator; threads may share it.
+    """A template's visual inputs and generators; threads may share it.
 
     Parameters
     ----------
     template : Template
-    generator : Generator
+    generators : sequence of Generator or ResidentGenerator
+        One for each device; a request goes to the one with the fewest under way.
     pool : BufferPool
     stages : Stages
+        With a clock for each of `device_names`.
     """
 
     def __init__(
-        self, template: Template, generator: Generator, pool: BufferPool, stages: Stages
+        self,
+        template: Template,
+        generators: Sequence[Generator | ResidentGenerator],
+        pool: BufferPool,
+        stages: Stages,
     ) -> None:
-        self.template, self.generator = template, generator
+        self.template, self.generators = template, tuple(generators)
         self.pool, self.stages = pool, stages
+        self._lock = threading.Lock()
+        self._under_way = dict.fromkeys(device_names(generators), 0)
+        self._last = len(self.generators) - 1
+
+    @contextmanager
+    def _device(self) -> Iterator[tuple[str, Generator | ResidentGenerator]]:
+        """The next of the devices that have the least to do."""
+        names = list(self._under_way)
+        with self._lock:
+            turn = [(self._last + 1 + k) % len(names) for k in range(len(names))]
+            self._last = min(turn, key=lambda i: self._under_way[names[i]])
+            chosen = self._last
+            self._under_way[names[chosen]] += 1
+        try:
+            yield names[chosen], self.generators[chosen]
+        finally:
+            with self._lock:
+                self._under_way[names[chosen]] -= 1
 
     def run(
         self, features: NDArray[np.float32], start: int, alphas: ArrayLike | None = None
@@ -75,7 +104,7 @@ class Inference:
         ------
         InputError
             If the features have another shape than the preset's, or the alphas do not fit them.
-        ModelError
+        ModelError, DeviceMemoryError
             If the net fails on them.
         """
         preset = self.template.preset
@@ -87,25 +116,66 @@ class Inference:
             )
         fades = check_alphas(alphas, count)
         indices = self.template.indices(start, count)
-        outputs = self.pool.empty((count, 3, preset.view, preset.view), "float32")
-        step = self.generator.micro_batch
         mouths = (self.template.rects[indices, 2] > 0) & (fades > 0)
-        first = 0
-        while first < count:
-            if not mouths[first]:
-                first += 1
-                continue
-            last = first + 1
-            while last < min(first + step, count) and mouths[last]:
-                last += 1
-            visual = self.pool.empty((last - first, *preset.visual_shape), "float32")
-            with self.stages.visual(last - first):
-                for slot, index in enumerate(indices[first:last]):
-                    pack_visual(self.template, int(index), out=visual[slot])
-            with self.stages.net(last - first):
-                self.generator.infer(visual, features[first:last], out=outputs[first:last])
-            first = last
+        with self._device() as (name, generator), self.stages.devices[name](int(mouths.sum())):
+            outputs: NDArray[Any]
+            if isinstance(generator, ResidentGenerator):
+                outputs = self._draw_resident(generator, features, indices, mouths)
+            else:
+                outputs = self._draw_packed(generator, features, indices, mouths)
         return Drawn(start, indices, outputs, fades)
+
+    def _draw_resident(
+        self,
+        generator: ResidentGenerator,
+        features: NDArray[np.float32],
+        indices: NDArray[np.int64],
+        mouths: NDArray[np.bool_],
+    ) -> NDArray[np.uint8]:
+        side = self.template.preset.view
+        pool = self.pool if generator.pinned is None else generator.pinned
+        outputs: NDArray[np.uint8] = pool.empty((len(indices), side, side, 3), "uint8")
+        for part in _stretches(mouths, len(mouths)):
+            with self.stages.net(part.stop - part.start):
+                generator.infer_indices(indices[part], features[part], out=outputs[part])
+        return outputs
+
+    def _draw_packed(
+        self,
+        generator: Generator,
+        features: NDArray[np.float32],
+        indices: NDArray[np.int64],
+        mouths: NDArray[np.bool_],
+    ) -> NDArray[np.float32]:
+        preset = self.template.preset
+        shape = (len(indices), 3, preset.view, preset.view)
+        outputs: NDArray[np.float32] = self.pool.empty(shape, "float32")
+        for part in _stretches(mouths, generator.micro_batch):
+            count = part.stop - part.start
+            visual = self.pool.empty((count, *preset.visual_shape), "float32")
+            with self.stages.visual(count):
+                for slot, index in enumerate(indices[part]):
+                    pack_visual(self.template, int(index), out=visual[slot])
+            with self.stages.net(count):
+                generator.infer(visual, features[part], out=outputs[part])
+        return outputs
+
+
+def device_names(generators: Sequence[Generator | ResidentGenerator]) -> list[str]:
+    """Where each of them runs: "cuda:0", "cpu"; numbered where two run in one place."""
+    places = [generator.device for generator in generators]
+    return [
+        place if places.count(place) == 1 else f"{place} #{places[: i + 1].count(place)}"
+        for i, place in enumerate(places)
+    ]
+
+
+def _stretches(wanted: NDArray[np.bool_], most: int) -> Iterator[slice]:
+    """Neighbours that are wanted, at most `most` at a time."""
+    edges = np.flatnonzero(np.diff(wanted, prepend=False, append=False))
+    for start, stop in edges.reshape(-1, 2).tolist():
+        for first in range(start, stop, most):
+            yield slice(first, min(first + most, stop))
 
 
 def pack_visual(

@@ -86,7 +86,8 @@ class MicroBatches:
             except DeviceMemoryError as error:
                 if not self.halve(size):
                     raise
-                _log.warning("%s; from now on at most %d at once", error, self.most)
+                # Its text alone: with the error, a kept log record would hold the pictures.
+                _log.warning("%s; from now on at most %d at once", str(error), self.most)
             else:
                 first = part.stop
 

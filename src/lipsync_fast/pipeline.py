@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,15 +15,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import media
 from ._pool import BufferPool, PoolStats
+from ._runtime import Provider, SessionOptions
 from .compositor import Compositor, CompositorStats, Frame, Frames
 from .drive import Neutral, neutral_pose
-from .errors import InputError, ModelError
-from .inference import Drawn, Inference
-from .listening import Features, Listening, Speech
-from .presets import Preset
+from .errors import InputError
+from .generators import AnyGenerator, open_generators
+from .inference import Drawn, Inference, device_names
+from .listening import Features, Heard, Listening, Speech
 from .row_encoders import ROW_ENCODERS, RowEncoder
 from .seams import ColourTrack
-from .session import AudioEncoder, Generator
+from .session import AudioEncoder
 from .silence import SILENCE
 from .stages import Stages, StageStats
 from .template import Template
@@ -43,11 +45,14 @@ class PipelineStats:
     stages : dict of str to StageStats
         In the order of the road: features, visual, net, finish. The net works on the next
         request while one is finished, so they overlap.
+    devices : dict of str to StageStats
+        The requests that each device drew.
     pool : PoolStats
     compositor : CompositorStats
     """
 
     stages: dict[str, StageStats]
+    devices: dict[str, StageStats]
     pool: PoolStats
     compositor: CompositorStats
 
@@ -61,7 +66,8 @@ class Pipeline:
     Parameters
     ----------
     template : Template
-    generator : Generator
+    generator : Generator or ResidentGenerator, or a sequence of them
+        One for each device that requests are spread over. Pipelines may share them.
     audio_encoder : AudioEncoder, HubertEncoder or WenetEncoder, optional
         Makes the features of speech where the preset hears "ave", "hubert" or "wenet"; not
         needed where they are given.
@@ -89,7 +95,7 @@ class Pipeline:
     def __init__(
         self,
         template: Template,
-        generator: Generator,
+        generator: AnyGenerator | Sequence[AnyGenerator],
         audio_encoder: AudioEncoder | RowEncoder | None = None,
         *,
         request: int = REQUEST,
@@ -112,11 +118,12 @@ class Pipeline:
         if self.silence not in SILENCE:
             raise InputError(f"silence must be one of {', '.join(SILENCE)}, got {silence!r}")
         self._neutral = None if neutral is None else neutral_pose(neutral)
-        self.template, self.generator, self.audio_encoder = template, generator, audio_encoder
+        self.template, self.audio_encoder = template, audio_encoder
+        self.generators = tuple(generator) if isinstance(generator, Sequence) else (generator,)
         self.request = request
         self.pool = BufferPool() if pool is None else pool
-        self.stages = Stages()
-        self.inference = Inference(template, generator, self.pool, self.stages)
+        self.stages = Stages(device_names(self.generators))
+        self.inference = Inference(template, self.generators, self.pool, self.stages)
         self.compositor = Compositor(
             template, threads=threads, pool=self.pool, colour_match=colour_match
         )
@@ -125,10 +132,12 @@ class Pipeline:
     def open(
         cls,
         template: str | Path | Template,
-        generator: str | Path,
-        audio_encoder: str | Path | None = None,
+        generator: str | Path | AnyGenerator | Sequence[AnyGenerator],
+        audio_encoder: str | Path | AudioEncoder | RowEncoder | None = None,
         *,
-        providers: list[str] | None = None,
+        providers: Sequence[Provider] | None = None,
+        devices: Sequence[int] | None = None,
+        options: SessionOptions | None = None,
         threads: int | None = None,
         request: int = REQUEST,
         border: int | None = None,
@@ -145,10 +154,17 @@ class Pipeline:
         ----------
         template : str, Path or Template
             A folder that `prepare` made, or a template at hand.
-        generator, audio_encoder : str or Path
-            ONNX files; the encoder is for presets with "ave", "hubert" or "wenet" features.
-        providers : list of str, optional
+        generator, audio_encoder : path, or an open net
+            ONNX files; the encoder is for presets with "ave", "hubert" or "wenet" features. The
+            template is put into the generator where that is possible (extra `models`), which then
+            takes frame indices and gives pictures; else its visual inputs are packed for each
+            frame. What another pipeline has open (`generators`, `audio_encoder`) is shared with it.
+        providers : list, optional
             ONNX Runtime providers in order; CUDA where it works and else the CPU by default.
+        devices : sequence of int, optional
+            Numbers of CUDA devices that requests are spread over.
+        options : SessionOptions, optional
+            How nets run on a device.
         threads, request, colour_match, silence, neutral : see `Pipeline`
         loop, start : optional
             Override the template's; see `Template.looped`.
@@ -157,21 +173,23 @@ class Pipeline:
         Raises
         ------
         FileMissingError, TemplateError, ModelError, InputError, MissingExtraError
+        DeviceMemoryError
         """
         opened = (
             template
             if isinstance(template, Template)
             else Template.open(template, border=border, label=label)
         ).looped(loop, start)
-        net = _open_generator(generator, opened.preset, providers)
-        encoder: AudioEncoder | RowEncoder | None = None
-        if audio_encoder:
+        nets = open_generators(
+            generator, opened, providers=providers, devices=devices, options=options
+        )
+        if isinstance(audio_encoder, (str, Path)):
             kind = ROW_ENCODERS.get(opened.preset.features, AudioEncoder)
-            encoder = kind(audio_encoder, providers=providers)
+            audio_encoder = kind(audio_encoder, providers=providers, options=nets[0].options)
         return cls(
             opened,
-            net,
-            encoder,
+            nets,
+            audio_encoder,
             request=request,
             threads=threads,
             colour_match=colour_match,
@@ -191,7 +209,17 @@ class Pipeline:
 
     def stats(self) -> PipelineStats:
         """Where the time went, and what the memory did, since the pipeline was opened."""
-        return PipelineStats(self.stages.stats(), self.pool.stats(), self.compositor.stats())
+        return PipelineStats(
+            self.stages.stats(),
+            self.stages.device_stats(),
+            self.pool.stats(),
+            self.compositor.stats(),
+        )
+
+    @property
+    def generator(self) -> AnyGenerator:
+        """The generator on the first device."""
+        return self.generators[0]
 
     # ---- one request -------------------------------------------------------------------
 
@@ -274,20 +302,35 @@ class Pipeline:
         return self._frames(self._listen(speech, features), format, quality)
 
     def _frames(self, listening: Listening, format: str, quality: int | None) -> Iterator[Frame]:
-        drawn = (
-            self.inference.run(heard.features, heard.start, heard.alphas)
-            for heard in listening.requests(self.request)
-        )
         track = ColourTrack(self.template.fps, self.template.preset.view)
-        with ThreadPoolExecutor(1, "lipsync-net") as net:
-            following = net.submit(next, drawn, None)
+        devices = len(self.generators)
+        with (
+            ThreadPoolExecutor(1, "lipsync-ear") as ear,  # what is heard comes in its order
+            ThreadPoolExecutor(devices, "lipsync-net") as net,
+        ):
+            heard = listening.requests(self.request)
+
+            def draw() -> Future[Drawn | None]:
+                return net.submit(self._draw, ear.submit(next, heard, None))
+
+            following = deque(draw() for _ in range(devices))
             try:
-                while (request := following.result()) is not None:
-                    following = net.submit(next, drawn, None)
+                while (request := following.popleft().result()) is not None:
+                    following.append(draw())
                     yield from self._finish(request, format, quality, track)
             finally:
-                following.cancel()
-                del following  # an error in it would hold this frame, and so its own traceback
+                for waiting in following:
+                    waiting.cancel()
+                following.clear()  # an error in it would hold this frame, and so its traceback
+
+    def _draw(self, hearing: Future[Heard | None]) -> Drawn | None:
+        try:
+            heard = hearing.result()
+        finally:
+            del hearing  # as above
+        if heard is None:
+            return None
+        return self.inference.run(heard.features, heard.start, heard.alphas)
 
     def _listen(self, speech: Speech | None, features: Features | None) -> Listening:
         return Listening(
@@ -368,17 +411,6 @@ class Pipeline:
             audio=speech,
             label=t.label,
         )
-
-
-def _open_generator(path: str | Path, preset: Preset, providers: list[str] | None) -> Generator:
-    try:
-        return Generator(path, preset=preset, providers=providers)
-    except ModelError:
-        other = Generator(path, providers=providers)  # says so if it is no generator at all
-        raise InputError(
-            f"the template was prepared for {preset.name}, the generator {path} is "
-            f"{other.preset.name}; prepare the template with that preset"
-        ) from None
 
 
 def _check_match(template: Template) -> None:

@@ -233,7 +233,7 @@ class AudioEncoder(Net):
     ----------
     path : str or Path
         The ONNX file.
-    providers, threads : see `Net`
+    providers, threads, options : see `Net`
 
     Raises
     ------
@@ -247,8 +247,9 @@ class AudioEncoder(Net):
         *,
         providers: Sequence[Provider] | None = None,
         threads: int | None = None,
+        options: SessionOptions | None = None,
     ) -> None:
-        super().__init__(path, providers=providers, threads=threads)
+        super().__init__(path, providers=providers, threads=threads, options=options)
         tensors = (*self.inputs.values(), *self.outputs.values())
         if (
             len(self.inputs) != 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -88,13 +89,23 @@ class Stages:
     visual : crops to visual inputs
     net : the generator
     finish : net outputs to finished frames
+
+    Parameters
+    ----------
+    devices : iterable of str
+        Names of the devices that requests are spread over; each has a clock of its own.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, devices: Iterable[str] = ()) -> None:
         self.features, self.visual, self.net, self.finish = (_Stage() for _ in range(4))
+        self.devices = {name: _Stage() for name in devices}
 
     def stats(self) -> dict[str, StageStats]:
         """The stages in the order of the road."""
         return {
             name: getattr(self, name).stats() for name in ("features", "visual", "net", "finish")
         }
+
+    def device_stats(self) -> dict[str, StageStats]:
+        """Requests that each device drew; frames without a mouth are not counted."""
+        return {name: stage.stats() for name, stage in self.devices.items()}

@@ -228,6 +228,11 @@ class Template:
     # ---- reading -----------------------------------------------------------------------
 
     @property
+    def folder(self) -> Path | None:
+        """Where its files are mapped from; None where it is in memory."""
+        return self._folder
+
+    @property
     def stored(self) -> tuple[str, ...]:
         """Formats in which the backgrounds are at hand: of "jpeg", "i420", "bgr24"."""
         parts = {"jpeg": self._jpeg, "i420": self._i420, "bgr24": self._bgr24}

@@ -26,6 +26,7 @@ from .proof import open_reference
 
 __all__ = [
     "AUDIO",
+    "BUILT_IN",
     "CROPS",
     "FRAMES",
     "PICTURES",
@@ -37,6 +38,9 @@ _log = logging.getLogger("lipsync_fast")
 
 # Names of the new net's inputs and output.
 FRAMES, CROPS, AUDIO, PICTURES = "frames", "crops", "features", "pictures"
+
+# What of a preset is built into the net; a feather or a loop is not.
+BUILT_IN = ("view", "crop", "black", "visual", "rgb", "low", "high", "audio_shape")
 
 VERSION = 1  # of the operators put round the net; part of the cache's key
 OLDEST_OPSET = 10  # before it Slice had other inputs
@@ -336,7 +340,8 @@ def cached_resident(
     if not src.exists():
         raise FileMissingError(f"{src}: no such file; give the path of an ONNX model")
     row = None if preset is None else get_preset(preset)
-    key = hashlib.sha256(f"{VERSION} {row!r} ".encode())
+    fields = [getattr(row, name, None) for name in (*BUILT_IN, "image_input", "audio_input")]
+    key = hashlib.sha256(f"{VERSION} {fields!r} ".encode())
     try:
         with open(src, "rb") as file:
             while block := file.read(1 << 20):

@@ -39,6 +39,14 @@ def rng():
     return np.random.default_rng(20)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """Nets that are put round a template in memory are kept apart from the user's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def assets():
     """Folder of the shared real inputs; skips the test where it is absent."""

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ import lipsync_fast
 from jpeg_tools import photo
 from lipsync_fast import BufferPool, Compositor, Template
 from lipsync_fast._folder import TemplateWriter
-from lipsync_fast.errors import InputError
+from lipsync_fast.errors import InputError, PoolExhausted
+from lipsync_fast.pipeline import Pipeline
 
 FORMATS = ("jpeg", "i420", "bgr24", "rgba")
 COUNT = 5  # backgrounds of a template
@@ -156,39 +158,142 @@ def test_frames_outlive_their_compositor(avatars, rng):
             assert got == requests.want[k, format]
 
 
-FORK = """
-    import os, sys, warnings
+def test_a_pipeline_closed_while_it_speaks_says_so(tmp_path, avatars):
+    pytest.importorskip("onnxruntime")
+    nets = pytest.importorskip("nets")
+    generator = nets.tiny_generator(tmp_path / "net.onnx", avatars[0].preset)
+    samples = np.random.default_rng(1).normal(0, 0.1, 48_000).astype(np.float32)
+    pipeline = Pipeline.open(avatars[0], generator, threads=2)
+    want = [frame.array.tobytes() for frame in pipeline.frames(samples)]
+    frames = pipeline.frames(samples)
+    got = [next(frames).array.tobytes()]
+    pipeline.close()
+    with pytest.raises(InputError, match="this compositor is closed; make another one"):
+        got.extend(frame.array.tobytes() for frame in frames)
+    assert got == want[: pipeline.request], "the request that was finished is delivered"
+    assert pipeline.pool.stats().lent == 0
+
+
+# ---- the pool under contention -----------------------------------------------------------------
+
+
+def test_a_pool_at_its_limit_never_lends_twice_nor_too_much():
+    """Eight threads want twice what there is; each keeps its own bytes, or is refused."""
+    limit = 64 << 10
+    pool = BufferPool(limit=limit)
+    wrong, refused, lent = [], [], []
+
+    def work(seed):
+        chance = random.Random(seed)
+        for step in range(1500):
+            try:
+                mine = [pool.empty(chance.choice((1000, 5000, 9000))) for _ in range(3)]
+            except PoolExhausted:
+                refused.append(step)
+                time.sleep(0)
+                continue
+            stamp = (seed * 31 + step) % 256
+            for array in mine:
+                array[...] = stamp
+            time.sleep(0)
+            stats = pool.stats()
+            if not all((array == stamp).all() for array in mine):
+                wrong.append((seed, step))
+            if stats.bytes > limit or stats.lent_bytes > stats.bytes:
+                wrong.append(stats)
+            lent.append(stats.lent)
+            mine.clear()
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(THREADS)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not wrong
+    assert max(lent) > 3, "the threads never met"
+    assert refused, "the limit was never met"
+    stats = pool.stats()
+    assert stats.lent == stats.lent_bytes == 0
+    assert stats.peak <= limit
+    assert pool.trim() == stats.bytes
+
+
+# ---- processes that fork -----------------------------------------------------------------------
+
+AVATAR = """
+    import multiprocessing, os, sys, warnings
     import numpy as np
     from lipsync_fast import Compositor, Template, default_pool
 
-    def frames(template, outputs):
+    def frames(compositor, outputs):
+        made = compositor.composite(outputs, [0, 1, 2], format="jpeg")
+        return [bytes(frame.data) for frame in made]
+
+    def own(number):
         with Compositor(template, threads=2) as compositor:
-            made = compositor.composite(outputs, [0, 1, 2], format="jpeg")
-            return [bytes(frame.data) for frame in made]
+            return number, frames(compositor, outputs)
 
     rng = np.random.default_rng(1)
     pictures = [rng.integers(0, 256, (96, 160, 3), np.uint8) for _ in range(3)]
     template = Template.from_arrays(pictures, (20, 20, 60, 50), preset="wav2lip96")
     outputs = rng.random((3, 3, 96, 96), np.float32)
-    kept = default_pool().empty((100,), "uint8")
-    want = frames(template, outputs)
     warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads about
+"""
+
+FORKS = {
+    # Only the module was imported before.
+    "a compositor of the child's own": """
     child = os.fork()
     if not child:
-        right = frames(template, outputs) == want
-        again = default_pool().empty((100,), "uint8")
-        os._exit(0 if right and again.ctypes.data != kept.ctypes.data else 3)
+        os._exit(0 if own(1)[1] else 3)
     _, status = os.waitpid(child, 0)
-    assert frames(template, outputs) == want
     sys.exit(os.waitstatus_to_exitcode(status))
-"""
+    """,
+    "a compositor of the child's own beside the parent's": """
+    kept = default_pool().empty((100,), "uint8")
+    want = own(0)[1]
+    child = os.fork()
+    if not child:
+        again = default_pool().empty((100,), "uint8")
+        os._exit(0 if own(1)[1] == want and again.ctypes.data != kept.ctypes.data else 3)
+    _, status = os.waitpid(child, 0)
+    assert own(2)[1] == want
+    sys.exit(os.waitstatus_to_exitcode(status))
+    """,
+    # Its threads did not come along.
+    "the parent's compositor": """
+    compositor = Compositor(template, threads=3)
+    want = frames(compositor, outputs)
+    child = os.fork()
+    if not child:
+        good = all(frames(compositor, outputs) == want for _ in range(3))
+        compositor.close()
+        os._exit(0 if good else 3)
+    _, status = os.waitpid(child, 0)
+    assert frames(compositor, outputs) == want
+    sys.exit(os.waitstatus_to_exitcode(status))
+    """,
+    "a pool of processes": """
+    want = own(0)[1]
+    with multiprocessing.get_context("fork").Pool(3) as pool:
+        found = pool.map(own, range(12), chunksize=1)
+    assert [number for number, _ in found] == list(range(12))
+    assert all(made == want for _, made in found)
+    """,
+}
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-def test_a_forked_process_makes_the_same_frames():
+@pytest.mark.parametrize("which", FORKS)
+def test_a_forked_process_makes_the_same_frames(which):
     home = str(Path(lipsync_fast.__file__).parents[1])
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(FORK)],
+        [sys.executable, "-c", textwrap.dedent(AVATAR) + textwrap.dedent(FORKS[which])],
         env={**os.environ, "PYTHONPATH": home},
         timeout=60,
         capture_output=True,
@@ -196,3 +301,20 @@ def test_a_forked_process_makes_the_same_frames():
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forked_pipeline_speaks_on(tmp_path, avatars):
+    pytest.importorskip("onnxruntime")
+    nets = pytest.importorskip("nets")
+    generator = nets.tiny_generator(tmp_path / "net.onnx", avatars[1].preset)
+    samples = np.random.default_rng(1).normal(0, 0.1, 24_000).astype(np.float32)
+    with Pipeline.open(avatars[1], generator, threads=3, providers=["cpu"]) as pipeline:
+        want = [frame.array.tobytes() for frame in pipeline.frames(samples, format="i420")]
+        child = os.fork()
+        if child == 0:
+            made = [frame.array.tobytes() for frame in pipeline.frames(samples, format="i420")]
+            os._exit(0 if made == want else 3)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert [f.array.tobytes() for f in pipeline.frames(samples, format="i420")] == want

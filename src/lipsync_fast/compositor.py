@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -23,6 +24,18 @@ from .seams import ColourTrack
 from .template import Template
 
 __all__ = ["Compositor", "CompositorStats", "Frame", "Frames", "check_alphas"]
+
+_COMPOSITORS: weakref.WeakSet[Compositor] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """Threads do not live on in a child: a request would wait for them for ever."""
+    for compositor in list(_COMPOSITORS):
+        compositor._start_threads()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class Frame:
@@ -111,7 +124,8 @@ class CompositorStats:
 class Compositor:
     """Puts generated mouths on a template's backgrounds.
 
-    Threads may share a compositor; each call borrows workers of its own.
+    Threads may share a compositor; each call borrows workers of its own. A process forked while
+    no request runs has its own copy, with threads of its own.
 
     Parameters
     ----------
@@ -150,12 +164,16 @@ class Compositor:
         self._canvases: dict[tuple[str, int | None], Canvas] = {}
         self._workers: dict[Canvas, list[_canvas.Worker]] = {}
         self._reserved: set[tuple[Canvas, int]] = set()
-        self._lock = threading.Lock()
         self._frames = self._painted = 0
         self._closed = False
-        self._executor = (
-            ThreadPoolExecutor(threads - 1, "lipsync-compositor") if threads > 1 else None
-        )
+        self._start_threads()
+        _COMPOSITORS.add(self)
+
+    def _start_threads(self) -> None:
+        """Threads for requests, and the lock; made anew in a forked process, which has neither."""
+        self._lock = threading.Lock()
+        others = self.threads - 1
+        self._executor = ThreadPoolExecutor(others, "lipsync-compositor") if others else None
 
     def close(self) -> None:
         """End the threads; requests that run in other threads finish, new ones are refused."""

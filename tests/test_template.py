@@ -11,6 +11,7 @@ from PIL import Image
 from lipsync_fast import _kernels
 from lipsync_fast._folder import TemplateWriter
 from lipsync_fast.backgrounds import JpegSettings
+from lipsync_fast.crops import cut_crop
 from lipsync_fast.errors import FileMissingError, InputError, LayoutError, TemplateError
 from lipsync_fast.template import Template
 
@@ -68,7 +69,7 @@ def test_rects_are_clipped_and_crops_are_cut_from_the_clipped_rect(tmp_path):
         ]  # fmt: skip
         assert not template.has_face(1)
         assert (template.crops[1] == 0).all()
-        want = _kernels.resize(template.bgr24(2)[50:99, 0:50], size=(328, 328), filter="bicubic")
+        want = cut_crop(template.bgr24(2)[50:99, 0:50], (0, 0, 50, 49), template.preset)
         assert np.array_equal(template.crops[2], want)
 
 

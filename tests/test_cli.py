@@ -2,8 +2,10 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("av")
 from PIL import Image
 
+from lipsync_fast._folder import TemplateWriter
 from lipsync_fast.cli import main
 from lipsync_fast.presets import get_preset
 from lipsync_fast.template import Template
@@ -147,3 +150,124 @@ def test_module_runs_and_names_its_isa():
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("lipsync_fast 0.")
     assert "(" in done.stdout
+
+
+# ---- what users do beside -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def anna(tmp_path, images, capsys):
+    prepare = ["prepare", images, tmp_path / "anna", "--preset", "wav2lip96"]
+    assert main([*map(str, prepare), "--rect", "30,20,80,80", "-q"]) == 0
+    return tmp_path / "anna"
+
+
+@pytest.fixture
+def net(tmp_path):
+    return tiny_generator(tmp_path / "g.onnx", get_preset("wav2lip96"))
+
+
+def test_demo_speaks_the_users_sound(tmp_path, wave, capsys, monkeypatch):
+    from lipsync_fast.demo import run
+    from lipsync_fast.labels import JPEG_SEGMENT
+
+    count = 6
+    frames, rects = run.draw_frames(), run.mouth_rects()[:count]
+    drawn = [frame for frame, _ in zip(frames, range(count), strict=False)]
+    monkeypatch.setattr(run, "draw_frames", lambda: iter(drawn))
+    monkeypatch.setattr(run, "mouth_rects", lambda: rects)
+    for name, more in (("marked", []), ("plain", ["--no-label"])):
+        assert main(["demo", str(tmp_path / name), "--audio", str(wave), *more]) == 0
+        said = capsys.readouterr().err
+        assert f"{name}: 25 frames, 1.00 s" in said
+        files = sorted((tmp_path / name).iterdir())
+        assert len(files) == 25
+        assert {JPEG_SEGMENT in file.read_bytes() for file in files} == {name == "marked"}
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_inspect_reads_well(anna, net, capsys):
+    assert main(["inspect", str(anna)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    facts = dict(line.split("  ", 1) for line in lines)
+    assert facts["frames"].strip() == "5"
+    assert len({len(line) - len(line.split("  ", 1)[1].lstrip()) for line in lines}) == 1
+    assert main(["inspect", str(net), "--template", str(anna)]) == 0
+    assert "wav2lip96" in capsys.readouterr().out
+
+
+def test_stats_tell_where_the_time_went(tmp_path, anna, net, wave, capsys):
+    render = ["render", anna, wave, tmp_path / "out", "--generator", net, "--stats", "-q"]
+    assert main([str(a) for a in render]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = {line.split()[0]: line.split()[1:] for line in lines}
+    for stage in ("features", "net", "finish"):
+        frames, total, each, p50, p99 = map(float, rows[stage])
+        assert frames == 25
+        assert 0 < each < total
+        assert 0 < p50 <= p99
+    assert rows["pool:"][1:4] == ["hits,", rows["pool:"][2], "misses,"]
+    assert lines[-1].startswith("frames: 25, ")
+
+
+def test_an_interrupt_leaves_nothing(tmp_path, anna, net, wave, capsys, monkeypatch):
+    from lipsync_fast import media
+
+    write = media.JpegFolder.write
+
+    def interrupted(folder, data):
+        if folder.frames == 10:
+            raise KeyboardInterrupt
+        write(folder, data)
+
+    monkeypatch.setattr(media.JpegFolder, "write", interrupted)
+    render = ["render", anna, wave, tmp_path / "out", "--generator", net, "-q"]
+    assert main([str(a) for a in render]) == 130
+    assert capsys.readouterr().err == "lipsync-fast: interrupted\n"
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_a_progress_bar_needs_tqdm_and_says_so(tmp_path, anna, net, wave, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    render = ("render", anna, wave, tmp_path / "out", "--generator", net)
+    assert main([*map(str, render)]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("lipsync-fast: the progress bar needs tqdm: ")
+    assert said.endswith("or pass --quiet")
+    assert main([*map(str, render), "--quiet"]) == 0
+
+
+def run_module(*arguments, **options):
+    command = [sys.executable, "-m", "lipsync_fast", *map(str, arguments)]
+    # As a shell starts it: what is printed is buffered.
+    plain = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return subprocess.run(command, stderr=subprocess.PIPE, text=True, env=plain, **options)
+
+
+def test_output_that_nobody_reads_is_no_error(anna):
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as nobody:
+        done = run_module("inspect", anna, stdout=nobody, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+def test_output_on_a_full_disk_is_one_line(anna):
+    with open("/dev/full", "w") as full:
+        done = run_module("inspect", anna, stdout=full, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "lipsync-fast: [Errno 28] No space left on device\n"
+
+
+def test_nets_are_tried_with_a_templates_faces(tmp_path, anna, net, capsys):
+    pytest.importorskip("onnx")
+    half = tmp_path / "half.onnx"
+    assert main(["model", "half", str(net), str(half), "--template", str(anna)]) == 0
+    assert "half.onnx: float16 inside" in capsys.readouterr().err
+    faceless = tmp_path / "faceless"
+    with TemplateWriter(faceless, 160, 120, preset="wav2lip96") as writer:
+        writer.add((0, 0, 0, 0), bgr24=np.zeros((120, 160, 3), np.uint8))
+    said = fails(capsys, "model", "half", net, tmp_path / "no.onnx", "--template", faceless)
+    assert "no frame with a face" in said
+    assert not (tmp_path / "no.onnx").exists()

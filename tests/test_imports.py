@@ -1,6 +1,7 @@
 """The house's import rule: imports go down only, and each heavy dependency has one door."""
 
 import ast
+import importlib.util
 import logging
 import re
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import lipsync_fast
 from lipsync_fast.errors import MissingExtraError
 
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "lipsync_fast"
@@ -196,3 +198,19 @@ def test_a_missing_runtime_names_its_extra(tmp_path, monkeypatch, rest):
 
 def test_the_package_sets_up_no_logging():
     assert not logging.getLogger("lipsync_fast").handlers
+
+
+def test_a_package_without_its_compiled_part_says_so(tmp_path):
+    (tmp_path / "_version.py").write_text('__version__ = "0"')
+    path = Path(lipsync_fast.__file__)
+    spec = importlib.util.spec_from_file_location(
+        "bare", path, submodule_search_locations=[str(tmp_path)]
+    )
+    bare = importlib.util.module_from_spec(spec)
+    sys.modules["bare"] = bare
+    try:
+        with pytest.raises(ImportError, match="install it with `pip install"):
+            spec.loader.exec_module(bare)
+    finally:
+        for name in [name for name in sys.modules if name.split(".")[0] == "bare"]:
+            del sys.modules[name]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from . import __version__
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("lipsync_fast").setLevel(logging.INFO if options.verbose else "WARNING")
     try:
         options.run(options)
+        sys.stdout.flush()
     except LipsyncError as error:
         print(f"lipsync-fast: {error}", file=sys.stderr)
         return 2
@@ -47,8 +49,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("lipsync-fast: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
+        _drop_output()
         return 0
+    except OSError as error:
+        print(f"lipsync-fast: {error}", file=sys.stderr)
+        _drop_output()
+        return 2
     return 0
+
+
+def _drop_output() -> None:
+    """Let go of what could not be printed, which Python would try again at exit."""
+    with suppress(OSError), open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:

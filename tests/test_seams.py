@@ -128,6 +128,20 @@ def test_what_is_moved_is_what_the_twin_measures(preset):
     assert np.abs(got[y : y + h, x : x + w].astype(int) - want).max() <= 1
 
 
+def test_pictures_are_matched_like_planes():
+    """A net that ends in bgr24 pictures: the same frames as from its float planes."""
+    template, _, wrong = case("wav2lip96")
+    pictures = np.stack([reference.convert(planes) for planes in wrong])
+    indices = range(len(RECTS))
+    with Compositor(template, threads=2, colour_match=True) as compositor:
+        want = compositor.composite(wrong, indices)
+        got = compositor.composite(pictures, indices)
+        plain = Compositor(template).composite(pictures, indices)
+        for a, b in zip(got, want, strict=True):
+            assert np.array_equal(a.array, b.array)
+        assert not np.array_equal(got[0].array, plain[0].array)
+
+
 def test_the_track_does_not_depend_on_requests():
     template, _, wrong = case("wav2lip96")
     order = [0, 1, 2, 3, 4, 0, 1, 2]
@@ -217,7 +231,8 @@ def test_a_drifting_net_leaves_no_seam(woman, preset, format):
     assert shares[False, False] > {"i420": 1.4, "jpeg": 1.05}.get(format, 3)
     assert shares[False, True] < 1.45
     assert errors[True, True][0] <= 1.15
-    assert shares[True, True] <= 1.2
+    # edtalk256 shrinks its picture by a bicubic without antialiasing: grain, in any colours.
+    assert shares[True, True] <= {"edtalk256": 1.25}.get(preset, 1.15)
 
 
 def as_bgr24(frame, template):

@@ -56,7 +56,7 @@ WRONG = {
     ),
     "missing audio": (
         lambda p: save(p, [PICTURE]),
-        "found input (1,6,320,320); it has a picture but no audio input",
+        "found input (1,6,320,320); it has a picture but no audio input, so it cannot follow",
     ),
     "float16 inputs": (
         lambda p: save(p, [PICTURE, AUDIO], kind=HALF),
@@ -64,11 +64,11 @@ WRONG = {
     ),
     "5 channels": (
         lambda p: save(p, [("input", (1, 5, 320, 320)), AUDIO]),
-        "the picture input must have 6 channels (reference and masked) or 3, it has 5",
+        "the picture input must have 6 channels (reference and masked) or 3, it has 5; export it",
     ),
     "non-square": (
         lambda p: save(p, [("input", (1, 6, 320, 256)), AUDIO]),
-        "the picture input must be square, it is 320×256 (height × width)",
+        "the picture input must be square, it is 320×256 (height × width); export it for a square",
     ),
     "dynamic height": (
         lambda p: save(
@@ -76,7 +76,8 @@ WRONG = {
             [("video_frames", (1, 6, "height", 96)), ("mel_spectrogram", (1, 1, 80, 16))],
             ("predicted_frames", (1, 3, 288, 96)),
         ),
-        "needs an output of shape (N,3,96,96), got predicted_frames (1, 3, 288, 96)",
+        "needs an output of shape (N,3,96,96), got predicted_frames (1, 3, 288, 96); "
+        "export it for pictures of 96×96, or name its own preset",
     ),
     "opset too new": (
         lambda p: save(p, [PICTURE, AUDIO], opset=99),

@@ -29,14 +29,20 @@ def misfit(inputs: Mapping[str, Shape], hears: Mapping[int, Sequence[str]]) -> s
     pictures = {n: s for n, s in inputs.items() if _is_picture(s)}
     for name, (_, channels, height, width) in pictures.items():
         if height != width and isinstance(height, int) and isinstance(width, int):
-            return f"the picture {name} must be square, it is {height}×{width} (height × width)"
+            return (
+                f"the picture {name} must be square, it is {height}×{width} (height × width); "
+                "export it for a square"
+            )
         if isinstance(channels, int) and channels not in (3, 6):
             return (
                 f"the picture {name} must have 6 channels (reference and masked) or 3, "
-                f"it has {channels}"
+                f"it has {channels}; export it with one of these"
             )
     if len(inputs) == 1 and pictures:
-        return "it has a picture but no audio input, so it cannot follow speech"
+        return (
+            "it has a picture but no audio input, so it cannot follow speech; "
+            "is it a lip-sync generator, exported with all of its inputs?"
+        )
     if inputs and not pictures:
         return "none of its inputs is a picture (N, 3 or 6, S, S)"
     if len(inputs) > 2:

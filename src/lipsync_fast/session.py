@@ -215,9 +215,11 @@ class Generator(Net):
             shapes = {n: a.shape for n, a in self.run(zeros | self._constants).items()}
             found = [n for n, shape in shapes.items() if shape == (count, *needed)]
         if not found:
+            got = ", ".join(f"{n} {s}" for n, s in shapes.items())
             raise ModelError(
                 f"{self.path}: {self.preset.name} needs an output of shape (N,{needed[0]},"
-                f"{needed[1]},{needed[2]}), got {', '.join(f'{n} {s}' for n, s in shapes.items())}"
+                f"{needed[1]},{needed[2]}), got {got}; "
+                f"export it for pictures of {needed[2]}×{needed[1]}, or name its own preset"
             )
         self._require_float32(self.outputs[found[0]])
         return found[0]

@@ -148,15 +148,18 @@ def test_batch_service(arguments, speech, capsys):
     assert "misses" in capsys.readouterr().out
 
 
-def test_batch_service_makes_what_the_pipeline_makes(demo, speech, rng):
-    """Also in a pause with noise."""
+def test_batch_service_makes_what_the_pipeline_makes(demo, speech, rng, tmp_path):
+    """Also in a pause with noise, of which the nets here would make something."""
+    pytest.importorskip("onnx")
     import lipsync_fast as lf
     from lipsync_fast.media import load_audio
+    from nets import mixing_generator, tiny_encoder
 
     module = example("batch_service")
+    generator = mixing_generator(tmp_path / "g.onnx", lf.PRESETS["synctalk328"])
     noise = rng.normal(0, 0.002, 12000).astype(np.float32)
     sound = np.concatenate([load_audio(speech(9000)), noise])
-    with lf.Pipeline.open(*demo) as pipeline:
+    with lf.Pipeline.open(demo[0], generator, tiny_encoder(tmp_path / "e.onnx")) as pipeline:
         session = module.Session(pipeline)
         session.push(sound[:5000])
         session.push(sound[5000:])

@@ -90,7 +90,7 @@ class OnDevice(ResidentGenerator):
 
     on_cpu = property(lambda self: False)
     device = property(lambda self: "cuda:0")
-    _place = property(lambda self: ("cpu", 0))
+    place = property(lambda self: ("cpu", 0))
 
 
 @pytest.fixture

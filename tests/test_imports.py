@@ -39,7 +39,8 @@ LAYERS = [
     ["inspection"],
     ["demo"],
     ["model_commands"],
-    ["bench"],
+    ["bench", "doctor"],
+    ["doctor_command"],
     ["cli"],
     ["__main__"],
 ]

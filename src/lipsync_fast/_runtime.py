@@ -20,6 +20,7 @@ from .errors import DeviceMemoryError, InputError, ModelError
 __all__ = [
     "CPU",
     "CUDA",
+    "TENSORRT",
     "Provider",
     "SessionOptions",
     "Tensor",

@@ -12,6 +12,7 @@ from contextlib import ExitStack, suppress
 from typing import Any
 
 from . import __version__
+from .doctor_command import add_doctor
 from .errors import LipsyncError, MissingExtraError
 from .model_commands import add_model
 from .presets import FEATHERS, LOOPS, PRESETS
@@ -29,18 +30,22 @@ Finished talking-head frames from a template, an ONNX generator and speech.
       --audio-encoder ave.onnx                       then let her say anything
   lipsync-fast inspect anna/                         what a template or a net is
   lipsync-fast bench                                 how fast this machine is, beside others
+  lipsync-fast doctor                                whether the GPU is really used
   lipsync-fast model batch unet.onnx free.onnx       let a net of fixed batch run several frames
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; the exit status: 0, 2 for bad input, 130 when interrupted."""
+    """Run a command; the exit status: 0, 2 for bad input, 130 when interrupted.
+
+    `doctor` ends with 1 where no GPU is used.
+    """
     parser = _parser()
     options = parser.parse_args(arguments)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("lipsync_fast").setLevel(logging.INFO if options.verbose else "WARNING")
     try:
-        options.run(options)
+        status: int | None = options.run(options)
         sys.stdout.flush()
     except LipsyncError as error:
         print(f"lipsync-fast: {error}", file=sys.stderr)
@@ -55,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"lipsync-fast: {error}", file=sys.stderr)
         _drop_output()
         return 2
-    return 0
+    return status or 0
 
 
 def _drop_output() -> None:
@@ -72,7 +77,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    for add in (_add_demo, _add_prepare, _add_render, _add_inspect, _add_bench, add_model):
+    adders = (_add_demo, _add_prepare, _add_render, _add_inspect, _add_bench, add_doctor, add_model)
+    for add in adders:
         add(commands)
     for command in commands.choices.values():
         command.add_argument("-q", "--quiet", action="store_true", help="no progress, no summary")

@@ -112,6 +112,11 @@ class Net:
         return f"{kind}:{options.get('device_id', self.options.device)}"
 
     @property
+    def place(self) -> tuple[str, int]:
+        """Kind and number of the memory it runs on, as ONNX Runtime's values name them."""
+        return ("cpu", 0) if self.on_cpu else ("cuda", int(self.device.rpartition(":")[2]))
+
+    @property
     def input_shapes(self) -> dict[str, tuple[int | str | None, ...]]:
         """Shape of each input; dynamic axes are names or None."""
         return {name: tensor.shape for name, tensor in self.inputs.items()}

@@ -130,11 +130,6 @@ class ResidentGenerator(Net):
         chosen = self._session.get_provider_options().get(CUDA, {})
         return self._cuda is not None and chosen.get("enable_cuda_graph") == "1"
 
-    @property
-    def _place(self) -> tuple[str, int]:
-        """Kind and number of the device, as ONNX Runtime names them."""
-        return "cuda", int(self.device.rpartition(":")[2])
-
     def _take(self, crops: NDArray[np.uint8]) -> None:
         """Bring a template's crops to where the net runs, and try the net on them."""
         self._crops = crops
@@ -172,6 +167,11 @@ class ResidentGenerator(Net):
     def micro_batch(self) -> int:
         """Most frames that the net runs at once; fewer once memory was short."""
         return self.sizes.most
+
+    @property
+    def captured_sizes(self) -> tuple[int, ...]:
+        """Sizes whose runs are CUDA graphs."""
+        return tuple(sorted(self._captured))
 
     def infer_indices(
         self,
@@ -265,7 +265,7 @@ class ResidentGenerator(Net):
         try:
             with self._apart():
                 self._resident = {
-                    name: values.ortvalue_from_numpy(array, *self._place)
+                    name: values.ortvalue_from_numpy(array, *self.place)
                     for name, array in {CROPS: self._crops, **self._constants}.items()
                 }
         except Exception as error:  # ONNX Runtime's exceptions share no narrower base
@@ -293,7 +293,7 @@ class ResidentGenerator(Net):
                     load_onnxruntime(),
                     self._session,
                     self.path,
-                    self._place,
+                    self.place,
                     next(self._numbers),
                     feeds=feeds,
                     resident=self._resident,

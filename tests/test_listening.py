@@ -42,19 +42,21 @@ def heard(speech, preset="wav2lip96", size=8, **options):
     return features, alphas
 
 
-def fades(samples, ahead):
-    whole = Fades(25, ahead=ahead)
+def fades(samples, **options):
+    whole = Fades(25, **options)
     return np.concatenate([whole.push(samples), whole.finish(frame_count(len(samples), 25))])
 
 
-@pytest.mark.parametrize(("preset", "ahead"), [("wav2lip96", 12), ("liteavatar384", 7)])
-def test_the_background_comes_with_alphas(preset, ahead):
+@pytest.mark.parametrize(
+    ("preset", "options"), [("wav2lip96", {}), ("liteavatar384", {"ahead": 7, "attack": 2})]
+)
+def test_the_background_comes_with_alphas(preset, options):
     samples = synthetic_voice(4)
     plain, none = heard(samples, preset)
     features, alphas = heard(samples, preset, silence="background")
     assert none is None
     assert np.array_equal(features, plain)
-    assert np.array_equal(alphas, fades(samples, ahead))
+    assert np.array_equal(alphas, fades(samples, **options))
     assert 0 < np.count_nonzero(alphas == 0) < len(alphas)
 
 

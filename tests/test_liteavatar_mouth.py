@@ -5,6 +5,9 @@ import pytest
 
 from lipsync_fast.audio import feature_windows
 from lipsync_fast.drive import LiteAvatarDriver
+from lipsync_fast.pipeline import Pipeline
+from lipsync_fast.silence import Fades
+from lipsync_fast.template import Template
 from test_drive import best_correlation, levels, paused_frames
 from voices import read_voice
 
@@ -29,12 +32,17 @@ def sessions(assets):
 
 
 @pytest.fixture(scope="module")
-def pictures(assets):
-    """Some filmed frames, bgr24."""
+def film(assets):
+    """Filmed frames, one after the other, bgr24."""
     cv2 = pytest.importorskip("cv2")
-    film = cv2.VideoCapture(str(assets / "video" / "liteavatar_890x1920_30fps.mp4"))
-    frames = [film.read()[1] for _ in range(40)]
-    return frames[::10]
+    reader = cv2.VideoCapture(str(assets / "video" / "liteavatar_890x1920_30fps.mp4"))
+    return [reader.read()[1] for _ in range(40)]
+
+
+@pytest.fixture(scope="module")
+def pictures(film):
+    """Some filmed frames, bgr24."""
+    return film[::10]
 
 
 def render(cv2, generator, picture, params):
@@ -75,3 +83,36 @@ def test_lips_follow_the_voice(assets, sessions, pictures):
     assert len(paused) > 5
     assert gaps[paused].max() < 0.02
     assert gaps.max() > 0.08
+
+
+def test_silence_is_the_film_and_nothing_jumps_where_speech_begins_or_ends(assets, sessions, film):
+    """The pipeline as it is by default, through a pause of 1.1 s and both ends of a speech."""
+    cv2 = pytest.importorskip("cv2")
+    mesh = sessions[1]
+    samples = read_voice(assets, "jfk_16k")[int(1.2 * 16000) : int(3.9 * 16000)]
+    person = Template.from_arrays(
+        film, (278, 355, 419, 289), preset="liteavatar384", fps=30, loop="pingpong"
+    )
+    with Pipeline.open(person, assets / "models" / "liteavatar384.onnx", threads=1) as pipeline:
+        frames = [frame.array.copy() for frame in pipeline.frames(samples)]
+        ran = pipeline.stats().stages["net"].frames
+    listener = Fades(30, ahead=7, attack=2)
+    alphas = np.concatenate([listener.push(samples), listener.finish(len(frames))])
+    silent = np.flatnonzero(alphas == 0)
+    assert len(silent) > 10
+    assert ran == len(frames) - len(silent)
+    for i in silent:
+        assert np.array_equal(frames[i], film[person.indices(i, 1)[0]])
+    paused = paused_frames(levels(samples, len(frames)))
+    assert len(paused) > 15
+    assert max(lip_gap(cv2, mesh, frames[i]) for i in paused[::2]) < 0.02
+    # Before the speech and after it stands the film.
+    shown = [film[1], *frames, film[person.indices(len(frames), 1)[0]]]
+    mouths = np.stack([frame[RECT] for frame in shown]).astype(np.int16)
+    jumps = np.abs(np.diff(mouths, axis=0)).mean(axis=(1, 2, 3))
+    faded = np.concatenate([[0], alphas, [0]])
+    speaking = jumps[(faded[1:] == 255) & (faded[:-1] == 255)]
+    edges = np.flatnonzero(np.diff(faded > 0))
+    assert len(edges) == 4
+    near = np.concatenate([jumps[max(edge - 5, 0) : edge + 6] for edge in edges])
+    assert near.max() <= 3 * np.median(speaking)

@@ -238,7 +238,7 @@ def test_silence_shows_the_background_and_skips_the_net(tmp_path, name):
                 assert ran == np.count_nonzero(indices != 2)
     untouched = [np.array_equal(faded[i], b) for i, b in enumerate(backgrounds)]
     assert all(untouched[40:60])
-    listener = Fades(25, ahead=7 if preset.features == "params" else 12)
+    listener = Fades(25, ahead=7, attack=2) if preset.features == "params" else Fades(25)
     alphas = np.concatenate([listener.push(samples), listener.finish(len(faded))])
     assert ran == np.count_nonzero((alphas > 0) & (indices != 2)) < len(faded) - 20
     assert all(np.array_equal(faded[i], shown[i]) for i in range(10, 20))

@@ -72,7 +72,7 @@ def test_speech_is_told_from_the_noise_round_it(background):
     if background is not None:
         sound += noise(len(sound) / 16000, background, seed=1)
     alphas = fades(sound)
-    assert not alphas[:22].any()
+    assert not alphas[:20].any()
     assert (alphas[28:49] == 255).all()
     assert not alphas[64:84].any()
     assert (alphas[91:111] == 255).all()

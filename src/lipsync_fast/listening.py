@@ -98,7 +98,8 @@ class Listening:
         self._windows = self._open(features)
         self._fades: Fades | None = None
         if silence == "background" and speech is not None:
-            self._fades = Fades(fps, ahead=7 if preset.features == "params" else 12)
+            by_rule = preset.features == "params"
+            self._fades = Fades(fps, ahead=7, attack=2) if by_rule else Fades(fps)
         self._alphas = np.zeros(0, np.uint8)
 
     def _open(self, features: Features | None) -> FeatureStream | FeatureFile:

@@ -112,10 +112,11 @@ class Fades:
         Video frames a second, any.
     ahead : int
         Steps of 12.5 ms after a frame's middle that are waited for, so that the mouth is there when
-        the voice begins: 7, the default, are just what `LiteAvatarDriver` waits for, 12 what mel
-        windows do (from 12.5 frames a second on), so that these cost no time beyond the features'.
+        the voice begins: 12, the default, are no more than mel windows wait for (from 12.5 frames a
+        second on), 7 no more than `LiteAvatarDriver` does; so they cost no time beyond the features'.
     attack, release : int
-        Frames in which the mouth appears and disappears.
+        Frames in which the mouth appears and disappears. An attack of 2 is over before a driver
+        opens the mouth where `ahead` is 7.
 
     Raises
     ------
@@ -134,8 +135,8 @@ class Fades:
         self,
         fps: Fraction | float | int | str,
         *,
-        ahead: int = 7,
-        attack: int = 3,
+        ahead: int = 12,
+        attack: int = 4,
         release: int = 6,
     ) -> None:
         self.fps = parse_fps(fps)

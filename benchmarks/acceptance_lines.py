@@ -54,7 +54,11 @@ def check_frames(scene: Scene, compositor: Compositor) -> None:
 
 
 def hot_jpeg(session: Session, scene: Scene) -> dict[str, Timing]:
-    """One frame again and again; then the next of the scene."""
+    """One frame again and again; then the next of the scene.
+
+    The floor has rounds of its own with ours: the peers' pictures would put what each of them
+    needs out of the cache, of ours more than of the floor.
+    """
     compositor = Compositor(scene.template, threads=1)
     check_frames(scene, compositor)
     jpeg = scene.template.jpeg()
@@ -75,10 +79,10 @@ def hot_jpeg(session: Session, scene: Scene) -> dict[str, Timing]:
             encoder.encode(region, room)
             np.copyto(whole, file)
 
-        works = {"ours": ours, "floor": floor}
-        for name, encode in ENCODE.items():
-            works[name] = lambda inputs=inputs, encode=encode: encode(peer(inputs))
-        for name, timing in run_in_turn(works, session.rounds(20)).items():
+        peers = {n: lambda i=inputs, encode=e: encode(peer(i)) for n, e in ENCODE.items()}
+        timings = run_in_turn({"ours beside floor": ours, "floor": floor}, session.rounds(20))
+        timings |= run_in_turn({"ours": ours} | peers, session.rounds(20))
+        for name, timing in timings.items():
             found[name] = found[name].joined(timing) if name in found else timing
     compositor.close()
     return found
@@ -103,7 +107,7 @@ def jpeg_row(session: Session, scene: Scene, reach: float | None) -> Row:
 def jpeg(session: Session) -> Iterator[Row]:
     found = hot_jpeg(session, session.synthetic)
     name, peer = best_peer(found)
-    ours, floor = found["ours"], found["floor"]
+    ours, beside, floor = found["ours"], found["ours beside floor"], found["floor"]
     yield Row(
         f"JPEG frame vs SyncTalk_2D + {name}, {session.synthetic.name}",
         "≥ 22× (aim 30×)",
@@ -113,8 +117,9 @@ def jpeg(session: Session) -> Iterator[Row]:
     yield Row(
         "JPEG frame vs its region's encoding + the bytes copied",
         "≤ 1.7×",
-        f"{ratio(ours, floor):.2f}× ({ratio(ours, floor, cpu=True):.2f}×); {times(floor=floor)}",
-        gain(ours, floor) <= 1.7,
+        f"{ratio(beside, floor):.2f}× ({ratio(beside, floor, cpu=True):.2f}×); "
+        f"{times(ours=beside, floor=floor)}",
+        gain(beside, floor) <= 1.7,
     )
 
 

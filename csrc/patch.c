@@ -10,8 +10,8 @@ enum {
 };
 
 /* The picture to resize, made some rows at a time as the resize asks for them: it never exists as
- * a whole. Of floats it is u8x4, as loads of four byte pixels never straddle the words that hold
- * them; what is u8x3 already stays so. */
+ * a whole. It is u8x4, as loads of four byte pixels never straddle the words that hold them, unless
+ * it is u8x3 already and its colours stay. */
 typedef struct patch_source {
     const lf_rows *rows;
     const char *planes[3];  /* of the first, second and third byte; NULL where there are */
@@ -27,7 +27,7 @@ typedef struct patch_source {
     size_t pitch;   /* bytes from a slot to the next */
 } patch_source;
 
-/* u8x3 to a slot's pixels, for those of a border. A fourth byte is never used, so it takes the
+/* u8x3 to a slot's pixels. A fourth byte is never used, so it takes the
  * next pixel's first; the last pixel has none behind it. */
 static inline void put_pixels(uint8_t *LF_RESTRICT dst, const uint8_t *LF_RESTRICT src, int width,
                               int pixel)
@@ -55,7 +55,7 @@ static void make_inner(const patch_source *p, uint8_t *dst, int y)
 {
     const ptrdiff_t down = y * p->src_stride;
     if (p->picture)
-        memcpy(dst, p->picture + down, (size_t)p->view * 3);
+        put_pixels(dst, p->picture + down, p->view, p->pixel);
     else
         p->rows->convert_f32p3_u8x4(dst, (const float *)(p->planes[0] + down),
                                     (const float *)(p->planes[1] + down),
@@ -64,10 +64,9 @@ static void make_inner(const patch_source *p, uint8_t *dst, int y)
     if (p->match) {
         const lf_match *m = p->match;
         const int32_t step[3] = { 2 * m->across[0], 2 * m->across[1], 2 * m->across[2] };
-        lf_match_row *row = p->picture ? p->rows->match_u8x3 : p->rows->match_u8x4;
         int32_t start[3];
         lf_match_row_start(start, m, p->view, p->view, y);
-        row(dst, p->view, start, step);
+        p->rows->match_u8x4(dst, p->view, start, step);
     }
 }
 
@@ -124,7 +123,7 @@ static lf_status run(patch_source *source, uint8_t *dst, ptrdiff_t dst_stride,
         plan->across.src != side || plan->down.src != side)
         return LF_ERR_ARGUMENT;
     if (scratch_size < lf_patch_scratch_size(plan)) return LF_ERR_SCRATCH;
-    source->pixel = source->picture ? 3 : 4;
+    source->pixel = source->picture && !source->match ? 3 : 4;
     source->slots = scratch;
     source->pitch = slot_pitch(plan);
     lf_resize_run(source->rows, dst, dst_stride, patch_row, source, source->pixel, 3, plan,

@@ -21,7 +21,7 @@
 
 enum {
     LF_RESIZE_GROUP = 8, /* tables are padded to a multiple of this many pixels */
-    LF_RESIZE_SLACK = 32 /* int16 that a horizontal row kernel may write past a row's end */
+    LF_RESIZE_SLACK = 64 /* int16 that a row kernel may write or read past a row's end */
 };
 
 typedef enum lf_resize_kind {

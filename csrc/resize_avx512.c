@@ -1,6 +1,6 @@
 /* resize rows for AVX-512 with VBMI and VNNI (arithmetic: resize.h). Across, a step makes the 15 or 16
  * values of five pixels of three channels, or four of four: one load holds all their taps, and
- * one byte permutation a pair of taps brings them to their weights. Down, a step makes 32 bytes.
+ * one byte permutation a pair of taps brings them to their weights. Down, a step makes 64 bytes.
  * Many taps, one channel and steep shrinking are left to the AVX2 rows. */
 #include "resize.h"
 
@@ -153,36 +153,47 @@ static inline __m512i load32(const int16_t *row, int i)
     return _mm512_loadu_si512(row + i);
 }
 
-static inline void store32(uint8_t *dst, __m512i v, int count)
+/* 64 bytes from two times 32 words; at the row's end fewer are stored. */
+static inline void store64(uint8_t *dst, __m512i low, __m512i high, int count)
 {
-    const __m256i bytes = _mm512_cvtusepi16_epi8(_mm512_max_epi16(v, _mm512_setzero_si512()));
-    const __mmask32 inside = count >= 32 ? 0xffffffffu : (1u << count) - 1;
-    _mm256_mask_storeu_epi8(dst, inside, bytes);
+    const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+    const __m512i bytes = _mm512_permutexvar_epi64(order, _mm512_packus_epi16(low, high));
+    if (count >= 64)
+        _mm512_storeu_si512(dst, bytes);
+    else
+        _mm512_mask_storeu_epi8(dst, ((__mmask64)1 << count) - 1, bytes);
+}
+
+static inline __m512i linear32(const int16_t *const *src, __m512i w0, __m512i w1, int i)
+{
+    const __m512i a = _mm512_mulhi_epi16(load32(src[0], i), w0);
+    const __m512i b = _mm512_mulhi_epi16(load32(src[1], i), w1);
+    return _mm512_srai_epi16(_mm512_add_epi16(_mm512_add_epi16(a, b), _mm512_set1_epi16(2)), 2);
 }
 
 void lf_resize_linear_down_row_avx512(uint8_t *LF_RESTRICT dst, const int16_t *const *src,
                                       const int16_t *weights, int taps, int shift, int count)
 {
     const __m512i w0 = _mm512_set1_epi16(weights[0]), w1 = _mm512_set1_epi16(weights[1]);
-    const __m512i two = _mm512_set1_epi16(2);
     (void)taps, (void)shift;
-    for (int i = 0; i < count; i += 32) {
-        const __m512i a = _mm512_mulhi_epi16(load32(src[0], i), w0);
-        const __m512i b = _mm512_mulhi_epi16(load32(src[1], i), w1);
-        const __m512i sum = _mm512_add_epi16(_mm512_add_epi16(a, b), two);
-        store32(dst + i, _mm512_srai_epi16(sum, 2), count - i);
-    }
+    for (int i = 0; i < count; i += 64)
+        store64(dst + i, linear32(src, w0, w1, i), linear32(src, w0, w1, i + 32), count - i);
+}
+
+static inline __m512i cubic32(const int16_t *const *src, const __m512i *w, int i)
+{
+    __m512i sum = _mm512_set1_epi16(32);
+    for (int t = 0; t < 4; t++)
+        sum = _mm512_sub_epi16(sum, _mm512_mulhrs_epi16(load32(src[t], i), w[t]));
+    return _mm512_srai_epi16(sum, 6);
 }
 
 void lf_resize_cubic_down_row_avx512(uint8_t *LF_RESTRICT dst, const int16_t *const *src,
                                      const int16_t *weights, int taps, int shift, int count)
 {
+    __m512i w[4];
     (void)taps, (void)shift;
-    for (int i = 0; i < count; i += 32) {
-        __m512i sum = _mm512_set1_epi16(32);
-        for (int t = 0; t < 4; t++)
-            sum = _mm512_sub_epi16(
-                sum, _mm512_mulhrs_epi16(load32(src[t], i), _mm512_set1_epi16(weights[t])));
-        store32(dst + i, _mm512_srai_epi16(sum, 6), count - i);
-    }
+    for (int t = 0; t < 4; t++) w[t] = _mm512_set1_epi16(weights[t]);
+    for (int i = 0; i < count; i += 64)
+        store64(dst + i, cubic32(src, w, i), cubic32(src, w, i + 32), count - i);
 }

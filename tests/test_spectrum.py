@@ -93,7 +93,7 @@ def test_memory_is_apart():
     block = np.zeros(3 * 802 + 3 * 800)
     with pytest.raises(ValueError, match="out must not overlap frames"):
         spectrum(block[2000:4400].reshape(3, 800), out=block[:2406].reshape(3, 401, 2))
+    room = np.zeros(SPECTRUM_SCRATCH)
     with pytest.raises(ValueError, match="scratch must not overlap frames"):
-        room = np.zeros(SPECTRUM_SCRATCH)
         spectrum(room[:800].reshape(1, 800), scratch=room)
     assert _kernels.spectrum is spectrum

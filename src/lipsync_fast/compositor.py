@@ -38,6 +38,9 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+_OPAQUE = np.full(64, 255, np.uint8)  # the usual alphas of a request
+
+
 class Frame:
     """A finished frame in pooled memory, lent until it is released or no longer used.
 
@@ -265,12 +268,13 @@ class Compositor:
             return self._finish(canvas, mouths, out)
         if canvas.in_place is not None and (canvas, len(chosen)) not in self._reserved:
             self._reserve(canvas, len(chosen))
-        targets = [self._target(canvas, int(index)) for index in chosen]
+        shown = chosen.tolist()
+        targets = [self._target(canvas, index) for index in shown]
         lengths = self._finish(canvas, mouths, targets)
         buffers = [t if isinstance(t, np.ndarray) else t.array() for t in targets]
         if format == "jpeg":
-            buffers = [b[:n] for b, n in zip(buffers, lengths, strict=True)]
-        return Frames([Frame(b, format, start + i, int(chosen[i])) for i, b in enumerate(buffers)])
+            buffers = [b[:n] for b, n in zip(buffers, lengths.tolist(), strict=True)]
+        return Frames([Frame(b, format, start + i, shown[i]) for i, b in enumerate(buffers)])
 
     def _reserve(self, canvas: Canvas, count: int) -> None:
         """Have at hand the buffers for backgrounds that the template's loop repeats in a request.
@@ -441,7 +445,7 @@ def check_alphas(alphas: ArrayLike | None, count: int) -> NDArray[np.uint8]:
         If they are not one whole number from 0 to 255 for each frame.
     """
     if alphas is None:
-        return np.full(count, 255, np.uint8)
+        return _OPAQUE[:count] if count <= len(_OPAQUE) else np.full(count, 255, np.uint8)
     array = np.asarray(alphas)
     if array.shape != (count,) or array.dtype.kind not in "iu":
         raise InputError(

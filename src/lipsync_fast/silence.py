@@ -113,7 +113,8 @@ class Fades:
     ahead : int
         Steps of 12.5 ms after a frame's middle that are waited for, so that the mouth is there when
         the voice begins: 12, the default, are no more than mel windows wait for (from 12.5 frames a
-        second on), 7 no more than `LiteAvatarDriver` does; so they cost no time beyond the features'.
+        second on), 7 no more than `LiteAvatarDriver` does; so they cost no time beyond the
+        features'.
     attack, release : int
         Frames in which the mouth appears and disappears. An attack of 2 is over before a driver
         opens the mouth where `ahead` is 7.

@@ -175,12 +175,12 @@ def steady(session: Session) -> Iterator[Row]:
     ):
         with Pipeline.open(session.steady_template, net, demo.AUDIO_ENCODER) as pipeline:
             for format in ("jpeg", "i420", "bgr24"):
-                yield _steady_row(pipeline, name, format, max(2, runs // 6))
+                yield _steady_row(pipeline, name, format, max(2, -(-runs // 6)))
 
 
 def _steady_row(pipeline: Pipeline, name: str, format: str, runs: int) -> Row:
     """Requests of 8 and of 25 alternate, `runs` of each, after a warm-up of three of each
-    and a loop of the template."""
+    and a loop of the template; as many again for faults and for recorded blocks."""
     rng, at = np.random.default_rng(1), [0]
     features = rng.normal(0, 1, (25, *pipeline.template.preset.audio_shape)).astype(np.float32)
 
@@ -193,10 +193,10 @@ def _steady_row(pipeline: Pipeline, name: str, format: str, runs: int) -> Row:
     requests(max(3, 2 * pipeline.template.count // 33 + 1))
     misses, resident = pipeline.pool.stats().misses, memory.anonymous_bytes()
     faults = memory.faults_of(lambda: requests(runs)) / (33 * runs)
-    blocks = memory.blocks_of(lambda: requests(max(runs // 10, 1)))
+    grown = memory.anonymous_bytes() - resident  # before the recorders add their own
+    blocks = memory.blocks_of(lambda: requests(runs))
     peak = memory.traced_peak(lambda: requests(1))
     misses = pipeline.pool.stats().misses - misses
-    grown = memory.anonymous_bytes() - resident
     return Row(
         f"{2 * runs} requests of 8 and 25 with {name}, {format}",
         "no miss, no block ≥ 64 KiB, peak < 64 KiB, < 1 fault a frame, flat",

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from extra import time_it
 from lipsync_fast import _kernels
 
 WIDTH, HEIGHT, X, Y = 182, 185, 700, 500
@@ -38,13 +39,18 @@ def test_blend(benchmark, pictures, mask, isa):
     peer_blend(patch, want, (mask / np.float32(255))[..., None])
     _kernels.blend(patch, background, mask, background, x=X, y=Y, isa=isa)
     assert np.abs(background.astype(np.int16) - want).max() <= 1
-    benchmark(_kernels.blend, patch, background, mask, background, x=X, y=Y, isa=isa)
+    time_it(
+        benchmark,
+        lambda: _kernels.blend(patch, background, mask, background, x=X, y=Y, isa=isa),
+        touched=3 * patch.nbytes + mask.nbytes,
+    )
 
 
 @pytest.mark.benchmark(group="blend 182x185 with a mask into 1080p")
 def test_peer_blend(benchmark, pictures, mask):
     background = pictures[1].copy()
-    benchmark(peer_blend, pictures[0], background, (mask / np.float32(255))[..., None])
+    alpha = (mask / np.float32(255))[..., None]
+    time_it(benchmark, lambda: peer_blend(pictures[0], background, alpha))
 
 
 @pytest.mark.benchmark(group="paste 182x185 bgr24 into 1080p bgra")
@@ -54,7 +60,11 @@ def test_paste(benchmark, pictures, isa):
     background = np.zeros((1080, 1920, 4), np.uint8)
     _kernels.blend(patch, background, out=background, x=X, y=Y, isa=isa)
     np.testing.assert_array_equal(background[Y : Y + HEIGHT, X : X + WIDTH, :3], patch)
-    benchmark(_kernels.blend, patch, background, out=background, x=X, y=Y, isa=isa)
+    time_it(
+        benchmark,
+        lambda: _kernels.blend(patch, background, out=background, x=X, y=Y, isa=isa),
+        touched=patch.nbytes + WIDTH * HEIGHT * 4,
+    )
 
 
 @pytest.mark.benchmark(group="paste 182x185 bgr24 into 1080p bgra")
@@ -64,4 +74,4 @@ def test_peer_paste(benchmark, pictures):
     def paste():
         background[Y : Y + HEIGHT, X : X + WIDTH, :3] = pictures[0]
 
-    benchmark(paste)
+    time_it(benchmark, paste)

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from extra import time_it
 from lipsync_fast import _kernels
 
 SIDE = 320
@@ -25,8 +26,11 @@ def test_convert(benchmark, planar, isa):
     out = np.empty((SIDE, SIDE, 3), np.uint8)
     _kernels.convert(planar, out, isa=isa)
     np.testing.assert_array_equal(out, (planar.transpose(1, 2, 0) * 255).astype(np.uint8))
-    benchmark(_kernels.convert, planar, out, isa=isa)
-    benchmark.extra_info["bytes"] = planar.nbytes + out.nbytes
+    time_it(
+        benchmark,
+        lambda: _kernels.convert(planar, out, isa=isa),
+        touched=planar.nbytes + out.nbytes,
+    )
 
 
 @pytest.mark.benchmark(group="convert 3x320x320 float32 to bgr24")
@@ -37,7 +41,7 @@ def test_peer_convert(benchmark, planar):
     def peer():
         out[...] = np.array(planar.transpose(1, 2, 0) * 255, dtype=np.uint8)
 
-    benchmark(peer)
+    time_it(benchmark, peer)
 
 
 @pytest.mark.benchmark(group="visual input 6x320x320 from a crop")
@@ -52,14 +56,13 @@ def test_to_planes(benchmark, crop, isa):
 
     build()
     np.testing.assert_array_equal(out, peer_input(crop))
-    benchmark(build)
-    benchmark.extra_info["bytes"] = 2 * view.size + out.nbytes
+    time_it(benchmark, build, touched=2 * view.size + out.nbytes)
 
 
 @pytest.mark.benchmark(group="visual input 6x320x320 from a crop")
 def test_peer_to_planes(benchmark, crop):
     """What SyncTalk_2D's script does."""
-    benchmark(peer_input, crop)
+    time_it(benchmark, lambda: peer_input(crop))
 
 
 def peer_input(crop):

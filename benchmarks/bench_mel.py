@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import threadpoolctl
 
+from extra import time_it
 from lipsync_fast import _kernels
 from lipsync_fast.mel import MelStream, mel_spectrogram, slaney_bands
 
@@ -46,14 +47,14 @@ def one_thread():
 def test_mel(benchmark, speech, peer):
     out = mel_spectrogram(speech)
     np.testing.assert_allclose(out, peer(np.float64), rtol=0, atol=1e-6)
-    benchmark(mel_spectrogram, speech, out=out)
+    time_it(benchmark, lambda: mel_spectrogram(speech, out=out), frames=25 * SECONDS)
 
 
 @pytest.mark.benchmark(group="mel of 60 s")
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_librosa(benchmark, speech, peer, dtype):
     np.testing.assert_allclose(peer(dtype), mel_spectrogram(speech), rtol=0, atol=1e-3)
-    benchmark(peer, dtype)
+    time_it(benchmark, lambda: peer(dtype), frames=25 * SECONDS)
 
 
 @pytest.mark.benchmark(group="mel of 60 s")
@@ -64,7 +65,7 @@ def test_stream_of_40_ms_chunks(benchmark, speech):
         return np.concatenate([*columns, mel.flush()])
 
     assert stream().tobytes() == mel_spectrogram(speech).tobytes()
-    benchmark(stream)
+    time_it(benchmark, stream, frames=25 * SECONDS)
 
 
 @pytest.mark.benchmark(group="spectrum of 64 frames")
@@ -74,7 +75,7 @@ def test_spectrum(benchmark, isa):
     out, scratch = np.empty((64, 401, 2)), np.empty(_kernels.SPECTRUM_SCRATCH)
     _kernels.spectrum(frames, out=out, scratch=scratch, isa=isa)
     np.testing.assert_allclose(out.view(complex)[..., 0], np.fft.rfft(frames), atol=1e-12)
-    benchmark(_kernels.spectrum, frames, out=out, scratch=scratch, isa=isa)
+    time_it(benchmark, lambda: _kernels.spectrum(frames, out=out, scratch=scratch, isa=isa))
 
 
 @pytest.mark.benchmark(group="spectrum of 64 frames")
@@ -84,7 +85,7 @@ def test_spectrum_by_numpy(benchmark):
     np.testing.assert_allclose(
         out, _kernels.spectrum(frames).view(complex)[..., 0], rtol=0, atol=1e-12
     )
-    benchmark(lambda: np.fft.rfft(frames))
+    time_it(benchmark, lambda: np.fft.rfft(frames))
 
 
 @pytest.mark.benchmark(group="mel kernel, 64 frames")
@@ -96,4 +97,4 @@ def test_kernel(benchmark, isa):
     out = np.empty((64, 80), np.float32)
     _kernels.mel(spectrum, edges, weights, out=out, isa=isa)
     assert (out == _kernels.mel(spectrum, edges, weights, isa="c")).all()
-    benchmark(_kernels.mel, spectrum, edges, weights, out=out, isa=isa)
+    time_it(benchmark, lambda: _kernels.mel(spectrum, edges, weights, out=out, isa=isa))

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from extra import time_it
 from lipsync_fast import _kernels
 
 VIEW, BORDER, SIZE = 320, 4, (182, 185)
@@ -34,8 +35,11 @@ def test_patch(benchmark, inputs, plan, isa):
     out = np.empty((SIZE[1], SIZE[0], 3), np.uint8)
     _kernels.patch(inputs[0], plan, inputs[1], out, isa=isa)
     assert np.abs(out.astype(np.int16) - peer(*inputs)).max() <= 1
-    benchmark(_kernels.patch, inputs[0], plan, inputs[1], out, isa=isa)
-    benchmark.extra_info["bytes"] = inputs[0].nbytes + out.nbytes
+    time_it(
+        benchmark,
+        lambda: _kernels.patch(inputs[0], plan, inputs[1], out, isa=isa),
+        touched=inputs[0].nbytes + out.nbytes,
+    )
 
 
 @pytest.mark.benchmark(group=GROUP)
@@ -50,7 +54,7 @@ def test_two_steps(benchmark, inputs, plan):
 
     steps()
     np.testing.assert_array_equal(out, _kernels.patch(planar, plan, crop))
-    benchmark(steps)
+    time_it(benchmark, steps)
 
 
 @pytest.mark.benchmark(group=GROUP)
@@ -58,6 +62,6 @@ def test_peer(benchmark, inputs):
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        benchmark(peer, *inputs)
+        time_it(benchmark, lambda: peer(*inputs))
     finally:
         cv2.setNumThreads(before)

@@ -6,7 +6,15 @@ import pytest
 from build_unet import CHANNELS, build
 from extra import is_timed, time_it
 from lipsync_fast import _jpeg
-from lipsync_fast.bench.scenes import drifting_rects, photos, request_outputs, write_template
+from lipsync_fast.bench.encoders import ENCODERS
+from lipsync_fast.bench.peers import PEERS, make_inputs
+from lipsync_fast.bench.scenes import (
+    SYNCTALK,
+    drifting_rects,
+    photos,
+    request_outputs,
+    write_template,
+)
 from lipsync_fast.compositor import Compositor
 from lipsync_fast.inference import pack_visual
 from lipsync_fast.pipeline import Pipeline
@@ -72,6 +80,26 @@ def test_request_without_net(benchmark, folder, size, format, threads):
         time_it(benchmark, request, frames=size)
         benchmark.extra_info["pool misses"] = compositor.pool.stats().misses - misses
         assert benchmark.extra_info["pool misses"] == 0
+
+
+@pytest.mark.parametrize("encoder", ["cv2", "simplejpeg"])
+def test_peer_request(benchmark, size, encoder):
+    """SyncTalk_2D's frames of one request, one after the other as its script makes them."""
+    benchmark.group = "request without net, jpeg, 1 threads"
+    twin, encode = PEERS[SYNCTALK], ENCODERS[encoder]
+    rects = drifting_rects(size)
+    inputs = [
+        make_inputs(twin, frame, tuple(int(v) for v in rects[i]), seed=i)
+        for i, frame in enumerate(photos(size))
+    ]
+
+    def request():
+        return [encode(twin.composite(one), 75) for one in inputs]
+
+    files = request()
+    assert len(files) == size
+    assert all(file[:2] == b"\xff\xd8" for file in files)
+    time_it(benchmark, request, frames=size)
 
 
 def check_request(compositor, outputs, chosen, format):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from extra import time_it
 from lipsync_fast import _kernels
 
 OPENCV = {
@@ -62,8 +63,7 @@ def test_resize(benchmark, sizes, channels, filter, isa):
         image = Image.frombuffer(mode, old, src, "raw", mode, 0, 1)
         want, most = np.asarray(image.resize(new, PILLOW[filter])), 0
     assert np.abs(out.astype(np.int16) - want).max() <= most
-    benchmark(plan.resize, src, out, isa=isa)
-    benchmark.extra_info["bytes"] = src.nbytes + out.nbytes
+    time_it(benchmark, lambda: plan.resize(src, out, isa=isa), touched=src.nbytes + out.nbytes)
 
 
 @pytest.mark.usefixtures("one_thread")
@@ -74,7 +74,7 @@ def test_peer_opencv(benchmark, sizes, channels, filter):
     mark(benchmark, sizes, channels, filter)
     old, new = SIZES[sizes]
     src, out = picture(*old, channels), np.empty((new[1], new[0], channels), np.uint8)
-    benchmark(cv2.resize, src, new, out, interpolation=OPENCV[filter])
+    time_it(benchmark, lambda: cv2.resize(src, new, out, interpolation=OPENCV[filter]))
 
 
 @pytest.mark.parametrize("filter", PILLOW)
@@ -83,7 +83,7 @@ def test_peer_pillow(benchmark, sizes, filter):
     mark(benchmark, sizes, 3, filter)
     old, new = SIZES[sizes]
     image = Image.fromarray(picture(*old, 3))
-    benchmark(image.resize, new, PILLOW[filter])
+    time_it(benchmark, lambda: image.resize(new, PILLOW[filter]))
 
 
 @pytest.mark.benchmark(group="resize, one call by size")
@@ -94,4 +94,4 @@ def test_cost_of_a_call(benchmark, way):
     call = _kernels.resize if way == "resize" else _kernels.ResizePlan((1, 1), (1, 1)).resize
     call(src, out)
     assert (out == 7).all()
-    benchmark(call, src, out)
+    time_it(benchmark, lambda: call(src, out))

@@ -160,3 +160,22 @@ def test_other_files_are_refused_before_anything_runs(name):
 def test_rounds_must_be_positive():
     with pytest.raises(InputError, match="rounds"):
         report.run_benchmark(rounds=0)
+
+
+def test_times_are_by_processor_where_one_thread_did_it():
+    slow = Timing(np.array([0.009]), np.array([0.004]))
+    fast = Timing(np.array([0.001]), np.array([0.001]))
+    for alone, times in ((True, 4), (False, 9)):
+        a, b = (measure.Line("a", who, t, None, 1, alone) for who, t in (("x", slow), ("y", fast)))
+        assert a.times(b) == times
+
+
+def test_the_summary_names_the_quickest_of_the_others():
+    def line(stage, who, ms, alone=True):
+        return measure.Line(stage, who, Timing(*np.full((2, 1), ms / 1e3)), None, 1, alone)
+
+    frames = [line("encoded frame", w, ms) for w, ms in (("lipsync_fast", 1), ("b", 30), ("c", 9))]
+    road = line("whole road, jpeg", "lipsync_fast, requests of 8, net", 20, alone=False)
+    encoded, whole = report.Report({}, [*frames, road]).summary()
+    assert "1.000 ms of one core; c, the quickest of the others, takes 9.0 times" in encoded
+    assert whole.endswith("50 in requests of 8, net")

@@ -18,7 +18,7 @@ from ..mel import mel_spectrogram
 from ..pipeline import Pipeline
 from ..template import Template
 from . import memory, need
-from .clock import Timing, run_in_turn
+from .clock import Timing, ratio, run_in_turn
 from .encoders import ENCODERS
 from .peers import PEERS, Inputs, finish, kernel_frame, make_inputs
 from .scenes import request_outputs
@@ -44,6 +44,8 @@ class Line:
         Taken by one call of `frames` frames; None where memray is not installed.
     frames : int
         Frames of one call.
+    alone : bool
+        Whether the calling thread did all of it, so that its processor time tells the cost.
     """
 
     stage: str
@@ -51,6 +53,7 @@ class Line:
     timing: Timing
     blocks: memory.Blocks | None
     frames: int
+    alone: bool = True
 
     @property
     def ours(self) -> bool:
@@ -61,6 +64,11 @@ class Line:
     def fps(self) -> float:
         """Frames a second, at the median."""
         return 1e3 / self.timing.median_ms
+
+    def times(self, other: Line) -> float:
+        """How many times as long as `other` it takes; by processor time, that programs beside
+        it disturb least, where both are one thread's work."""
+        return ratio(self.timing, other.timing, cpu=self.alone and other.alone)
 
     @property
     def bytes(self) -> float | None:
@@ -73,7 +81,9 @@ class Line:
         return None if self.blocks is None else self.blocks.large / self.frames
 
 
-def _lines(stage: str, works: dict[str, Work], rounds: int, frames: int = 1) -> Iterator[Line]:
+def _lines(
+    stage: str, works: dict[str, Work], rounds: int, frames: int = 1, alone: bool = True
+) -> Iterator[Line]:
     found = run_in_turn(works, rounds)
     for who, work in works.items():
         try:
@@ -81,7 +91,7 @@ def _lines(stage: str, works: dict[str, Work], rounds: int, frames: int = 1) -> 
         except MissingExtraError:
             blocks = None
         each = Timing(found[who].wall / frames, found[who].cpu / frames)
-        yield Line(stage, who, each, blocks, frames)
+        yield Line(stage, who, each, blocks, frames, alone)
 
 
 # ---- beside the peers ----------------------------------------------------------------------
@@ -207,11 +217,33 @@ def _kernels_alone(
     }
     yield from _lines("net output to patch, cubic", works, rounds)
 
-    samples = np.random.default_rng(0).normal(0, 0.1, 160000).astype(np.float32)
-    mel = mel_spectrogram(samples)
-    yield from _lines(
-        "mel of 1 s", {OURS: lambda: mel_spectrogram(samples, out=mel)}, rounds, frames=10
-    )
+    yield from _lines("mel of 1 s", _mels(), rounds, frames=_SECONDS)
+
+
+_SECONDS = 10  # of sound in one call
+
+
+def _mels() -> dict[str, Work]:
+    """Ours, and where librosa is installed the steps of Wav2Lip's script."""
+    samples = np.random.default_rng(0).normal(0, 0.1, _SECONDS * 16000).astype(np.float32)
+    out = mel_spectrogram(samples)
+    works: dict[str, Work] = {OURS: lambda: mel_spectrogram(samples, out=out)}
+    try:
+        librosa, lfilter = need("librosa"), need("scipy.signal").lfilter
+    except MissingExtraError:
+        return works
+    basis = librosa.filters.mel(sr=16000, n_fft=800, n_mels=80, fmin=55, fmax=7600)
+
+    def wav2lip() -> NDArray[Any]:
+        spectrum = librosa.stft(
+            lfilter([1, -0.97], [1], samples), n_fft=800, hop_length=200, pad_mode="constant"
+        )
+        decibels = 20 * np.log10(np.maximum(1e-5, basis @ np.abs(spectrum))) - 20
+        columns: NDArray[Any] = np.clip(8 * (decibels + 100) / 100 - 4, -4, 4).T
+        return columns
+
+    assert np.abs(wav2lip() - out).max() <= 1e-4, "librosa's mel is another one"
+    return works | {"Wav2Lip, librosa": wav2lip}
 
 
 def _opencv_patch(inputs: Inputs) -> NDArray[Any]:
@@ -250,7 +282,7 @@ def measure_pipeline(pipeline: Pipeline, rounds: int) -> Iterator[Line]:
                 works[f"{OURS}, requests of {size}, no net"]()
             for _ in range(3):
                 works[f"{OURS}, requests of {size}, net"]()
-            yield from _lines(f"whole road, {format}", works, rounds, frames=size)
+            yield from _lines(f"whole road, {format}", works, rounds, frames=size, alone=False)
 
 
 def _composite(pipeline: Pipeline, outputs: NDArray[np.float32], format: str) -> Work:

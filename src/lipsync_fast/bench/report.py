@@ -19,7 +19,7 @@ from ..errors import InputError, MediaError, MissingExtraError
 from ..pipeline import Pipeline
 from ..template import Template
 from . import need
-from .measure import Line, measure_peers, measure_pipeline
+from .measure import OURS, Line, measure_peers, measure_pipeline
 from .scenes import drifting_rects, photos, write_template
 
 __all__ = ["Report", "check_target", "run_benchmark"]
@@ -28,6 +28,8 @@ Progress = Callable[[int, int | None], None]
 
 _FRAMES = 75  # of the template that is drawn where none is given
 _OURS, _THEIRS = "#1b6ca8", "#b8bcc2"
+_FINISHED = ("encoded frame", "packed frame", "I420 frame")
+_ROAD = "whole road"
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,32 @@ class Report:
         for stage in dict.fromkeys(line.stage for line in self.lines):
             yield stage, [line for line in self.lines if line.stage == stage]
 
+    def summary(self) -> list[str]:
+        """What a reader wants to know first, a sentence each."""
+        said = []
+        stages = dict(self.stages())
+        for stage in _FINISHED:
+            theirs = [line for line in stages.get(stage, []) if not line.ours]
+            if theirs:
+                ours = min(
+                    (line for line in stages[stage] if line.ours),
+                    key=lambda line: line.timing.cpu_ms,
+                )
+                best = min(theirs, key=lambda line: line.timing.cpu_ms)
+                said.append(
+                    f"{stage}: {ours.timing.cpu_ms:.3f} ms of one core; {best.who}, the quickest "
+                    f"of the others, takes {best.times(ours):.1f} times as long"
+                )
+        for stage, lines in stages.items():
+            if stage.startswith(_ROAD):
+                rates = [f"{_rate(x)} in {x.who.removeprefix(f'{OURS}, ')}" for x in lines]
+                said.append(f"{stage}, frames a second: {'; '.join(rates)}")
+        return said
+
     def markdown(self) -> str:
-        """Facts and tables."""
+        """Facts, summary and tables."""
         parts = ["".join(f"- {name}: {value}\n" for name, value in self.facts.items())]
+        parts.append("".join(f"- {sentence}\n" for sentence in self.summary()))
         for stage, lines in self.stages():
             rows = [_HEAD, [_dash(head) for head in _HEAD]]
             rows += [_cells(line, lines[0]) for line in lines]
@@ -63,6 +88,7 @@ class Report:
     def text(self) -> str:
         """The same, aligned for a terminal."""
         parts = ["\n".join(f"{name:10} {value}" for name, value in self.facts.items())]
+        parts.append("\n".join(self.summary()))
         for stage, lines in self.stages():
             rows = [[stage, *_HEAD[1:]], *(_cells(line, lines[0]) for line in lines)]
             widths = [max(len(row[i]) for row in rows) for i in range(len(_HEAD))]
@@ -218,7 +244,14 @@ def _facts(
 
 # ---- tables ------------------------------------------------------------------------------
 
-_HEAD = ["", "ms a frame", "p99", "frames a second", "times ours", "MB allocated", "large blocks"]
+_HEAD = [
+    "", "p50 ms", "p99 ms", "processor ms", "frames a second", "times ours", "MB allocated",
+    "large blocks",
+]  # fmt: skip
+
+
+def _rate(line: Line) -> str:
+    return f"{line.fps:.0f}" if line.fps >= 10 else f"{line.fps:.1f}"
 
 
 def _cells(line: Line, first: Line) -> list[str]:
@@ -227,8 +260,9 @@ def _cells(line: Line, first: Line) -> list[str]:
         line.who,
         f"{line.timing.median_ms:.3f}",
         f"{line.timing.percentile_ms(99):.3f}",
-        f"{line.fps:.0f}",
-        "" if line.ours else f"{line.timing.median_ms / first.timing.median_ms:.1f}×",
+        f"{line.timing.cpu_ms:.3f}" if line.alone else "",
+        _rate(line),
+        "" if line.ours else f"{line.times(first):.1f}×",
         "" if held is None else f"{held / 1e6:.3f}",
         "" if large is None else f"{large:.1f}",
     ]
@@ -254,55 +288,74 @@ def draw_plots(report: Report) -> bytes:
     need("matplotlib").use("agg")
     plt = need("matplotlib.pyplot")
     stages = dict(report.stages())
-    frames = [s for s in ("encoded frame", "packed frame", "I420 frame") if s in stages]
-    whole = [line for s in stages if s.startswith("whole road") for line in stages[s]]
+    frames = [s for s in _FINISHED if s in stages]
+    whole = [line for s in stages if s.startswith(_ROAD) for line in stages[s]]
+    heights = [len(stages[s]) + 2.5 for s in frames] + [len(whole) / 2 + 2.5] * bool(whole)
     figure, axes = plt.subplots(
-        len(frames) + bool(whole), 2, figsize=(13, 3.6 * (len(frames) + bool(whole))),
-        squeeze=False, layout="constrained",
+        len(heights), 2, figsize=(12, 0.27 * sum(heights)), squeeze=False, layout="constrained",
+        height_ratios=heights,
     )  # fmt: skip
     for row, stage in zip(axes, frames, strict=False):
-        lines = stages[stage]
-        _bars(row[0], lines, [line.timing.median_ms for line in lines], f"{stage}: ms", "{:.2f}")
-        held = [(line.bytes or 0) / 1e6 for line in lines]
-        _bars(row[1], lines, held, f"{stage}: MB allocated", "{:.2f}")
+        _bars(row[0], stages[stage], f"{stage}: ms of processor time, and times ours")
+        _blocks(row[1], stages[stage], f"{stage}: MB allocated")
     if whole:
-        net = [line for line in whole if line.who.endswith(", net")]
-        bare = [line for line in whole if not line.who.endswith(", net")]
-        for axis, lines, what in zip(
-            axes[-1], (bare, net), ("without net", "with net"), strict=True
+        for axis, net, what in zip(
+            axes[-1], (False, True), ("without net", "with net"), strict=True
         ):
-            _rates(axis, lines, what)
-    figure.suptitle(f"{report.facts['machine']} · {report.facts['ISA']}")
+            _rates(axis, [x for x in whole if x.who.endswith(", net") == net], what)
+    figure.suptitle(f"{report.facts['machine']} · {report.facts['ISA']}", fontsize=11)
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=80)
+    figure.savefig(file, format="png", dpi=80, pil_kwargs={"optimize": True})
     plt.close(figure)
     return file.getvalue()
 
 
-def _bars(axis: Any, lines: list[Line], values: list[float], title: str, form: str) -> None:
-    """One bar a line, longest below, on a scale of powers of ten where they differ much."""
-    names = [line.who for line in lines]
-    colours = [_OURS if line.ours else _THEIRS for line in lines]
-    bars = axis.barh(names, values, color=colours)
-    shown = [form.format(v) if v >= 0.005 else f"{v:.3f}" for v in values]
+def _bars(axis: Any, lines: list[Line], title: str) -> None:
+    values = [line.timing.cpu_ms for line in lines]
+    shown = [
+        f"{v:.2f}" + ("" if line.ours else f"   {line.times(lines[0]):.0f}×")
+        for v, line in zip(values, lines, strict=True)
+    ]
+    _draw(axis, [line.who for line in lines], lines, values, shown, title)
+    _logarithmic(axis, values)
+
+
+def _blocks(axis: Any, lines: list[Line], title: str) -> None:
+    values = [(line.bytes or 0) / 1e6 for line in lines]
+    shown = [f"{v:.2f}" if v >= 0.005 else "0" for v in values]
+    _draw(axis, [line.who for line in lines], lines, values, shown, title)
+    _logarithmic(axis, values)
+
+
+def _rates(axis: Any, lines: list[Line], what: str) -> None:
+    names = [f"{line.stage.split(', ')[1]}, {line.who.split(', ')[1]}" for line in lines]
+    values = [line.fps for line in lines]
+    shown = [f"{_rate(line)}   p99 {line.timing.percentile_ms(99):.2f} ms" for line in lines]
+    _draw(axis, names, lines, values, shown, f"{_ROAD}, {what}: frames a second")
+    axis.set_xlim(right=max(values, default=1.0) * 1.6)
+
+
+def _draw(
+    axis: Any, names: list[str], lines: list[Line], values: list[float], shown: list[str],
+    title: str,
+) -> None:  # fmt: skip
+    """One bar a line, in the order of the table."""
+    bars = axis.barh(names, values, color=[_OURS if line.ours else _THEIRS for line in lines])
     axis.bar_label(bars, shown, padding=3, fontsize=8)
-    if max(values) > 20 * max(min(values), 1e-9):
-        axis.set_xscale("symlog", linthresh=max(min(v for v in values if v > 0), 1e-2))
-    axis.set_xlim(right=max(values) * 1.6)
     axis.invert_yaxis()
     axis.set_title(title, loc="left", fontsize=10)
     axis.tick_params(labelsize=8)
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def _rates(axis: Any, lines: list[Line], what: str) -> None:
-    names = [f"{line.stage.split(', ')[1]}, {line.who.split(', ')[1]}" for line in lines]
-    bars = axis.barh(names, [line.fps for line in lines], color=_OURS)
-    axis.bar_label(bars, [f"{line.fps:.0f}" for line in lines], padding=3, fontsize=8)
-    axis.invert_yaxis()
-    axis.set_title(f"whole road, {what}: frames a second", loc="left", fontsize=10)
-    axis.tick_params(labelsize=8)
-    axis.spines[["top", "right"]].set_visible(False)
+def _logarithmic(axis: Any, values: list[float]) -> None:
+    """A scale of powers of ten where the bars differ too much to be seen beside each other."""
+    positive = [v for v in values if v >= 0.005] or [1.0]
+    if max(positive) > 20 * min(positive):
+        axis.set_xscale("log")
+        axis.set_xlim(min(positive) / 3, max(positive) * 8)
+    else:
+        axis.set_xlim(right=max(positive) * 1.4)
 
 
 # ---- page --------------------------------------------------------------------------------
@@ -331,5 +384,6 @@ def _page(report: Report, plots: bytes) -> str:
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>lipsync_fast bench</title>'
         f"<style>{_STYLE}</style><h1>lipsync_fast bench</h1><dl>{facts}</dl>"
+        f"<ul>{''.join(f'<li>{html.escape(x)}</li>' for x in report.summary())}</ul>"
         f'<img alt="plots" src="data:image/png;base64,{image}">{"".join(tables)}</html>\n'
     )

@@ -62,77 +62,49 @@ static int lf_cpu_has_avx512(void)
            lf_all_set(cpu.ecx, 1u << 1 | 1u << 11);
 }
 
+/* The rows of both; AVX-512 has its own only where that pays. */
+#define LF_ROWS_OF_AVX2 \
+    .convert_u8x3_f32p3 = lf_convert_u8x3_f32p3_row_avx2, \
+    .resize_taps_across = lf_resize_taps_across_avx2, \
+    .resize_taps_down = lf_resize_taps_down_row_avx2, \
+    .blend_u8x1 = lf_blend_u8x1_row_avx2, \
+    .blend_u8x3 = lf_blend_u8x3_row_avx2, \
+    .blend_u8x4 = lf_blend_u8x4_row_avx2, \
+    .blend_u8x3_u8x4 = lf_blend_u8x3_u8x4_row_avx2, \
+    .swap_u8x3 = lf_swap_u8x3_row_avx2, \
+    .paste_u8x3_u8x4 = lf_paste_u8x3_u8x4_row_avx2, \
+    .match_u8x3 = lf_match_u8x3_row_c, \
+    .match_u8x4 = lf_match_u8x4_row_avx2, \
+    .yuv_luma_u8x3 = lf_yuv_luma_u8x3_row_avx2, \
+    .yuv_blend_luma_u8x3 = lf_yuv_blend_luma_u8x3_row_avx2, \
+    .yuv_chroma_u8x3 = lf_yuv_chroma_u8x3_row_avx2, \
+    .yuv_blend_chroma_u8x3 = lf_yuv_blend_chroma_u8x3_row_avx2, \
+    .yuv_i420_to_u8x3 = lf_yuv_i420_to_u8x3_row_avx2, \
+    .yuv_i420_to_u8x4 = lf_yuv_i420_to_u8x4_row_avx2, \
+    .mel = lf_mel_f64_row_avx2
+
 static const lf_rows lf_rows_avx2 = {
     .isa = LF_ISA_AVX2,
-    /* convert */
     .convert_f32p3_u8x3 = lf_convert_f32p3_u8x3_row_avx2,
     .convert_f32p3_u8x4 = lf_convert_f32p3_u8x4_row_avx2,
-    .convert_u8x3_f32p3 = lf_convert_u8x3_f32p3_row_avx2,
-    /* resize */
     .resize_linear_across = lf_resize_linear_across_avx2,
     .resize_cubic_across = lf_resize_cubic_across_avx2,
-    .resize_taps_across = lf_resize_taps_across_avx2,
     .resize_linear_down = lf_resize_linear_down_row_avx2,
     .resize_cubic_down = lf_resize_cubic_down_row_avx2,
-    .resize_taps_down = lf_resize_taps_down_row_avx2,
-    /* blend */
-    .blend_u8x1 = lf_blend_u8x1_row_avx2,
-    .blend_u8x3 = lf_blend_u8x3_row_avx2,
-    .blend_u8x4 = lf_blend_u8x4_row_avx2,
-    .blend_u8x3_u8x4 = lf_blend_u8x3_u8x4_row_avx2,
-    .swap_u8x3 = lf_swap_u8x3_row_avx2,
-    .paste_u8x3_u8x4 = lf_paste_u8x3_u8x4_row_avx2,
-    /* match */
-    .match_u8x3 = lf_match_u8x3_row_c,
-    .match_u8x4 = lf_match_u8x4_row_avx2,
-    /* yuv */
-    .yuv_luma_u8x3 = lf_yuv_luma_u8x3_row_avx2,
-    .yuv_blend_luma_u8x3 = lf_yuv_blend_luma_u8x3_row_avx2,
-    .yuv_chroma_u8x3 = lf_yuv_chroma_u8x3_row_avx2,
-    .yuv_blend_chroma_u8x3 = lf_yuv_blend_chroma_u8x3_row_avx2,
-    .yuv_i420_to_u8x3 = lf_yuv_i420_to_u8x3_row_avx2,
-    .yuv_i420_to_u8x4 = lf_yuv_i420_to_u8x4_row_avx2,
-    /* spectrum */
     .spectrum = lf_spectrum_f64_rows_avx2,
-    /* mel */
-    .mel = lf_mel_f64_row_avx2,
+    LF_ROWS_OF_AVX2,
 };
 
-/* What has no row of its own is AVX2's. */
 static const lf_rows lf_rows_avx512 = {
     .isa = LF_ISA_AVX512,
-    /* convert */
     .convert_f32p3_u8x3 = lf_convert_f32p3_u8x3_row_avx512,
     .convert_f32p3_u8x4 = lf_convert_f32p3_u8x4_row_avx512,
-    .convert_u8x3_f32p3 = lf_convert_u8x3_f32p3_row_avx2,
-    /* resize */
     .resize_linear_across = lf_resize_linear_across_avx512,
     .resize_cubic_across = lf_resize_cubic_across_avx512,
-    .resize_taps_across = lf_resize_taps_across_avx2,
     .resize_linear_down = lf_resize_linear_down_row_avx512,
     .resize_cubic_down = lf_resize_cubic_down_row_avx512,
-    .resize_taps_down = lf_resize_taps_down_row_avx2,
-    /* blend */
-    .blend_u8x1 = lf_blend_u8x1_row_avx2,
-    .blend_u8x3 = lf_blend_u8x3_row_avx2,
-    .blend_u8x4 = lf_blend_u8x4_row_avx2,
-    .blend_u8x3_u8x4 = lf_blend_u8x3_u8x4_row_avx2,
-    .swap_u8x3 = lf_swap_u8x3_row_avx2,
-    .paste_u8x3_u8x4 = lf_paste_u8x3_u8x4_row_avx2,
-    /* match */
-    .match_u8x3 = lf_match_u8x3_row_c,
-    .match_u8x4 = lf_match_u8x4_row_avx2,
-    /* yuv */
-    .yuv_luma_u8x3 = lf_yuv_luma_u8x3_row_avx2,
-    .yuv_blend_luma_u8x3 = lf_yuv_blend_luma_u8x3_row_avx2,
-    .yuv_chroma_u8x3 = lf_yuv_chroma_u8x3_row_avx2,
-    .yuv_blend_chroma_u8x3 = lf_yuv_blend_chroma_u8x3_row_avx2,
-    .yuv_i420_to_u8x3 = lf_yuv_i420_to_u8x3_row_avx2,
-    .yuv_i420_to_u8x4 = lf_yuv_i420_to_u8x4_row_avx2,
-    /* spectrum */
     .spectrum = lf_spectrum_f64_rows_avx512,
-    /* mel */
-    .mel = lf_mel_f64_row_avx2,
+    LF_ROWS_OF_AVX2,
 };
 #endif
 

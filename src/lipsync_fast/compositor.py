@@ -39,6 +39,7 @@ if hasattr(os, "register_at_fork"):
 
 
 _OPAQUE = np.full(64, 255, np.uint8)  # the usual alphas of a request
+_OPAQUE.setflags(write=False)
 
 
 class Frame:

@@ -319,6 +319,8 @@ def test_what_does_not_match_is_refused(tmp_path):
         Pipeline.open(template(preset), tmp_path / "no.onnx", encoder)
     with pytest.raises(InputError, match="request"):
         Pipeline.open(template(preset), generator, encoder, request=0)
+    with pytest.raises(InputError, match="border and label are said where a template is opened"):
+        Pipeline.open(template("synctalk328"), generator, label=False)
 
 
 def test_bad_speech_and_bad_outputs(pipeline, tmp_path):

@@ -169,17 +169,21 @@ class Pipeline:
         loop, start : optional
             Override the template's; see `Template.looped`.
         border, label : see `Template.open`
+            Only with a folder.
 
         Raises
         ------
         FileMissingError, TemplateError, ModelError, InputError, MissingExtraError
         DeviceMemoryError
         """
-        opened = (
-            template
-            if isinstance(template, Template)
-            else Template.open(template, border=border, label=label)
-        ).looped(loop, start)
+        if not isinstance(template, Template):
+            template = Template.open(template, border=border, label=label)
+        elif border is not None or label is not None:
+            raise InputError(
+                "border and label are said where a template is opened or made; "
+                "give its folder, or leave them out"
+            )
+        opened = template.looped(loop, start)
         nets = open_generators(
             generator, opened, providers=providers, devices=devices, options=options
         )

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import random
 import sys
+import tempfile
 import time
 import traceback
+from pathlib import Path
 
 from .folders import TARGETS
 from .mutate import mutate
@@ -51,8 +53,11 @@ def run_atheris(target: Target, runs: int) -> None:
     import atheris
 
     atheris.instrument_all()
-    atheris.Setup([sys.argv[0], f"-runs={runs}"], target.run)
-    atheris.Fuzz()
+    with tempfile.TemporaryDirectory() as folder:
+        for i, data in enumerate(target.corpus):
+            (Path(folder) / str(i)).write_bytes(data)
+        atheris.Setup([sys.argv[0], f"-runs={runs}", folder], target.run)
+        atheris.Fuzz()
 
 
 def main() -> int:

@@ -211,16 +211,16 @@ static lf_status lf_finish_packed(const lf_canvas *canvas, const lf_background *
 }
 
 /* The region's stored pixels, without those that an unmixed patch covers. */
-static void lf_copy_region(const lf_background *background, uint8_t *dst)
+static void lf_copy_region(const lf_background *background, const lf_mouth *mouth, uint8_t *dst)
 {
+    const int mixed = background->mask != NULL || mouth->alpha < 255;
     const lf_box *box = &background->box;
     const size_t row = (size_t)(box->x1 - box->x0) * 3;
     const size_t left = (size_t)(background->x - box->x0) * 3;
     const size_t right = left + (size_t)background->width * 3;
     const uint8_t *src = background->region;
     for (int y = box->y0; y < box->y1; y++, src += row, dst += row) {
-        if (background->mask != NULL || y < background->y ||
-            y >= background->y + background->height) {
+        if (mixed || y < background->y || y >= background->y + background->height) {
             memcpy(dst, src, row);
         } else {
             memcpy(dst, src, left);
@@ -247,7 +247,7 @@ static lf_status lf_finish_jpeg(const lf_canvas *canvas, const lf_background *ba
         return LF_OK;
     }
     if (bytes > worker->limits.region) return LF_ERR_SCRATCH;
-    lf_copy_region(background, worker->region);
+    lf_copy_region(background, mouth, worker->region);
     status = lf_put_patch(canvas, background, mouth, worker, worker->region,
                           (ptrdiff_t)width * 3, width, height, 3, box->x0, box->y0, 0);
     if (status != LF_OK) return status;

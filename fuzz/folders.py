@@ -22,6 +22,7 @@ from .targets import (
     Kernels,
     Presets,
     Rects,
+    Requests,
     Splice,
     Target,
     Wav,
@@ -160,7 +161,7 @@ TEXTS = (".json", ".pkl", ".lms")
 TARGETS: dict[str, Callable[[], Target]] = {
     kind.name: kind
     for kind in (
-        *(Jpeg, Splice, Wav, Rects, Presets, Coords, Features, Kernels),
+        *(Jpeg, Splice, Wav, Rects, Presets, Coords, Features, Kernels, Requests),
         *(TemplateFolder, AvatarFolder),
     )
 }

@@ -20,6 +20,7 @@ from lipsync_fast.presets import Preset
 from lipsync_fast.rects import read_rects
 
 from .kernels import call_kernel
+from .requests import request
 
 CORPUS = Path(__file__).parent / "corpus"
 
@@ -278,3 +279,17 @@ class Kernels(Target):
 
     def check(self, data: bytes) -> None:
         call_kernel(random.Random(data))
+
+
+class Requests(Target):
+    """Whole requests of any template: the same bytes twice, nothing painted beside the rect."""
+
+    name = "requests"
+    refusals = (LipsyncError, TypeError, ValueError)
+
+    def __init__(self) -> None:
+        self.accepted = self.refused = 0
+        self.corpus = [b"0123456789abcdef"]
+
+    def check(self, data: bytes) -> None:
+        request(random.Random(data))

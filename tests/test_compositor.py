@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from lipsync_fast import _kernels
+from lipsync_fast import JpegEncoder, _kernels
 from lipsync_fast.compositor import Compositor
 from lipsync_fast.errors import InputError, LayoutError
 from lipsync_fast.labels import XMP
@@ -130,6 +130,32 @@ def test_pictures_give_what_their_planes_give(case, colour_match):
             got = compositor.composite(pictures, indices, format=format)
             for one, other in zip(got, want, strict=True):
                 assert np.array_equal(one.array, other.array)
+
+
+@pytest.mark.parametrize("alpha", [1, 128, 254])
+def test_a_fading_mouth_lies_on_its_own_background(case, alpha):
+    """Whatever the worker made before: each request here has the worker of the one before."""
+    template, outputs, _ = case
+    count = len(RECTS)
+    with Compositor(template, threads=1) as compositor:
+        shown, hidden = (
+            [f.array.astype(int) for f in compositor.composite(outputs, range(count), alphas=a)]
+            for a in ([255] * count, [0] * count)
+        )
+        faded = [f.array for f in compositor.composite(outputs, range(count), alphas=[alpha] * 5)]
+        for got, over, under in zip(faded, shown, hidden, strict=True):
+            exact = under + (over - under) * (alpha / 255)
+            assert np.abs(got - exact).max() <= 1.51  # of the mask times alpha, too, is rounded
+        s = template.jpeg().settings
+        encoder = JpegEncoder(s.quality, s.subsampling, s.restart_interval, xmp=XMP)
+        for _ in range(2):
+            for got, want in zip(
+                compositor.composite(outputs, range(count), format="jpeg", alphas=[alpha] * 5),
+                faded,
+                strict=True,
+            ):
+                assert bytes(got.data) == encoder.encode(want)
+            compositor.composite(1 - outputs, range(count), format="jpeg")
 
 
 def test_jpeg_is_pillows_of_the_bgr24_frame(case):

@@ -34,7 +34,7 @@ def fuzz(monkeypatch):
 
 TARGETS = [
     *("jpeg", "splice", "wav", "rects", "preset", "coords", "features", "kernels"),
-    *("template", "avatar"),
+    *("requests", "template", "avatar"),
 ]
 
 

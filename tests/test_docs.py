@@ -5,6 +5,7 @@ import importlib.util
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import wave
@@ -161,7 +162,8 @@ def desk(tmp_path, assets, request):
     models = assets / "models"
     (tmp_path / "yunet.onnx").symlink_to(models / "yunet_n_dynamic.onnx")
     (tmp_path / "face_mesh.onnx").symlink_to(models / "face_landmarks_478.onnx")
-    return tmp_path
+    yield tmp_path
+    shutil.rmtree(tmp_path / "anna", ignore_errors=True)  # up to a gigabyte
 
 
 def test_the_tutorial_leads_from_a_video_to_an_mp4(desk):

@@ -1,5 +1,6 @@
 """Many threads, many avatars, one pool: every frame is the single-threaded one, to the byte."""
 
+import itertools
 import os
 import random
 import subprocess
@@ -20,6 +21,7 @@ from lipsync_fast.errors import InputError, PoolExhausted
 from lipsync_fast.pipeline import Pipeline
 
 FORMATS = ("jpeg", "i420", "bgr24", "rgba")
+ALPHAS = (255, 90, 0)
 COUNT = 5  # backgrounds of a template
 THREADS = 8
 
@@ -56,18 +58,22 @@ class Requests:
         self.want = {}
         for k, avatar in enumerate(avatars):
             with Compositor(avatar, threads=1) as single:
-                for format in FORMATS:
-                    made = single.composite(self.outputs[k], range(COUNT), format=format)
-                    self.want[k, format] = [frame.array.tobytes() for frame in made]
+                for format, alpha in itertools.product(FORMATS, ALPHAS):
+                    made = single.composite(
+                        self.outputs[k], range(COUNT), format=format, alphas=[alpha] * COUNT
+                    )
+                    self.want[k, format, alpha] = [frame.array.tobytes() for frame in made]
 
     def check(self, compositors, random):
         """One random request; the number of frames that came out right."""
         k, format = random.randrange(len(self.avatars)), random.choice(FORMATS)
         indices = [random.randrange(COUNT) for _ in range(random.randrange(1, 6))]
+        alphas = [random.choice(ALPHAS) for _ in indices]
         outputs = np.ascontiguousarray(self.outputs[k][indices])
-        with compositors[k].composite(outputs, indices, format=format) as frames:
-            for index, frame in zip(indices, frames, strict=True):
-                assert frame.array.tobytes() == self.want[k, format][index], (k, format, index)
+        with compositors[k].composite(outputs, indices, format=format, alphas=alphas) as frames:
+            for index, alpha, frame in zip(indices, alphas, frames, strict=True):
+                place = (k, format, alpha, index)
+                assert frame.array.tobytes() == self.want[place[:3]][index], place
         return len(indices)
 
 
@@ -155,7 +161,7 @@ def test_frames_outlive_their_compositor(avatars, rng):
             compositor.close()
             del compositor
             got = [frame.array.tobytes() for frame in frames]
-            assert got == requests.want[k, format]
+            assert got == requests.want[k, format, 255]
 
 
 def test_a_pipeline_closed_while_it_speaks_says_so(tmp_path, avatars):

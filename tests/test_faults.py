@@ -8,12 +8,20 @@ import shutil
 import signal
 import subprocess
 import sys
+import wave
 
 import numpy as np
 import pytest
 
 from lipsync_fast import BufferPool, Compositor, Template
-from lipsync_fast.errors import InputError, LayoutError, ModelError, PoolExhausted, TemplateError
+from lipsync_fast.errors import (
+    InputError,
+    LayoutError,
+    MediaError,
+    ModelError,
+    PoolExhausted,
+    TemplateError,
+)
 from lipsync_fast.pipeline import Pipeline
 from small_person import (
     COUNT,
@@ -265,3 +273,22 @@ def test_no_speech_at_all(pipeline, tmp_path):
         with pytest.raises(InputError, match="sample"):
             pipeline.render(nothing, tmp_path / "stills")
     assert not list(tmp_path.glob("stills*"))
+
+
+@pytest.mark.parametrize("name", ["stills", "out.mp4"])
+def test_a_sound_file_that_is_cut_while_it_is_read(pipeline, tmp_path, name):
+    if name.endswith("mp4"):
+        pytest.importorskip("av")
+    sound = tmp_path / "speech.wav"
+    with wave.open(str(sound), "wb") as file:
+        file.setparams((1, 2, 16000, 0, "NONE", ""))
+        file.writeframes((speech(20.0) * 32767).astype("<i2").tobytes())
+
+    def cut(done, total):
+        if done == 50:
+            os.truncate(sound, 16000 * 2 * 6)
+
+    with pytest.raises(MediaError, match=r"speech\.wav became shorter while it was read"):
+        pipeline.render(sound, tmp_path / name, progress=cut)
+    assert not list(tmp_path.glob(f"{name}*"))
+    assert nothing_is_lent(pipeline)

@@ -201,7 +201,7 @@ def test_stats_tell_where_the_time_went(tmp_path, anna, net, wave, capsys):
     assert main([str(a) for a in render]) == 0
     lines = capsys.readouterr().out.splitlines()
     rows = {line.split()[0]: line.split()[1:] for line in lines}
-    for stage in ("features", "net", "finish"):
+    for stage in ("features", "net", "finish", "write"):
         frames, total, each, p50, p99 = map(float, rows[stage])
         assert frames == 25
         assert 0 < each < total

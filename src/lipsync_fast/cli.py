@@ -303,6 +303,8 @@ def _render(pipeline: Any, speech: Any, options: argparse.Namespace) -> None:
 def _print_stats(stats: Any) -> None:
     print(f"{'stage':10}{'frames':>8}{'ms':>10}{'ms/frame':>10}{'p50 ms':>9}{'p99 ms':>9}")
     for name, s in stats.stages.items():
+        if not s.runs:
+            continue  # such as visual where the net holds the template's crops
         each = s.total_ms / s.frames if s.frames else 0.0
         print(f"{name:10}{s.frames:8}{s.total_ms:10.1f}{each:10.3f}{s.p50_ms:9.3f}{s.p99_ms:9.3f}")
     for name, s in stats.devices.items():

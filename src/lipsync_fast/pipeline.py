@@ -43,8 +43,8 @@ class PipelineStats:
     Attributes
     ----------
     stages : dict of str to StageStats
-        In the order of the road: features, visual, net, finish. The net works on the next
-        request while one is finished, so they overlap.
+        In the order of the road: features, visual, net, finish, write. The net works on the
+        next request while one is finished and written, so they overlap.
     devices : dict of str to StageStats
         The requests that each device drew.
     pool : PoolStats
@@ -394,7 +394,7 @@ class Pipeline:
         done = 0
         with self._open_video(target, speech) if to_mp4 else media.JpegFolder(target) as output:
             for frame in self._frames(listening, "i420" if to_mp4 else "jpeg", quality):
-                with frame:
+                with frame, self.stages.write(1):
                     data: Any = frame.array if to_mp4 else frame.data
                     output.write(data)
                 done += 1

@@ -13,6 +13,7 @@ import numpy as np
 __all__ = ["StageStats", "Stages"]
 
 _KEPT = 4096  # durations kept per stage for the percentiles
+_ROAD = ("features", "visual", "net", "finish", "write")
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ class Stages:
     visual : crops to visual inputs
     net : the generator
     finish : net outputs to finished frames
+    write : finished frames to files, the video's encoding included
 
     Parameters
     ----------
@@ -97,14 +99,13 @@ class Stages:
     """
 
     def __init__(self, devices: Iterable[str] = ()) -> None:
-        self.features, self.visual, self.net, self.finish = (_Stage() for _ in range(4))
+        self._road = {name: _Stage() for name in _ROAD}
+        self.features, self.visual, self.net, self.finish, self.write = self._road.values()
         self.devices = {name: _Stage() for name in devices}
 
     def stats(self) -> dict[str, StageStats]:
         """The stages in the order of the road."""
-        return {
-            name: getattr(self, name).stats() for name in ("features", "visual", "net", "finish")
-        }
+        return {name: stage.stats() for name, stage in self._road.items()}
 
     def device_stats(self) -> dict[str, StageStats]:
         """Requests that each device drew; frames without a mouth are not counted."""

@@ -1,50 +1,75 @@
-"""The net with the template inside beside the packed way: crops in, bytes out, on the CPU."""
+"""A pipeline's request with the template in the net beside the packed way, on the CPU."""
 
 import numpy as np
 import onnx
 import pytest
 
-from build_unet import build
-from lipsync_fast import _kernels
-from lipsync_fast.crops import pack_crop
+from build_unet import CHANNELS, build
+from extra import is_timed, time_it
+from lipsync_fast import demo
+from lipsync_fast.bench.scenes import drifting_rects, photos, write_template
+from lipsync_fast.doctor import request_bytes
+from lipsync_fast.pipeline import Pipeline
 from lipsync_fast.presets import get_preset
 from lipsync_fast.resident import ResidentGenerator
 from lipsync_fast.session import Generator
+from lipsync_fast.template import Template
 
 PRESET = get_preset("synctalk328")
-COUNT = 8
+COUNT = 30
 
 
 @pytest.fixture(scope="module")
-def request_of_8(tmp_path_factory):
-    """The U-Net of the size that users run, opened both ways, and one request."""
-    folder = tmp_path_factory.mktemp("resident")
-    onnx.save(build(), str(folder / "unet.onnx"))
-    draw = np.random.default_rng(0)
-    crops = draw.integers(0, 256, (10, PRESET.crop, PRESET.crop, 3), dtype=np.uint8)
-    audio = draw.standard_normal((COUNT, *PRESET.audio_shape)).astype(np.float32)
-    net = Generator(folder / "unet.onnx", providers=["cpu"])
-    inside = ResidentGenerator(folder / "unet.onnx", crops, PRESET, providers=["cpu"], cache=folder)
-    visual = np.empty((COUNT, *PRESET.visual_shape), np.float32)
-    pictures = np.empty((COUNT, 3, PRESET.view, PRESET.view), np.float32)
-    out = np.empty((COUNT, PRESET.view, PRESET.view, 3), np.uint8)
-
-    def packed():
-        for crop, planes in zip(crops, visual, strict=False):
-            pack_crop(crop, PRESET, out=planes)
-        net.infer(visual, audio, out=pictures)
-        for planes, picture in zip(pictures, out, strict=True):
-            _kernels.convert(planes, out=picture)
-        return out
-
-    def resident():
-        return inside.infer_indices(range(COUNT), audio, out=out)
-
-    assert np.abs(packed().astype(int) - resident().copy()).max() <= 1
-    return {"packed": packed, "resident": resident}
+def template(tmp_path_factory):
+    """Photo-like 1080p frames."""
+    path = tmp_path_factory.mktemp("resident") / "template"
+    write_template(path, photos(COUNT), drifting_rects(COUNT))
+    with Template.open(path) as opened:
+        yield opened
 
 
+@pytest.fixture(scope="module", params=["demo's net", "320 U-Net"])
+def net(request, tmp_path_factory, pytestconfig):
+    """The net of the demo, which is as good as none, and one of the size that users run."""
+    if request.param == "demo's net":
+        return request.param, demo.GENERATOR
+    channels = CHANNELS if is_timed(pytestconfig) else [max(8, c // 8) for c in CHANNELS]
+    path = tmp_path_factory.mktemp("nets") / "unet.onnx"
+    onnx.save(build(channels=channels), str(path))
+    return request.param, path
+
+
+@pytest.fixture(scope="module")
+def ways(template, net):
+    """Pipelines over one template, opened both ways; they finish the same frames."""
+    path = net[1]
+    packed = Generator(path, PRESET, providers=["cpu"])
+    resident = ResidentGenerator(
+        path, template.crops, PRESET, providers=["cpu"], cache=template.folder
+    )
+    pipelines = {"packed": Pipeline(template, packed), "resident": Pipeline(template, resident)}
+    features = np.random.default_rng(0).standard_normal((4, *PRESET.audio_shape), np.float32)
+    made = []
+    for pipeline in pipelines.values():
+        with pipeline.composite(features) as frames:
+            made.append(np.stack([frame.array for frame in frames]).astype(np.int16))
+    assert np.abs(made[0] - made[1]).max() <= 2  # a level, then resized
+    return pipelines
+
+
+@pytest.mark.parametrize("size", [8, 25])
 @pytest.mark.parametrize("way", ["packed", "resident"])
-def test_request_of_8(benchmark, request_of_8, way):
-    benchmark.group = "synctalk328 U-Net, request of 8, crops to bytes"
-    assert benchmark.pedantic(request_of_8[way], rounds=5, warmup_rounds=1).any()
+def test_request(benchmark, ways, net, way, size):
+    benchmark.group = f"{net[0]}, request of {size} as JPEG"
+    features = np.random.default_rng(0).standard_normal((size, *PRESET.audio_shape), np.float32)
+    at = [0]
+
+    def request():
+        with ways[way].composite(features, at[0], format="jpeg"):
+            at[0] += size
+
+    for _ in range(2 * COUNT // size + 1):
+        request()
+    time_it(benchmark, request, frames=size)
+    moved = request_bytes(PRESET, size, resident=way == "resident")
+    benchmark.extra_info["bytes to and from the net"] = moved

@@ -13,7 +13,9 @@ from lipsync_fast._folder import TemplateWriter
 from lipsync_fast.bench import memory
 from lipsync_fast.pipeline import Pipeline
 from lipsync_fast.presets import get_preset
+from lipsync_fast.resident import ResidentGenerator
 from lipsync_fast.seams import ColourTrack
+from lipsync_fast.session import Generator
 from lipsync_fast.timing import loop_indices
 
 pytest.importorskip("onnxruntime")
@@ -35,20 +37,30 @@ def frame(i):
     return (smooth[..., None] + rng.integers(-6, 7, (HEIGHT, WIDTH, 3))).astype(np.uint8)
 
 
-@pytest.fixture(scope="module", params=["jpeg and i420", "bgr24, colour match"])
+WAYS = ["jpeg and i420", "bgr24, colour match", "jpeg and i420, packed"]
+
+
+@pytest.fixture(scope="module", params=WAYS)
 def pipeline(request, tmp_path_factory):
     """A template on disk with mouths of changing size, the tiny net, warm in every format."""
     folder = tmp_path_factory.mktemp("steady")
-    stored, *match = request.param.split(", ")
+    stored, *also = request.param.split(", ")
     store = tuple(stored.split(" and "))
     with TemplateWriter(folder / "t", WIDTH, HEIGHT, preset=PRESET, store=store) as writer:
         for i in range(COUNT):
             writer.add((200 + i, 100, 173 + i % 16, 175 + i % 14), bgr24=frame(i))
     net = nets.tiny_generator(folder / "net.onnx", PRESET)
     encoder = nets.tiny_encoder(folder / "encoder.onnx")
+    packed, match = ("packed" in also), ("colour match" in also)
     with Pipeline.open(
-        folder / "t", net, encoder, threads=2, providers=["cpu"], colour_match=bool(match)
+        folder / "t",
+        Generator(net, PRESET, providers=["cpu"]) if packed else net,
+        encoder,
+        threads=2,
+        providers=None if packed else ["cpu"],
+        colour_match=match,
     ) as opened:
+        assert isinstance(opened.generator, Generator if packed else ResidentGenerator)
         yield opened
 
 

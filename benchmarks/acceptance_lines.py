@@ -13,7 +13,7 @@ from PIL import Image
 
 import scenery
 from acceptance_parts import Row, Session, factor, gain, times
-from acceptance_requests import requests, steady, tail, template, threads
+from acceptance_requests import requests, resident, steady, tail, template, threads
 from lipsync_fast import _jpeg, _kernels, mel
 from lipsync_fast.bench.clock import Timing, ratio, run_in_turn
 from lipsync_fast.bench.peers import PEERS
@@ -346,6 +346,7 @@ LINES: dict[str, Line] = {
     "resize": resize,
     "mel": mel_of_speech,
     "requests": requests,
+    "resident": resident,
     "threads": threads,
     "tail": tail,
     "template": template,

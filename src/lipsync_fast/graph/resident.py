@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -344,9 +345,7 @@ def cached_resident(
     fields = [getattr(row, name, None) for name in (*BUILT_IN, "image_input", "audio_input")]
     key = hashlib.sha256(f"{VERSION} {fields!r} ".encode())
     try:
-        with open(src, "rb") as file:
-            while block := file.read(1 << 20):
-                key.update(block)
+        _hash_net(src, key)
     except OSError as error:
         raise ModelError(f"{src}: cannot be read: {error.strerror}") from error
     place = Path(folder) if folder else cache_folder()
@@ -356,3 +355,23 @@ def cached_resident(
         make_resident(src, found, preset)
         _log.info("%s: takes its picture from the template now, kept as %s", src, found)
     return found
+
+
+# How a tensor's entry "location" is written: its key, then its value of under 128 bytes.
+_LOCATION = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])")
+
+
+def _hash_net(src: Path, key: Any) -> None:
+    """Adds a net's bytes to a hash, and those of the files that its weights lie in."""
+    data = src.read_bytes()
+    key.update(data)
+    beside = set()
+    for found in _LOCATION.finditer(data):
+        name = data[found.end() : found.end() + found[1][0]]
+        beside.add(name.decode("utf-8", "surrogateescape"))
+    for location in sorted(beside):
+        weights = src.parent / location
+        if "\0" not in location and weights.is_file():
+            with open(weights, "rb") as file:
+                while block := file.read(1 << 20):
+                    key.update(block)

@@ -158,6 +158,41 @@ def test_a_mouth_that_is_not_a_number_is_black(folder, format, colour_match):
             assert [bytes(frame.data) for frame in lent] == got
 
 
+@pytest.mark.parametrize("format", ["jpeg", "i420", "bgr24"])
+def test_a_net_that_draws_no_numbers_makes_black_mouths(folder, tmp_path, format):
+    """On its way through the net, in whatever form its pictures leave it."""
+    pytest.importorskip("onnxruntime")
+    nets = pytest.importorskip("nets")
+    from onnx import helper
+
+    image, audio = PRESET.image_input, PRESET.audio_input
+    slots = ["first", "last", "channel"]
+    nodes = [
+        helper.make_node("Slice", [image, *slots], ["seen"]),
+        helper.make_node("ReduceMax", [audio], ["loudest"], axes=[1, 2, 3], keepdims=1),
+        helper.make_node("Mul", ["seen", "none"], ["black"]),
+        helper.make_node("Sub", ["black", "one"], ["negative"]),
+        helper.make_node("Sqrt", ["negative"], ["nothing"]),
+        helper.make_node("Mul", ["loudest", "none"], ["zero"]),
+        helper.make_node("Add", ["nothing", "zero"], ["output"]),
+    ]
+    constants = [
+        *(("first", nets.ints(3)), ("last", nets.ints(6)), ("channel", nets.ints(1))),
+        *(("none", np.float32(0)), ("one", np.float32(1))),
+    ]
+    inputs = [(image, ("n", *PRESET.visual_shape)), (audio, ("n", *PRESET.audio_shape))]
+    outputs = [("output", ("n", 3, 96, 96))]
+    broken = nets.save(tmp_path / "nan.onnx", nodes, inputs, outputs, constants)
+    nodes[4] = helper.make_node("Clip", ["negative", "none", "one"], ["nothing"])
+    black = nets.save(tmp_path / "black.onnx", nodes, inputs, outputs, constants)
+    made = []
+    for net in (broken, black):
+        with Pipeline.open(folder, net, providers=["cpu"]) as pipeline:
+            made.append([bytes(f.data) for f in pipeline.frames(speech(0.4), format=format)])
+    assert len(made[0]) == 10
+    assert made[0] == made[1]
+
+
 @pytest.fixture
 def failing_net(tmp_path):
     """The tiny generator, which fails on what it hears where that is loud."""

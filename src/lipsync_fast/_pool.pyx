@@ -183,20 +183,33 @@ cdef class _Store:
                     block.unpin = self.unpin
         return block
 
-    cdef void hold(self, Block *block) noexcept nogil:
-        with self.lock:
-            block.holders += 1
+    # What a lease knows of its end is read and written under the lock as well: taking the lock
+    # may let go of the GIL, so that nothing seen before it still holds.
 
-    cdef bint drop(self, Block *block, bint only_last) noexcept nogil:
+    cdef bint hold(self, Block *block, const bint *released) noexcept nogil:
+        """Adds a holder; False where the lease is over and the block no longer its own."""
+        with self.lock:
+            if released[0]:
+                return False
+            block.holders += 1
+        return True
+
+    cdef bint drop(self, Block *block, bint only_last, bint *released) noexcept nogil:
         """Takes one holder off; after the last the block is idle again.
 
-        With `only_last`, a block that others hold stays as it is. Returns whether it was taken off.
+        With `only_last`, a block that others hold stays as it is. `released`, if it is not NULL,
+        is set where the holder was taken off, and tells that it was before. Returns whether it is.
         """
         cdef Block *chain = NULL
-        cdef unsigned index = class_index(block.capacity)
+        cdef unsigned index
         with self.lock:
+            if released != NULL and released[0]:
+                return True
             if only_last and block.holders != 1:
                 return False
+            if released != NULL:
+                released[0] = True
+            index = class_index(block.capacity)
             block.holders -= 1
             if block.holders == 0:
                 self.lent -= 1
@@ -239,7 +252,7 @@ cdef class _Hold:
 
     def __dealloc__(self):
         if self.block != NULL:
-            self.store.drop(self.block, False)
+            self.store.drop(self.block, False, NULL)
 
 
 cdef object _array_over(_Store store, Block *block, Py_ssize_t size, object shape, object dtype):
@@ -248,7 +261,7 @@ cdef object _array_over(_Store store, Block *block, Py_ssize_t size, object shap
     try:
         hold = _Hold.__new__(_Hold)
     except MemoryError:
-        store.drop(block, False)
+        store.drop(block, False, NULL)
         raise
     hold.store = store
     hold.block = block
@@ -277,17 +290,11 @@ cdef class Lease:
 
     cdef bint end(self, bint only_last) noexcept:
         """Gives the lease's own hold back, once; whether the lease is over now."""
-        cdef bint mine
-        with cython.critical_section(self):
-            if self.released:
-                return True
-            mine = self.store.drop(self.block, only_last)
-            self.released = mine
-        return mine
+        return self.store.drop(self.block, only_last, &self.released)
 
     def __dealloc__(self):
-        if self.block != NULL and not self.released:
-            self.store.drop(self.block, False)
+        if self.block != NULL:
+            self.end(False)
 
     @property
     def array(self):
@@ -298,10 +305,8 @@ cdef class Lease:
         InputError
             The lease has been released.
         """
-        with cython.critical_section(self):
-            if self.released:
-                raise InputError("the lease was released; lend a new one")
-            self.store.hold(self.block)
+        if not self.store.hold(self.block, &self.released):
+            raise InputError("the lease was released; lend a new one")
         return _array_over(self.store, self.block, self.size, self.shape, self.dtype)
 
     @property

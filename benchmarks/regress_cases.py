@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 
 import cv2
@@ -23,15 +24,17 @@ from lipsync_fast.compositor import Compositor
 from lipsync_fast.mel import mel_spectrogram
 from lipsync_fast.template import Template
 
+__all__ = ["CASES", "FRAMES", "Case", "Scenery", "write_templates"]
+
 Work = Callable[[], object]
 FRAMES = 12  # of the template on disk
+LOOPS = 3  # of it, that each work is called for beforehand
 
 
 @dataclass(frozen=True)
 class Case:
-    """Both works are warm: they have been called, over a whole loop of the template."""
+    """Two works on one thread; `pool` is the one that ours borrows from."""
 
-    name: str
     ours: Work
     peer: Work
     pool: BufferPool | None = None
@@ -39,152 +42,180 @@ class Case:
     def misses(self) -> int:
         return 0 if self.pool is None else self.pool.stats().misses
 
-
-def _checked(case: Case, loops: int = 3) -> Case:
-    for _ in range(loops * FRAMES):
-        case.ours()
-    case.peer()
-    return case
+    def warm(self) -> None:
+        for _ in range(LOOPS * FRAMES):
+            self.ours()
+        self.peer()
 
 
-def make_cases(work: Path) -> list[Case]:
-    """All cases, warm; templates are written into `work`, which has to stay."""
-    cv2.setNumThreads(1)
-    scene = Scene.make("1080p", [next(photos(1))], drifting_rects(1))
-    write_template(
-        work / "t", photos(FRAMES), drifting_rects(FRAMES), store=("jpeg", "i420", "bgr24")
-    )
-    template = Template.open(work / "t")
-    cases = [*_frame_cases(scene), *_request_cases(template), *_in_place_cases(template, scene)]
-    cases += [*_resize_cases(scene), _convert_case(scene), _mel_case()]
-    return [_checked(case) for case in cases]
+def write_templates(work: Path) -> None:
+    """The template that the cases open: written once, then the same for every process."""
+    stores = ("jpeg", "i420", "bgr24")
+    write_template(work / "t", photos(FRAMES), drifting_rects(FRAMES), store=stores)
 
 
-def _patch(scene: Scene) -> np.ndarray:
-    """The mouth as OpenCV makes it: what every calibrating frame starts with."""
-    inputs = scene.inputs[0]
-    picture = (inputs.output.transpose(1, 2, 0) * 255).astype(np.uint8)
-    return cv2.resize(picture, inputs.rect[2:], interpolation=cv2.INTER_CUBIC)
+class Scenery:
+    """What cases share, made when the first of them asks for it."""
+
+    def __init__(self, work: Path) -> None:
+        self.work = work
+        cv2.setNumThreads(1)
+
+    @cached_property
+    def scene(self) -> Scene:
+        """One photo-like 1080p frame in memory, and what a peer is given for it."""
+        return Scene.make("1080p", [next(photos(1))], drifting_rects(1))
+
+    @cached_property
+    def template(self) -> Template:
+        return Template.open(self.work / "t")
+
+    @cached_property
+    def picture(self) -> np.ndarray:
+        """The net's output as pixels: (320, 320, 3) uint8."""
+        return np.ascontiguousarray((self.scene.outputs[0].transpose(1, 2, 0) * 255).astype("u1"))
 
 
-def _frame_cases(scene: Scene) -> list[Case]:
+def _patch(scenery: Scenery) -> np.ndarray:
+    """As much as ours reads and computes for a mouth: the net's floats, and a cubic resize."""
+    scenery.scene.outputs.sum()
+    rect = scenery.scene.inputs[0].rect
+    return cv2.resize(scenery.picture, rect[2:], interpolation=cv2.INTER_CUBIC)
+
+
+# ---- frames --------------------------------------------------------------------------------
+
+
+def _jpeg_frame(scenery: Scenery) -> Case:
+    """A frame of a template in memory, beside a patch, its region's encoding and a copy."""
+    scene, chosen = scenery.scene, np.array([0])
     compositor = Compositor(scene.template, threads=1)
-    chosen, quality = np.array([0]), [cv2.IMWRITE_JPEG_QUALITY, 75]
-    jpeg = scene.template.jpeg()
+    jpeg, quality = scene.template.jpeg(), [cv2.IMWRITE_JPEG_QUALITY, 75]
     region, file = np.ascontiguousarray(jpeg.region(0)), jpeg.files[0]
-    whole, frame = np.empty_like(file), np.empty_like(scene.template.bgr24(0))
-    planes = scene.template.i420(0)
-    same = np.empty_like(planes)
+    copy = np.empty_like(file)
 
-    def lease(format: str) -> Work:
-        def finish() -> None:
-            with compositor.composite(scene.outputs, chosen, format=format):
-                pass
+    def ours() -> None:
+        with compositor.composite(scene.outputs, chosen, format="jpeg"):
+            pass
 
-        return finish
-
-    def jpeg_peer() -> None:
-        _patch(scene)
+    def peer() -> None:
+        _patch(scenery)
         cv2.imencode(".jpg", region, quality)
-        np.copyto(whole, file)
+        np.copyto(copy, file)
 
-    def packed_peer() -> None:
-        _patch(scene)
-        np.copyto(frame, scene.template.bgr24(0))
-
-    def i420_peer() -> None:
-        cv2.cvtColor(_patch(scene)[:180, :180], cv2.COLOR_BGR2YUV_I420)
-        np.copyto(same, planes)
-
-    peers = {"jpeg": jpeg_peer, "bgr24": packed_peer, "i420": i420_peer}
-    return [Case(f"frame {f}", lease(f), peer, compositor.pool) for f, peer in peers.items()]
+    return Case(ours, peer, compositor.pool)
 
 
-def _request_cases(template: Template) -> list[Case]:
-    """Requests of 8 and 25 through the loop, beside as many encodings of the region."""
-    jpeg, cases = template.jpeg(), []
+def _copied(scenery: Scenery, format: str) -> Case:
+    """A frame put into the caller's buffer, beside a patch and a copy into the same buffer:
+    two buffers would lie differently in memory, and differently in each process."""
+    scene, chosen = scenery.scene, np.array([0])
+    compositor = Compositor(scene.template, threads=1)
+    source = {"bgr24": scene.template.bgr24, "i420": scene.template.i420}[format](0)
+    out = np.empty_like(source)
+    buffers = [out]
+
+    def ours() -> None:
+        compositor.composite(scene.outputs, chosen, format=format, out=buffers)
+
+    def peer() -> None:
+        patch = _patch(scenery)
+        if format == "i420":
+            cv2.cvtColor(patch[:180, :180], cv2.COLOR_BGR2YUV_I420)
+        np.copyto(out, source)
+
+    return Case(ours, peer, compositor.pool)
+
+
+def _request(scenery: Scenery, size: int) -> Case:
+    """JPEG frames through the loop, beside as many encodings of the region."""
+    template, jpeg = scenery.template, scenery.template.jpeg()
     regions = [np.ascontiguousarray(jpeg.region(i)) for i in range(FRAMES)]
-    for size in (8, 25):
-        compositor = Compositor(template, threads=1)
-        outputs, at = request_outputs("synctalk328", size), [0]
+    compositor, outputs = Compositor(template, threads=1), request_outputs("synctalk328", size)
+    at = 0
 
-        def ours(compositor=compositor, outputs=outputs, at=at, size=size) -> None:
-            chosen = template.indices(at[0], size)
-            at[0] += size
-            with compositor.composite(outputs, chosen, format="jpeg"):
-                pass
+    def ours() -> None:
+        nonlocal at
+        chosen = template.indices(at, size)
+        at += size
+        with compositor.composite(outputs, chosen, format="jpeg"):
+            pass
 
-        def peer(outputs=outputs, size=size) -> None:
-            for i in range(size):
-                (outputs[i] * np.float32(255)).astype(np.uint8)
-                cv2.imencode(".jpg", regions[i % FRAMES])
+    def peer() -> None:
+        for i in range(size):
+            (outputs[i] * np.float32(255)).astype(np.uint8)
+            cv2.imencode(".jpg", regions[i % FRAMES])
 
-        cases.append(Case(f"request of {size} jpeg", ours, peer, compositor.pool))
-    return cases
-
-
-def _in_place_cases(template: Template, scene: Scene) -> list[Case]:
-    cases = []
-    for format in ("bgr24", "i420"):
-        compositor, at = Compositor(template, threads=1), [0]
-        part = np.empty((182, 182, 3), np.uint8)
-
-        def ours(compositor=compositor, at=at, format=format) -> None:
-            at[0] = (at[0] + 1) % FRAMES
-            with compositor.composite(scene.outputs, np.array(at), format=format):
-                pass
-
-        def peer(format=format, part=part) -> None:
-            patch = _patch(scene)[:182, :182]
-            if format == "i420":
-                cv2.cvtColor(patch[:180, :180], cv2.COLOR_BGR2YUV_I420)
-            else:
-                np.copyto(part[: len(patch), : patch.shape[1]], patch)
-
-        cases.append(Case(f"in place {format}", ours, peer, compositor.pool))
-    return cases
+    return Case(ours, peer, compositor.pool)
 
 
-def _resize_cases(scene: Scene) -> list[Case]:
-    src = np.ascontiguousarray((scene.outputs[0].transpose(1, 2, 0) * 255).astype(np.uint8))
-    size, out, room = (182, 182), np.empty((182, 182, 3), np.uint8), np.empty((182, 182, 3), "u1")
-    opencv = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC, "area": cv2.INTER_AREA}
-    cases = []
-    for name, way in opencv.items():
-        plan = _kernels.ResizePlan((320, 320), size, name)
-        cases.append(
-            Case(
-                f"resize {name}",
-                lambda plan=plan: plan.resize(src, out),
-                lambda way=way: cv2.resize(src, size, room, interpolation=way),
-            )
-        )
-    plan, image = _kernels.ResizePlan((320, 320), size, "lanczos_aa"), Image.fromarray(src)
-    cases.append(
-        Case(
-            "resize lanczos_aa",
-            lambda: plan.resize(src, out),
-            lambda: image.resize(size, Image.Resampling.LANCZOS),
-        )
-    )
-    return cases
+def _in_place(scenery: Scenery, format: str) -> Case:
+    """Frames painted onto mapped backgrounds, beside a patch put onto as many pictures twice:
+    ours restores what it painted a loop ago."""
+    scene, compositor = scenery.scene, Compositor(scenery.template, threads=1)
+    w, h = scene.inputs[0].rect[2:]
+    pictures = np.zeros((FRAMES, 1080, 1920, 3), np.uint8)[:, 500 : 500 + h, 800 : 800 + w]
+    kept = pictures.copy()
+    at = np.array([0])
+
+    def ours() -> None:
+        at[0] = (at[0] + 1) % FRAMES
+        with compositor.composite(scene.outputs, at, format=format):
+            pass
+
+    def peer() -> None:
+        at[0] = i = (at[0] + 1) % FRAMES
+        np.copyto(pictures[i], kept[i])
+        patch = _patch(scenery)
+        np.copyto(pictures[i], patch)
+        if format == "i420":
+            cv2.cvtColor(patch[:180, :180], cv2.COLOR_BGR2YUV_I420)
+
+    return Case(ours, peer, compositor.pool)
 
 
-def _convert_case(scene: Scene) -> Case:
-    planes, out = scene.outputs[0], np.empty((320, 320, 3), np.uint8)
+# ---- kernels -------------------------------------------------------------------------------
+
+OPENCV = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC, "area": cv2.INTER_AREA}
+SIZE = (182, 182)
+
+
+def _resize(scenery: Scenery, filter: str) -> Case:
+    src, out = scenery.picture, np.empty((*SIZE, 3), np.uint8)
+    plan = _kernels.ResizePlan((320, 320), SIZE, filter)
+    if filter in OPENCV:
+        room, way = np.empty_like(out), OPENCV[filter]
+        peer = partial(cv2.resize, src, SIZE, room, interpolation=way)
+    else:
+        peer = partial(Image.fromarray(src).resize, SIZE, Image.Resampling.LANCZOS)
+    return Case(partial(plan.resize, src, out), peer)
+
+
+def _convert(scenery: Scenery) -> Case:
+    planes, out = scenery.scene.outputs[0], np.empty((320, 320, 3), np.uint8)
     return Case(
-        "convert",
-        lambda: _kernels.convert(planes, out),
+        partial(_kernels.convert, planes, out),
         lambda: (planes * np.float32(255)).astype(np.uint8),
     )
 
 
-def _mel_case() -> Case:
+def _mel(scenery: Scenery) -> Case:
+    del scenery  # of sound only
     samples = np.random.default_rng(0).normal(0, 0.1, 10 * 16000).astype(np.float32)
     out = mel_spectrogram(samples)
     frames = np.lib.stride_tricks.sliding_window_view(samples.astype(np.float64), 800)[::200]
     return Case(
-        "mel of 10 s",
-        lambda: mel_spectrogram(samples, out=out),
+        partial(mel_spectrogram, samples, out=out),
         lambda: np.abs(np.fft.rfft(frames)),
     )
+
+
+CASES: dict[str, Callable[[Scenery], Case]] = {
+    "frame jpeg": _jpeg_frame,
+    **{f"copied {f}": partial(_copied, format=f) for f in ("bgr24", "i420")},
+    **{f"request of {n} jpeg": partial(_request, size=n) for n in (8, 25)},
+    **{f"in place {f}": partial(_in_place, format=f) for f in ("bgr24", "i420")},
+    **{f"resize {f}": partial(_resize, filter=f) for f in (*OPENCV, "lanczos_aa")},
+    "convert": _convert,
+    "mel of 10 s": _mel,
+}

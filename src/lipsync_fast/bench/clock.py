@@ -59,17 +59,21 @@ def _sample(work: Work, calls: int) -> tuple[float, float]:
     return wall / calls / 1e9, cpu / calls / 1e9
 
 
-def _calls_of(work: Work) -> int:
+def _calls_of(work: Work, sample_ns: int) -> int:
     """Calls that make a sample long enough."""
     work()
     spent = time.thread_time_ns()
     work()
     spent = max(time.thread_time_ns() - spent, 1000)
-    return max(1, -(-SAMPLE_NS // spent))
+    return max(1, -(-sample_ns // spent))
 
 
 def run_in_turn(
-    works: Mapping[str, Work], rounds: int, *, calls: int | None = None
+    works: Mapping[str, Work],
+    rounds: int,
+    *,
+    calls: int | None = None,
+    sample_ns: int = SAMPLE_NS,
 ) -> dict[str, Timing]:
     """Time works in turn, each starting the round once in a while.
 
@@ -80,14 +84,18 @@ def run_in_turn(
     rounds : int
         Samples of each.
     calls : int, optional
-        Calls of one sample; by default as many as take 6 ms.
+        Calls of one sample; by default as many as take `sample_ns`.
+    sample_ns : int
+        Nanoseconds of processor time, 6 ms by default.
 
     Returns
     -------
     dict of name to Timing
         In the order of `works`; samples of equal number belong together.
     """
-    counts = {name: _calls_of(work) if calls is None else calls for name, work in works.items()}
+    counts = {
+        name: _calls_of(work, sample_ns) if calls is None else calls for name, work in works.items()
+    }
     if calls is not None:
         for work in works.values():
             _sample(work, 2)

@@ -4,28 +4,74 @@ import numpy as np
 import pytest
 
 import reference
+from lipsync_fast.presets import get_preset
+from lipsync_fast.resident import ResidentGenerator
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
-FLOAT = TensorProto.FLOAT
+FLOAT, HALF, INT64 = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT64
+WAV2LIP = get_preset("wav2lip96")
 
 
-def save(path, nodes, inputs, outputs, constants=(), opset=17, whole=()):
-    """Write a model; inputs and outputs are (name, shape) pairs, int64 for those in `whole`."""
-    kinds = dict.fromkeys(whole, TensorProto.INT64)
-    graph = helper.make_graph(
-        nodes,
-        "tiny",
-        [helper.make_tensor_value_info(n, kinds.get(n, FLOAT), shape) for n, shape in inputs],
-        [helper.make_tensor_value_info(name, FLOAT, shape) for name, shape in outputs],
-        [numpy_helper.from_array(value, name) for name, value in constants],
-    )
+def save(path, nodes, inputs, outputs, constants=(), *, kinds=(), opset=17, ir=9, checked=True):
+    """Write a model.
+
+    Inputs and outputs are (name, shape) pairs, float32 where `kinds` names no other type.
+    """
+    kinds = dict(kinds)
+    sides = [
+        [helper.make_tensor_value_info(n, kinds.get(n, FLOAT), shape) for n, shape in side]
+        for side in (inputs, outputs)
+    ]
+    weights = [numpy_helper.from_array(value, name) for name, value in constants]
+    graph = helper.make_graph(nodes, "tiny", *sides, weights)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
-    model.ir_version = 9
-    onnx.checker.check_model(model)
-    onnx.save(model, path)
+    model.ir_version = ir
+    if checked:
+        onnx.checker.check_model(model)
+    onnx.save(model, str(path))
     return path
+
+
+def save_generator(path, preset, batch, nodes, constants, further=()):
+    """A net with the preset's two inputs, and further ones, whose output is called `output`."""
+    inputs = [
+        (preset.image_input, (batch, *preset.visual_shape)),
+        (preset.audio_input, (batch, *preset.audio_shape)),
+        *further,
+    ]
+    return save(path, nodes, inputs, [("output", (batch, 3, preset.view, preset.view))], constants)
+
+
+def relu(path, **options):
+    """The smallest net: x (N, 3) to y, without what is below 0."""
+    return save(
+        path,
+        [helper.make_node("Relu", ["x"], ["y"])],
+        [("x", ("N", 3))],
+        [("y", ("N", 3))],
+        **options,
+    )
+
+
+def reference_and_mean(preset):
+    """Nodes and constants that make `reference` of the picture and `mean` (N, 1) of the hearing."""
+    first = 3 * preset.visual.split("+").index("reference")
+    nodes = [
+        helper.make_node("Slice", [preset.image_input, "first", "last", "channel"], ["reference"]),
+        helper.make_node("Flatten", [preset.audio_input], ["flat"], axis=1),
+        helper.make_node("ReduceMean", ["flat"], ["mean"], axes=[1], keepdims=1),
+    ]
+    constants = [
+        ("first", ints(first)),
+        ("last", ints(first + 3)),
+        ("channel", ints(1)),
+        ("apart", ints(-1, 1, 1, 1)),
+        ("low", np.array(preset.low, np.float32)),
+        ("high", np.array(preset.high, np.float32)),
+    ]
+    return nodes, constants
 
 
 def tiny_generator(path, preset, batch="batch"):
@@ -33,33 +79,15 @@ def tiny_generator(path, preset, batch="batch"):
 
     output = clip(reference + 0.05 mean(audio), low, high)
     """
-    visual, audio = preset.image_input, preset.audio_input
-    first = 3 * preset.visual.split("+").index("reference")
-    nodes = [
-        helper.make_node("Slice", [visual, "first", "last", "channel"], ["reference"]),
-        helper.make_node("Flatten", [audio], ["flat"], axis=1),
-        helper.make_node("ReduceMean", ["flat"], ["mean"], axes=[1], keepdims=1),
+    nodes, constants = reference_and_mean(preset)
+    nodes += [
         helper.make_node("Mul", ["mean", "gain"], ["shift"]),
         helper.make_node("Reshape", ["shift", "apart"], ["shifts"]),
         helper.make_node("Add", ["reference", "shifts"], ["sum"]),
         helper.make_node("Clip", ["sum", "low", "high"], ["output"]),
     ]
-    constants = [
-        ("first", np.array([first], np.int64)),
-        ("last", np.array([first + 3], np.int64)),
-        ("channel", np.array([1], np.int64)),
-        ("gain", np.array(0.05, np.float32)),
-        ("apart", np.array([-1, 1, 1, 1], np.int64)),
-        ("low", np.array(preset.low, np.float32)),
-        ("high", np.array(preset.high, np.float32)),
-    ]
-    return save(
-        path,
-        nodes,
-        [(visual, (batch, *preset.visual_shape)), (audio, (batch, *preset.audio_shape))],
-        [("output", (batch, 3, preset.view, preset.view))],
-        constants,
-    )
+    constants.append(("gain", np.array(0.05, np.float32)))
+    return save_generator(path, preset, batch, nodes, constants)
 
 
 def drifting_generator(path, preset, batch="batch"):
@@ -67,12 +95,8 @@ def drifting_generator(path, preset, batch="batch"):
 
     output = clip(reference + drift (1 + 0.1 mean(audio)), low, high)
     """
-    visual, audio = preset.image_input, preset.audio_input
-    first = 3 * preset.visual.split("+").index("reference")
-    nodes = [
-        helper.make_node("Slice", [visual, "first", "last", "channel"], ["reference"]),
-        helper.make_node("Flatten", [audio], ["flat"], axis=1),
-        helper.make_node("ReduceMean", ["flat"], ["mean"], axes=[1], keepdims=1),
+    nodes, constants = reference_and_mean(preset)
+    nodes += [
         helper.make_node("Mul", ["mean", "tenth"], ["small"]),
         helper.make_node("Add", ["small", "one"], ["gain"]),
         helper.make_node("Reshape", ["gain", "apart"], ["gains"]),
@@ -80,24 +104,73 @@ def drifting_generator(path, preset, batch="batch"):
         helper.make_node("Add", ["reference", "moved"], ["sum"]),
         helper.make_node("Clip", ["sum", "low", "high"], ["output"]),
     ]
-    constants = [
-        ("first", ints(first)),
-        ("last", ints(first + 3)),
-        ("channel", ints(1)),
+    constants += [
         ("tenth", np.array(0.1, np.float32)),
         ("one", np.array(1, np.float32)),
-        ("apart", ints(-1, 1, 1, 1)),
         ("drift", reference.drift(preset)[None]),
-        ("low", np.array(preset.low, np.float32)),
-        ("high", np.array(preset.high, np.float32)),
     ]
-    return save(
-        path,
-        nodes,
-        [(visual, (batch, *preset.visual_shape)), (audio, (batch, *preset.audio_shape))],
-        [("output", (batch, 3, preset.view, preset.view))],
-        constants,
+    return save_generator(path, preset, batch, nodes, constants)
+
+
+# Constants of the net below, for a Slice that leaves the reference's planes.
+REFERENCE = (("three", np.array([3])), ("six", np.array([6])), ("one", np.array([1])))
+
+
+def summing_generator(path, batch="N", *, side=96, mel=(1, 80, 16), kind=FLOAT, weighted=False):
+    """Of wav2lip's contract: the reference plus the mel's mean, times `weight` if there is one."""
+    nodes = [
+        helper.make_node("Slice", ["video_frames", "three", "six", "one"], ["reference"]),
+        helper.make_node("ReduceMean", ["mel_spectrogram"], ["mean"], axes=[1, 2, 3], keepdims=1),
+    ]
+    inputs = [("video_frames", (batch, 6, side, side)), ("mel_spectrogram", (batch, *mel))]
+    level = "mean"
+    if weighted:
+        level = "level"
+        nodes.append(helper.make_node("Mul", ["mean", "weight"], [level]))
+        inputs.append(("weight", (1,)))
+    nodes.append(helper.make_node("Add", ["reference", level], ["predicted_frames"]))
+    outputs = [("predicted_frames", (batch, 3, side, side))]
+    kinds = {name: kind for name, _ in (*inputs, *outputs)}
+    return save(path, nodes, inputs, outputs, REFERENCE, kinds=kinds)
+
+
+def summed(visual, audio):
+    """What `summing_generator` draws of a request."""
+    return visual[:, 3:] + audio.mean((1, 2, 3), dtype=np.float64)[:, None, None, None]
+
+
+def inputs_for(preset, count, seed=0):
+    """A random request: planes and feature windows."""
+    draw = np.random.default_rng(seed)
+    return (
+        draw.random((count, *preset.visual_shape), np.float32),
+        draw.random((count, *preset.audio_shape), np.float32),
     )
+
+
+def crops_for(preset, count=5):
+    """Random crops of a template."""
+    draw = np.random.default_rng(4)
+    return draw.integers(0, 256, (count, preset.crop, preset.crop, 3), dtype=np.uint8)
+
+
+def sounds_for(preset, count):
+    """Random feature windows."""
+    draw = np.random.default_rng(5)
+    return draw.standard_normal((count, *preset.audio_shape)).astype(np.float32)
+
+
+def open_resident(path, preset=WAV2LIP, crops=None, **options):
+    """The net over random crops, or these; what it keeps lies beside it."""
+    crops = crops_for(preset) if crops is None else crops
+    options.setdefault("cache", path.parent / "cache")
+    return ResidentGenerator(path, crops, preset, **options)
+
+
+def read_only(array):
+    """The array itself, which can be written no more."""
+    array.flags.writeable = False
+    return array
 
 
 def mixing_generator(path, preset, batch="batch"):
@@ -131,12 +204,8 @@ def mixing_generator(path, preset, batch="batch"):
         helper.make_node("Add", ["seen", "shift"], ["sum"]),
         helper.make_node("Clip", ["sum", "low", "high"], ["output"]),
     ]
-    inputs = [
-        (preset.image_input, (batch, *preset.visual_shape)),
-        (preset.audio_input, (batch, *preset.audio_shape)),
-        *((name, (len(value),)) for name, value in preset.constants),
-    ]
-    return save(path, nodes, inputs, [("output", (batch, 3, preset.view, preset.view))], constants)
+    further = [(name, (len(value),)) for name, value in preset.constants]
+    return save_generator(path, preset, batch, nodes, constants, further)
 
 
 def tiny_hubert(path):
@@ -181,7 +250,7 @@ def tiny_wenet(path, steps=67, width=512):
         ("spread", draw.normal(0, 1, (1, 1, width)).astype(np.float32)),
     ]
     outputs = [("output", (1, 16, width))]
-    return save(path, nodes, inputs, outputs, constants, whole=["offset"])
+    return save(path, nodes, inputs, outputs, constants, kinds={"offset": INT64})
 
 
 def tiny_encoder(path, batch="batch"):

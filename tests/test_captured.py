@@ -24,9 +24,8 @@ from lipsync_fast.pipeline import Pipeline
 from lipsync_fast.presets import get_preset
 from lipsync_fast.resident import ResidentGenerator
 from lipsync_fast.session import SessionOptions
-from nets import exported_generator, tiny_generator
+from nets import crops_for, exported_generator, sounds_for, tiny_generator
 from test_generators import frames_of, hearing, template_of
-from test_resident import crops_for, sounds_for
 
 WAV2LIP = get_preset("wav2lip96")
 

@@ -26,22 +26,22 @@ pytest.importorskip("onnxruntime")
 from lipsync_fast.graph import make_resident, resident  # noqa: E402
 from lipsync_fast.resident import ResidentGenerator, try_resident  # noqa: E402
 from lipsync_fast.session import Generator, Net  # noqa: E402
-from nets import exported_generator, save, tiny_generator  # noqa: E402
+from nets import (  # noqa: E402
+    REFERENCE,
+    WAV2LIP,
+    crops_for,
+    exported_generator,
+    open_resident,
+    read_only,
+    save,
+    sounds_for,
+    tiny_generator,
+)
 
 node = onnx.helper.make_node
 
-WAV2LIP, SYNCTALK = get_preset("wav2lip96"), get_preset("synctalk328")
+SYNCTALK = get_preset("synctalk328")
 BIG = 64 << 10  # bytes of a block that a warm call must not allocate
-
-
-def crops_for(preset, count=5):
-    draw = np.random.default_rng(4)
-    return draw.integers(0, 256, (count, preset.crop, preset.crop, 3), dtype=np.uint8)
-
-
-def sounds_for(preset, count):
-    draw = np.random.default_rng(5)
-    return draw.standard_normal((count, *preset.audio_shape)).astype(np.float32)
 
 
 def packed(net, crops, indices, audio):
@@ -51,12 +51,6 @@ def packed(net, crops, indices, audio):
     pictures = net.infer(visual, audio)
     tone = {"low": row.low, "high": row.high, "swap": row.rgb}
     return np.stack([_kernels.convert(p, **tone) for p in pictures])
-
-
-def open_resident(path, preset=WAV2LIP, crops=None, **options):
-    crops = crops_for(preset) if crops is None else crops
-    options.setdefault("cache", path.parent / "cache")
-    return ResidentGenerator(path, crops, preset, **options)
 
 
 # ---- the same pictures ----------------------------------------------------------------------
@@ -203,7 +197,7 @@ def test_constant_inputs(tmp_path):
             ("weight", (1,)),
         ],
         [("predicted_frames", ("N", 3, 96, 96))],
-        [("three", np.array([3])), ("six", np.array([6])), ("one", np.array([1]))],
+        REFERENCE,
     )
     audio = sounds_for(WAV2LIP, 2)
     made = open_resident(path, constants={"weight": [0.5]}).infer_indices([0, 1], audio)
@@ -282,71 +276,6 @@ def test_bytes_of_a_request_fall_tenfold(tmp_path, monkeypatch):
     assert set(resident_crops) == {(crops.nbytes, crops.ctypes.data)}, "read where they lie"
     moving = sum(size for name, size, _ in now.inputs if name != "crops")
     assert moving + sum(size for _, size in now.outputs) < 9e6
-
-
-# ---- kept for the next time -----------------------------------------------------------------
-
-
-def test_the_changed_net_is_made_once(tmp_path, monkeypatch):
-    path = tiny_generator(tmp_path / "net.onnx", WAV2LIP)
-    open_resident(path)
-    (kept,) = (tmp_path / "cache").iterdir()
-    assert kept.name.startswith("resident-")
-    monkeypatch.setitem(sys.modules, "onnx", None)  # not needed where the file is there
-    net = open_resident(path)
-    assert net.path == path
-    assert f"{net!r}".startswith("<ResidentGenerator net.onnx on ")
-    monkeypatch.undo()
-    exported_generator(path, WAV2LIP)  # another net of the same name
-    assert open_resident(path).batch == 1
-    assert len(list((tmp_path / "cache").iterdir())) == 2
-
-
-def test_weights_in_a_file_of_their_own_count(tmp_path):
-    """Trained on, the net's own file may stay as it is to the byte."""
-    path, other = tmp_path / "net.onnx", tmp_path / "other"
-    exported_generator(path, WAV2LIP)
-    model = onnx.load(str(path))
-    apart = {"save_as_external_data": True, "location": "weights", "size_threshold": 90}
-    onnx.save(onnx.ModelProto.FromString(model.SerializeToString()), str(path), **apart)
-    assert (tmp_path / "weights").stat().st_size > 1000
-    before, audio = path.read_bytes(), sounds_for(WAV2LIP, 1)
-    first = open_resident(path).infer_indices([0], audio)
-    for tensor in model.graph.initializer:
-        if tensor.name == "w3":
-            tensor.CopyFrom(onnx.numpy_helper.from_array(-onnx.numpy_helper.to_array(tensor), "w3"))
-    other.mkdir()
-    onnx.save(model, str(other / "net.onnx"), **apart)
-    (other / "weights").replace(tmp_path / "weights")
-    assert (other / "net.onnx").read_bytes() == before == path.read_bytes()
-    assert (open_resident(path).infer_indices([0], audio) != first).any()
-
-
-def test_another_preset_is_another_file(tmp_path):
-    path = tiny_generator(tmp_path / "net.onnx", WAV2LIP)
-    crops, audio = crops_for(WAV2LIP, 1), np.zeros((1, *WAV2LIP.audio_shape), np.float32)
-    bright = replace(WAV2LIP, name="mine", black=(0, 0, 96, 96), visual="reference+masked")
-    a = open_resident(path, WAV2LIP, crops).infer_indices([0], audio)
-    b = open_resident(path, bright, crops).infer_indices([0], audio)
-    assert a.max() > 0
-    assert b.max() == 0
-    assert len(list((tmp_path / "cache").iterdir())) == 2
-
-
-def test_the_users_cache_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(sys, "platform", "linux")
-    path = tiny_generator(tmp_path / "net.onnx", WAV2LIP)
-    kept = resident.cached_resident(path, WAV2LIP)
-    assert kept.parent == tmp_path / "cache" / "lipsync_fast"
-    assert kept.exists()
-
-
-def test_a_cache_that_cannot_be_written(tmp_path):
-    path = tiny_generator(tmp_path / "net.onnx", WAV2LIP)
-    (tmp_path / "file").write_text("in the way")
-    net = open_resident(path, cache=tmp_path / "file" / "cache")
-    assert net.infer_indices([0], sounds_for(WAV2LIP, 1)).shape == (1, 96, 96, 3)
 
 
 # ---- where it cannot be ---------------------------------------------------------------------
@@ -453,11 +382,6 @@ def test_requests_that_cannot_be(tmp_path, change, error, says):
     request = change([0, 1, 2], sounds_for(WAV2LIP, 3), np.zeros((3, 96, 96, 3), np.uint8))
     with pytest.raises(error, match=says):
         net.infer_indices(request[0], request[1], out=request[2])
-
-
-def read_only(array):
-    array.flags.writeable = False
-    return array
 
 
 # ---- memory and threads ---------------------------------------------------------------------

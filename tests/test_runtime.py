@@ -11,14 +11,14 @@ pytest.importorskip("onnxruntime")
 from lipsync_fast import _cuda, _runtime
 from lipsync_fast.errors import DeviceMemoryError, InputError, ModelError
 from lipsync_fast.session import Generator, Net, SessionOptions
-from test_session import WAV2LIP, expected, inputs_for, relu, save_generator
+from nets import WAV2LIP, inputs_for, relu, summed, summing_generator
 
 GPU = _cuda.CudaDevice(0, "a device", 8 << 30)
 
 
 @pytest.fixture
 def generator(tmp_path):
-    return Generator(save_generator(tmp_path / "net.onnx"))
+    return Generator(summing_generator(tmp_path / "net.onnx"))
 
 
 @pytest.mark.parametrize("providers", [["cpu"], ["CPUExecutionProvider"], [("cpu", {})]])
@@ -211,7 +211,7 @@ def test_a_net_lives_on_with_smaller_runs(generator, monkeypatch, caplog, says):
     monkeypatch.setattr(generator, "_session", session)
     visual, audio = inputs_for(WAV2LIP, 6)
     out = generator.infer(visual, audio)
-    np.testing.assert_allclose(out, expected(visual, audio), atol=1e-6)
+    np.testing.assert_allclose(out, summed(visual, audio), atol=1e-6)
     assert session.runs == [4, 2, 1, 1, 1, 1, 1, 1]
     assert generator.micro_batch == 1
     said = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
@@ -226,7 +226,7 @@ def test_a_net_lives_on_with_smaller_runs(generator, monkeypatch, caplog, says):
 
 @pytest.mark.parametrize("batch", ["N", 4])
 def test_no_memory_for_one_frame_is_one_clear_error(tmp_path, monkeypatch, batch):
-    net = Generator(save_generator(tmp_path / "net.onnx", batch))
+    net = Generator(summing_generator(tmp_path / "net.onnx", batch))
     monkeypatch.setattr(net, "_session", _Cramped(net._session, 0))
     count = "one frame" if batch == "N" else "4 frames at once"
     with pytest.raises(DeviceMemoryError, match=rf"net\.onnx: no memory for {count} \(") as caught:

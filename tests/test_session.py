@@ -1,9 +1,6 @@
-"""Generator, AudioEncoder and Net: bound memory, micro-batches, threads, and bad models."""
+"""Generator and AudioEncoder: bound memory, micro-batches, threads, and bad models."""
 
 import logging
-import os
-import subprocess
-import sys
 import threading
 import tracemalloc
 from dataclasses import replace
@@ -12,86 +9,41 @@ import numpy as np
 import pytest
 
 from lipsync_fast._pool import BufferPool
-from lipsync_fast.errors import (
-    FileMissingError,
-    InputError,
-    LayoutError,
-    LipsyncError,
-    ModelError,
-)
-from lipsync_fast.presets import PRESETS, get_preset
-from lipsync_fast.session import AudioEncoder, Generator, Net
+from lipsync_fast.errors import InputError, LayoutError, LipsyncError, ModelError
+from lipsync_fast.presets import PRESETS
+from lipsync_fast.session import AudioEncoder, Generator
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
-helper, FLOAT, HALF = onnx.helper, onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16
 
-WAV2LIP = get_preset("wav2lip96")
+from nets import (  # noqa: E402
+    FLOAT,
+    HALF,
+    REFERENCE,
+    WAV2LIP,
+    inputs_for,
+    read_only,
+    relu,
+    save,
+    summed,
+    summing_generator,
+)
+
+helper = onnx.helper
+
 BIG = 64 << 10  # bytes of a block that a warm call must not allocate
-
-
-def save(path, nodes, inputs, outputs, constants=(), *, opset=17, ir=8):
-    """Writes a model; inputs and outputs are (name, type, shape)."""
-    graph = helper.make_graph(
-        nodes,
-        "test",
-        [helper.make_tensor_value_info(*i) for i in inputs],
-        [helper.make_tensor_value_info(*o) for o in outputs],
-        [onnx.numpy_helper.from_array(np.asarray(v), n) for n, v in constants],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
-    model.ir_version = ir
-    onnx.save(model, str(path))
-    return path
-
-
-def save_generator(
-    path, batch="N", *, side=96, mel=(1, 80, 16), out_shape=None, kind=FLOAT, extra=False
-):
-    """A net in the wav2lip contract: the reference's planes plus the mel's mean (times weight)."""
-    nodes = [
-        helper.make_node("Slice", ["video_frames", "three", "six", "one"], ["reference"]),
-        helper.make_node("ReduceMean", ["mel_spectrogram"], ["mean"], axes=[1, 2, 3], keepdims=1),
-        helper.make_node("Mul", ["mean", "weight"], ["level"]) if extra else None,
-        helper.make_node("Add", ["reference", "level" if extra else "mean"], ["predicted_frames"]),
-    ]
-    inputs = [
-        ("video_frames", kind, [batch, 6, side, side]),
-        ("mel_spectrogram", kind, [batch, *mel]),
-    ]
-    if extra:
-        inputs.append(("weight", kind, [1]))
-    return save(
-        path,
-        [n for n in nodes if n],
-        inputs,
-        [("predicted_frames", kind, [batch, 3, side, side] if out_shape is None else out_shape)],
-        [("three", np.array([3])), ("six", np.array([6])), ("one", np.array([1]))],
-    )
-
-
-def expected(visual, audio):
-    return visual[:, 3:] + audio.mean((1, 2, 3), dtype=np.float64)[:, None, None, None]
-
-
-def inputs_for(preset, count, seed=0):
-    draw = np.random.default_rng(seed)
-    return (
-        draw.random((count, *preset.visual_shape), np.float32),
-        draw.random((count, *preset.audio_shape), np.float32),
-    )
 
 
 @pytest.fixture
 def generator(tmp_path):
-    return Generator(save_generator(tmp_path / "net.onnx"))
+    return Generator(summing_generator(tmp_path / "net.onnx"))
 
 
 # ---- what a net says of itself ------------------------------------------------------------
 
 
 def test_a_generator_knows_its_contract(tmp_path, caplog):
-    path = save_generator(tmp_path / "net.onnx")
+    path = summing_generator(tmp_path / "net.onnx")
     with caplog.at_level(logging.INFO, "lipsync_fast"):
         net = Generator(str(path))
     assert net.preset == WAV2LIP
@@ -106,7 +58,7 @@ def test_a_generator_knows_its_contract(tmp_path, caplog):
 
 @pytest.mark.parametrize("preset", ["wav2lip96", WAV2LIP, None])
 def test_a_preset_may_be_named(tmp_path, preset):
-    assert Generator(save_generator(tmp_path / "net.onnx"), preset).preset == WAV2LIP
+    assert Generator(summing_generator(tmp_path / "net.onnx"), preset).preset == WAV2LIP
 
 
 def test_other_input_names_are_taken(tmp_path):
@@ -118,14 +70,14 @@ def test_other_input_names_are_taken(tmp_path):
             helper.make_node("ReduceMean", ["source"], ["mean"], axes=[1, 2, 3], keepdims=1),
             helper.make_node("Add", ["reference", "mean"], ["y"]),
         ],
-        [("target", FLOAT, ["N", 6, 96, 96]), ("source", FLOAT, ["N", 1, 80, 16])],
-        [("y", FLOAT, ["N", 3, 96, 96])],
-        [("three", np.array([3])), ("six", np.array([6])), ("one", np.array([1]))],
+        [("target", ["N", 6, 96, 96]), ("source", ["N", 1, 80, 16])],
+        [("y", ["N", 3, 96, 96])],
+        REFERENCE,
     )
     net = Generator(path)
     assert net.preset == replace(WAV2LIP, image_input="target", audio_input="source")
     visual, audio = inputs_for(WAV2LIP, 2)
-    np.testing.assert_allclose(net.infer(visual, audio), expected(visual, audio), atol=1e-6)
+    np.testing.assert_allclose(net.infer(visual, audio), summed(visual, audio), atol=1e-6)
 
 
 # ---- inference ----------------------------------------------------------------------------
@@ -134,13 +86,13 @@ def test_other_input_names_are_taken(tmp_path):
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5, 8, 25])
 @pytest.mark.parametrize("batch", ["N", 1, 2, 4])
 def test_any_request_on_any_batch_axis(tmp_path, batch, count):
-    net = Generator(save_generator(tmp_path / "net.onnx", batch))
+    net = Generator(summing_generator(tmp_path / "net.onnx", batch))
     assert net.batch == (None if batch == "N" else batch)
     visual, audio = inputs_for(WAV2LIP, count)
     out = net.infer(visual, audio)
     assert out.shape == (count, 3, 96, 96)
     assert out.dtype == np.float32
-    np.testing.assert_allclose(out, expected(visual, audio), atol=1e-6)
+    np.testing.assert_allclose(out, summed(visual, audio), atol=1e-6)
     single = [net.infer(visual[i : i + 1], audio[i : i + 1])[0] for i in range(count)]
     assert all((a == b).all() for a, b in zip(out, single, strict=True))
 
@@ -150,12 +102,12 @@ def test_the_callers_memory_is_read_and_written_in_place(generator):
     block = np.full((8, 3, 96, 96), -5, np.float32)
     out = block[1:7]
     assert generator.infer(visual, audio, out=out) is out
-    np.testing.assert_allclose(out, expected(visual, audio), atol=1e-6)
+    np.testing.assert_allclose(out, summed(visual, audio), atol=1e-6)
     assert (block[0] == -5).all()
     assert (block[7] == -5).all()
     visual[...] = 0.25  # a copy taken when the memory was first seen would show the old values
     generator.infer(visual, audio, out=out)
-    np.testing.assert_allclose(out, expected(visual, audio), atol=1e-6)
+    np.testing.assert_allclose(out, summed(visual, audio), atol=1e-6)
 
 
 def test_read_only_and_shifted_inputs(generator):
@@ -163,12 +115,12 @@ def test_read_only_and_shifted_inputs(generator):
     shifted = np.empty(visual.size + 1, np.float32)[1:].reshape(visual.shape)
     shifted[...] = visual
     shifted.flags.writeable = audio.flags.writeable = False
-    np.testing.assert_allclose(generator.infer(shifted, audio), expected(visual, audio), atol=1e-6)
+    np.testing.assert_allclose(generator.infer(shifted, audio), summed(visual, audio), atol=1e-6)
 
 
 def test_outputs_come_from_the_pool(tmp_path):
     pool = BufferPool()
-    net = Generator(save_generator(tmp_path / "net.onnx", 4), pool=pool)
+    net = Generator(summing_generator(tmp_path / "net.onnx", 4), pool=pool)
     visual, audio = inputs_for(WAV2LIP, 6)
     for _ in range(3):
         net.infer(visual, audio)
@@ -181,10 +133,10 @@ def test_outputs_come_from_the_pool(tmp_path):
 
 
 def test_constant_inputs(tmp_path):
-    path = save_generator(tmp_path / "net.onnx", extra=True)
+    path = summing_generator(tmp_path / "net.onnx", weighted=True)
     visual, audio = inputs_for(WAV2LIP, 5)
     out = Generator(path, constants={"weight": [0.5]}).infer(visual, audio)
-    np.testing.assert_allclose(out, (expected(visual, audio) + visual[:, 3:]) / 2, atol=1e-6)
+    np.testing.assert_allclose(out, (summed(visual, audio) + visual[:, 3:]) / 2, atol=1e-6)
     with pytest.raises(ModelError, match="fit no preset"):
         Generator(path)
     with pytest.raises(InputError, match="constants name 'wait'"):
@@ -207,7 +159,7 @@ def test_threads_share_one_net(generator):
     for job, made in zip(jobs, results, strict=True):
         assert len(made) == 20
         for out in made:
-            np.testing.assert_allclose(out, expected(*job), atol=1e-6)
+            np.testing.assert_allclose(out, summed(*job), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -241,64 +193,7 @@ def test_arrays_that_cannot_be_bound(generator, change, error, says):
         generator.infer(visual, audio, out=out)
 
 
-def read_only(array):
-    array.flags.writeable = False
-    return array
-
-
 # ---- models that cannot be used -----------------------------------------------------------
-
-
-def relu(path, **versions):
-    sides = [(n, FLOAT, ["N", 3]) for n in "xy"]
-    return save(path, [helper.make_node("Relu", ["x"], ["y"])], sides[:1], sides[1:], **versions)
-
-
-def test_no_such_file(tmp_path):
-    with pytest.raises(FileMissingError, match=r"nothing\.onnx: no such file"):
-        Net(tmp_path / "nothing.onnx")
-    with pytest.raises(ModelError, match="is a folder"):
-        Net(tmp_path)
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"hello, this is a text file\n" * 20, b"RIFF\0\0\0\0WAVE"]
-)
-def test_not_onnx(tmp_path, content, capfd):
-    path = tmp_path / "net.onnx"
-    path.write_bytes(content)
-    with pytest.raises(ModelError, match=r"net\.onnx: not an ONNX model, or cut short"):
-        Net(path)
-    assert capfd.readouterr() == ("", "")
-
-
-def test_truncated(tmp_path, capfd):
-    path = save_generator(tmp_path / "net.onnx")
-    path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(ModelError, match="not an ONNX model, or cut short"):
-        Net(path)
-    assert capfd.readouterr() == ("", "")
-
-
-@pytest.mark.parametrize("versions", [{"opset": 99}, {"ir": 99}])
-def test_too_new(tmp_path, versions, capfd):
-    with pytest.raises(ModelError, match=r"99 is too new for ONNX Runtime .*lower opset") as caught:
-        Net(relu(tmp_path / "net.onnx", **versions))
-    assert "\n" not in str(caught.value)
-    assert "onnxruntime_src" not in str(caught.value)
-    assert len(str(caught.value)) < 500
-    assert capfd.readouterr() == ("", "")
-
-
-def test_unknown_operator(tmp_path):
-    path = save(
-        tmp_path / "net.onnx",
-        [helper.make_node("Telepathy", ["x"], ["y"])],
-        [("x", FLOAT, ["N"])],
-        [("y", FLOAT, ["N"])],
-    )
-    with pytest.raises(ModelError, match=r"cannot open it: .*Telepathy"):
-        Net(path)
 
 
 @pytest.mark.parametrize(
@@ -311,14 +206,14 @@ def test_unknown_operator(tmp_path):
 )
 def test_inputs_that_fit_no_preset(tmp_path, layout, says):
     with pytest.raises(ModelError, match=says):
-        Generator(save_generator(tmp_path / "net.onnx", **layout))
+        Generator(summing_generator(tmp_path / "net.onnx", **layout))
 
 
 def test_a_model_of_another_preset(tmp_path):
     with pytest.raises(ModelError, match="fit no preset"):
-        Generator(save_generator(tmp_path / "net.onnx"), "synctalk328")
+        Generator(summing_generator(tmp_path / "net.onnx"), "synctalk328")
     with pytest.raises(InputError, match="preset must be one of"):
-        Generator(save_generator(tmp_path / "net.onnx"), "mona lisa")
+        Generator(summing_generator(tmp_path / "net.onnx"), "mona lisa")
 
 
 def test_one_input_only(tmp_path):
@@ -339,11 +234,13 @@ def save_head(path, node, output_type=FLOAT, out_shape=None, batch="N", attribut
             helper.make_node(node, ["sum"], ["y"], **(attributes or {})),
         ],
         [
-            ("video_frames", FLOAT, [batch, 6, 96, 96]),
-            ("mel_spectrogram", FLOAT, [batch, 1, 80, 16]),
+            ("video_frames", [batch, 6, 96, 96]),
+            ("mel_spectrogram", [batch, 1, 80, 16]),
         ],
-        [("y", output_type, out_shape)],
-        [("three", np.array([3])), ("six", np.array([6])), ("one", np.array([1]))],
+        [("y", out_shape)],
+        REFERENCE,
+        kinds={"y": output_type},
+        checked=out_shape is not None,
     )
 
 
@@ -367,22 +264,22 @@ def test_an_output_of_another_shape(tmp_path, out_shape):
 def test_an_output_of_unknown_shape_is_tried_out(tmp_path, out_shape, batch):
     net = Generator(save_head(tmp_path / "net.onnx", "Identity", FLOAT, out_shape, batch))
     visual, audio = inputs_for(WAV2LIP, 3)
-    np.testing.assert_allclose(net.infer(visual, audio), expected(visual, audio), atol=1e-6)
+    np.testing.assert_allclose(net.infer(visual, audio), summed(visual, audio), atol=1e-6)
 
 
 def test_the_picture_is_found_among_several_outputs(tmp_path):
-    path = save_generator(tmp_path / "net.onnx")
+    path = summing_generator(tmp_path / "net.onnx")
     model = onnx.load(str(path))
     model.graph.output.insert(0, helper.make_tensor_value_info("mean", FLOAT, ["N", 1, 1, 1]))
     onnx.save(model, str(path))
     visual, audio = inputs_for(WAV2LIP, 3)
     np.testing.assert_allclose(
-        Generator(path).infer(visual, audio), expected(visual, audio), atol=1e-6
+        Generator(path).infer(visual, audio), summed(visual, audio), atol=1e-6
     )
 
 
 def test_batch_axes_that_disagree(tmp_path):
-    path = save_generator(tmp_path / "net.onnx", 2)
+    path = summing_generator(tmp_path / "net.onnx", 2)
     model = onnx.load(str(path))
     model.graph.input[1].type.tensor_type.shape.dim[0].dim_value = 3
     onnx.save(model, str(path))
@@ -402,14 +299,9 @@ def save_fixed_inside(path, last):
             helper.make_node("Reshape", ["reference", "shape"], ["single"]),
             last,
         ],
-        [("video_frames", FLOAT, ["N", 6, 96, 96]), ("mel_spectrogram", FLOAT, ["N", 1, 80, 16])],
-        [("y", FLOAT, ["M", 3, 96, 96])],
-        [
-            ("three", np.array([3])),
-            ("six", np.array([6])),
-            ("one", np.array([1])),
-            ("shape", np.array([1, 3, 96, 96])),
-        ],
+        [("video_frames", ["N", 6, 96, 96]), ("mel_spectrogram", ["N", 1, 80, 16])],
+        [("y", ["M", 3, 96, 96])],
+        [*REFERENCE, ("shape", np.array([1, 3, 96, 96]))],
     )
 
 
@@ -424,7 +316,7 @@ def test_a_batch_fixed_inside_is_one_clear_error(tmp_path, capfd):
     assert "onnxruntime_src" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
     np.testing.assert_allclose(
-        net.infer(visual[:1], audio[:1]), expected(visual[:1], audio[:1]), atol=1e-6
+        net.infer(visual[:1], audio[:1]), summed(visual[:1], audio[:1]), atol=1e-6
     )
 
 
@@ -448,8 +340,8 @@ def save_encoder(path, batch="N", *, window=(1, 80, 16), features=512, tail=()):
             helper.make_node("MatMul", ["flat", "weights"], ["product"]),
             helper.make_node("Reshape", ["product", "shape"], ["audio_features"]),
         ],
-        [("mel_spectrogram", FLOAT, [batch, *window])],
-        [("audio_features", FLOAT, [batch, features, *tail])],
+        [("mel_spectrogram", [batch, *window])],
+        [("audio_features", [batch, features, *tail])],
         [
             ("rows", np.array([-1, 1280])),
             ("weights", weights),
@@ -490,19 +382,6 @@ def test_an_encoder_checks_its_arrays(tmp_path):
         encoder(windows[0])
     with pytest.raises(InputError, match=r"out must have shape \(2,512\)"):
         encoder(windows, out=np.empty((1, 512), np.float32))
-
-
-# ---- a plain net --------------------------------------------------------------------------
-
-
-def test_run_of_a_plain_net(tmp_path):
-    net = Net(relu(tmp_path / "net.onnx"))
-    x = np.array([[-1, 0, 2]], np.float32)
-    assert net.run({"x": x})["y"].tolist() == [[0, 0, 2]]
-    with pytest.raises(InputError, match="needs the inputs x, got z"):
-        net.run({"z": x})
-    with pytest.raises(ModelError, match=r"net\.onnx: .*[Ii]nvalid"):
-        net.run({"x": np.zeros((1, 4), np.float32)})
 
 
 # ---- the real net -------------------------------------------------------------------------
@@ -574,7 +453,7 @@ def warm_call(net):
 @pytest.mark.parametrize("batch", ["N", 1, 4])
 def test_a_warm_call_allocates_no_large_block(tmp_path, batch):
     memray = pytest.importorskip("memray")
-    net = Generator(save_generator(tmp_path / "net.onnx", batch))
+    net = Generator(summing_generator(tmp_path / "net.onnx", batch))
     call = warm_call(net)
     record = tmp_path / "record.bin"
     with memray.Tracker(record, native_traces=False):
@@ -594,22 +473,3 @@ def test_a_warm_call_is_small_in_python(generator):
     finally:
         tracemalloc.stop()
     assert peak < BIG
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="counts threads by /proc")
-@pytest.mark.parametrize("said", [None, "0"])
-def test_telemetry_is_off_unless_the_user_says_otherwise(tmp_path, said):
-    program = (
-        "import os, sys; from lipsync_fast.session import Net; net = Net(sys.argv[1], threads=1);"
-        "print(os.environ['ORT_DISABLE_TELEMETRY'], len(os.listdir('/proc/self/task')))"
-    )
-    environment = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
-    environment |= {"OPENBLAS_NUM_THREADS": "1"}
-    if said is not None:
-        environment["ORT_DISABLE_TELEMETRY"] = said
-    command = [sys.executable, "-c", program, str(relu(tmp_path / "net.onnx"))]
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    value, threads = done.stdout.split()
-    assert value == (said or "1")
-    if said is None:
-        assert threads == "1", "a thread beside the caller's runs"

@@ -7,6 +7,7 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 pytest.importorskip("av")
 from lipsync_fast.cli import main
+from lipsync_fast.micro_batches import MicroBatches
 from lipsync_fast.pipeline import Pipeline
 from lipsync_fast.prepare import prepare
 from lipsync_fast.session import Generator
@@ -28,7 +29,8 @@ def place(assets, tmp_path_factory):
 
 
 def frames_of(place, net, samples, request):
-    with Pipeline.open(place / "anna", net, request=request) as pipeline:
+    # Pauses, too, are drawn: every frame counts here.
+    with Pipeline.open(place / "anna", net, request=request, silence="net") as pipeline:
         return [frame.array.copy() for frame in pipeline.frames(samples)]
 
 
@@ -39,13 +41,16 @@ def test_a_request_of_25_equals_single_frames(place, assets, monkeypatch):
     wanted = frames_of(place, fixed, samples, 1)
     assert len(wanted) == 33
     runs = []
-    run = Generator._infer_part
+    run = MicroBatches.run
 
-    def spy(self, binding, visual, audio, out, size):
-        runs.append(size)
-        return run(self, binding, visual, audio, out, size)
+    def spy(self, count, work):
+        def counted(part, size):
+            runs.append(size)
+            work(part, size)
 
-    monkeypatch.setattr(Generator, "_infer_part", spy)
+        run(self, count, counted)
+
+    monkeypatch.setattr(MicroBatches, "run", spy)
     for request in (8, 25):
         runs.clear()
         got = frames_of(place, free, samples, request)

@@ -171,16 +171,14 @@ def _frames(
     yield from _lines("encoded frame", works, rounds)
 
     out = [np.empty(compositor.canvas("bgr24").shape, np.uint8)]
-    caller: dict[str, Work] = {
-        f"{OURS}, caller's buffer": lambda: compositor.composite(
-            outputs, chosen, format="bgr24", out=out
-        )
-    }
+    works = {}
     if compositor.canvas("bgr24").in_place is not None:
-        caller[f"{OURS}, in place"] = ours("bgr24")
-    yield from _lines(
-        "packed frame", caller | {p.title: packed(n) for n, p in PEERS.items()}, rounds
+        works[f"{OURS}, in place"] = ours("bgr24")
+    works[f"{OURS}, caller's buffer"] = lambda: compositor.composite(
+        outputs, chosen, format="bgr24", out=out
     )
+    works |= {peer.title: packed(name) for name, peer in PEERS.items()}
+    yield from _lines("packed frame", works, rounds)
     yield from _lines(
         "I420 frame",
         {OURS: ours("i420")} | {PEERS[n].title: _to_i420(inputs[n], n) for n in _BGR},

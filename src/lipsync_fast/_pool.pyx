@@ -10,10 +10,10 @@ collection can never re-enter it and waiting for it is a matter of nanoseconds.
 cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
 from libc.stdint cimport uint64_t, uintptr_t
-from libc.stdlib cimport free, malloc
 
-from lipsync_fast._sizes cimport (
-    LF_POOL_CLASSES, byte_size, checked_dtype, checked_limit, checked_shape, class_index, class_size,
+from lipsync_fast._blocks cimport (
+    LF_POOL_CLASSES, Block, Pin, Unpin, byte_size, checked_dtype, checked_limit, checked_shape, class_index,
+    class_size, free_chain, obtain_block,
 )
 
 import numpy as np
@@ -21,38 +21,7 @@ import numpy as np
 from .errors import InputError, PoolExhausted
 from .pool_stats import PoolStats
 
-cdef extern from "kernels.h" nogil:
-    void *lf_memory_obtain(size_t size)
-    void lf_memory_release(void *block, size_t size)
-
 cdef object _ndarray = np.ndarray
-
-# As cudaHostRegister and cudaHostUnregister are; 0 is success.
-ctypedef int (*Pin)(void *data, size_t size, unsigned flags) noexcept nogil
-ctypedef int (*Unpin)(void *data) noexcept nogil
-cdef enum:
-    FOR_EVERY_DEVICE = 1    # cudaHostRegisterPortable
-
-
-# ---- the pool's memory ------------------------------------------------------------------
-
-cdef struct Block:
-    Block *next         # in an idle list, or in a chain to be given to the system
-    void *data
-    size_t capacity     # bytes, a class size
-    unsigned holders    # living holds of arrays, and the lease if one is open; 0 = idle
-    Unpin unpin         # NULL where the memory is not pinned
-
-
-cdef void _free_chain(Block *block) noexcept nogil:
-    cdef Block *following
-    while block != NULL:
-        following = block.next
-        if block.unpin != NULL:
-            block.unpin(block.data)
-        lf_memory_release(block.data, block.capacity)
-        free(block)
-        block = following
 
 
 @cython.final
@@ -78,7 +47,7 @@ cdef class _Store:
     cdef uint64_t served_bytes
 
     def __dealloc__(self):
-        _free_chain(self.unlink_idle(0))
+        free_chain(self.unlink_idle(0))
 
     # The functions named *_locked are called with the lock held.
 
@@ -164,23 +133,11 @@ cdef class _Store:
                 "are lent and in use; raise the limit or let go of arrays"
             )
         with nogil:
-            _free_chain(surplus)
-            block = <Block *> malloc(sizeof(Block))
-            if block != NULL:
-                block.data = lf_memory_obtain(capacity)
-                if block.data == NULL:
-                    free(block)
-                    block = NULL
+            free_chain(surplus)
+            block = obtain_block(capacity, self.pin, self.unpin)
         if block == NULL:
             self.unreserve(size, capacity)
             raise PoolExhausted(f"the system has no memory for a block of {capacity} bytes")
-        block.capacity = capacity
-        block.holders = 1
-        block.unpin = NULL
-        if self.pin != NULL:
-            with nogil:
-                if self.pin(block.data, capacity, FOR_EVERY_DEVICE) == 0:
-                    block.unpin = self.unpin
         return block
 
     # What a lease knows of its end is read and written under the lock as well: taking the lock
@@ -222,13 +179,13 @@ cdef class _Store:
                     self.idle[index] = block
                     self.idle_bytes += block.capacity
                     self.idle_count += 1
-        _free_chain(chain)
+        free_chain(chain)
         return True
 
     cdef void close(self) noexcept nogil:
         with self.lock:
             self.closed = True
-        _free_chain(self.unlink_idle(0))
+        free_chain(self.unlink_idle(0))
 
 
 @cython.final
@@ -457,7 +414,7 @@ cdef class BufferPool:
             size += block.capacity
             block = block.next
         with nogil:
-            _free_chain(chain)
+            free_chain(chain)
         return size
 
     @property
@@ -470,7 +427,7 @@ cdef class BufferPool:
     def limit(self, limit):
         cdef Block *chain = self.store.set_limit(checked_limit(limit))
         with nogil:
-            _free_chain(chain)
+            free_chain(chain)
 
     def stats(self):
         """Counts of this pool so far.

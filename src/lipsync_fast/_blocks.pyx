@@ -1,12 +1,54 @@
 # cython: language_level=3, freethreading_compatible=True
-"""Sizes of pooled arrays: what a caller may ask for, and the classes that blocks come in."""
+"""Blocks of pooled memory: from the system and back, their classes, what a caller may ask for."""
 from cpython.number cimport PyNumber_Index
+from libc.stdlib cimport free, malloc
 
 import numpy as np
 
 from .errors import InputError, LayoutError
 
+cdef extern from "kernels.h" nogil:
+    const size_t LF_MEMORY_ALIGNMENT
+    void *lf_memory_obtain(size_t size)
+    void lf_memory_release(void *block, size_t size)
+
+cdef enum:
+    FOR_EVERY_DEVICE = 1    # cudaHostRegisterPortable
+
 cdef object _dtype = np.dtype
+
+
+# ---- from the system and back -----------------------------------------------------------
+
+cdef Block *obtain_block(size_t capacity, Pin pin, Unpin unpin) noexcept nogil:
+    """A block of a class size with one holder; NULL where the system has no memory.
+
+    It is pinned where `pin` is not NULL and does not refuse.
+    """
+    cdef Block *block = <Block *> malloc(sizeof(Block))
+    if block == NULL:
+        return NULL
+    block.data = lf_memory_obtain(capacity)
+    if block.data == NULL:
+        free(block)
+        return NULL
+    block.capacity = capacity
+    block.holders = 1
+    block.unpin = NULL
+    if pin != NULL and pin(block.data, capacity, FOR_EVERY_DEVICE) == 0:
+        block.unpin = unpin
+    return block
+
+
+cdef void free_chain(Block *block) noexcept nogil:
+    cdef Block *following
+    while block != NULL:
+        following = block.next
+        if block.unpin != NULL:
+            block.unpin(block.data)
+        lf_memory_release(block.data, block.capacity)
+        free(block)
+        block = following
 
 
 # ---- size classes: eight to the doubling ------------------------------------------------

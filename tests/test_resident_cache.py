@@ -32,7 +32,34 @@ def test_the_changed_net_is_made_once(tmp_path, monkeypatch):
     monkeypatch.undo()
     exported_generator(path, WAV2LIP)  # another net of the same name
     assert open_resident(path).batch == 1
-    assert len(list((tmp_path / "cache").iterdir())) == 2
+    (other,) = (tmp_path / "cache").iterdir()
+    assert other.name != kept.name
+
+
+def test_what_an_earlier_net_left_goes(tmp_path):
+    """Only what was made of the same path for the same preset; an open file lives on."""
+    path, cache = tiny_generator(tmp_path / "net.onnx", WAV2LIP), tmp_path / "cache"
+    neighbour = exported_generator(tmp_path / "other.onnx", WAV2LIP)
+    theirs = {resident.cached_resident(neighbour, WAV2LIP, cache)}
+    mine = replace(WAV2LIP, name="mine", black=(0, 0, 96, 96))
+    theirs.add(resident.cached_resident(path, mine, cache))
+    (cache / "notes.onnx").write_text("not ours")
+    old = resident.cached_resident(path, WAV2LIP, cache)
+    with open(old, "rb") as file:
+        before = old.read_bytes()
+        exported_generator(path, WAV2LIP, batch=2)  # trained again
+        new = resident.cached_resident(path, WAV2LIP, cache)
+        if sys.platform != "win32":  # there an open file stays
+            assert set(cache.iterdir()) == {*theirs, new, cache / "notes.onnx"}
+        assert file.read() == before
+
+
+def test_a_net_that_was_moved_is_known(tmp_path):
+    path, cache = tiny_generator(tmp_path / "net.onnx", WAV2LIP), tmp_path / "cache"
+    kept = resident.cached_resident(path, WAV2LIP, cache)
+    moved = path.rename(tmp_path / "best.onnx")
+    assert resident.cached_resident(moved, WAV2LIP, cache) == kept
+    assert list(cache.iterdir()) == [kept]
 
 
 def test_weights_in_a_file_of_their_own_count(tmp_path):

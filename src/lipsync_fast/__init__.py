@@ -33,9 +33,10 @@ from .mel import MelStream, mel_spectrogram
 from .pipeline import Pipeline
 from .prepare import prepare
 from .presets import PRESETS, Preset
+from .resident import ResidentGenerator
 from .row_encoders import HubertEncoder, WenetEncoder
 from .seams import ColourTrack, seam_error
-from .session import AudioEncoder, Generator
+from .session import AudioEncoder, Generator, SessionOptions
 from .silence import Fades, Hush
 from .template import Template
 
@@ -58,7 +59,9 @@ __all__ = [
     "MelStream",
     "Pipeline",
     "Preset",
+    "ResidentGenerator",
     "ResizePlan",
+    "SessionOptions",
     "SplicedJpeg",
     "Template",
     "WenetEncoder",

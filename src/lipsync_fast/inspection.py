@@ -12,6 +12,7 @@ from . import graph
 from .bridges import find_avatar
 from .errors import FileMissingError, MissingExtraError, ModelError, TemplateError
 from .faces import FaceDetector, FaceLandmarks
+from .graph.resident import KEPT
 from .net_probes import SEAM_FRAMES, probe, seam_facts
 from .presets import PRESETS, Preset, find_preset, get_preset
 from .row_encoders import HubertEncoder, WenetEncoder
@@ -117,7 +118,7 @@ def _template_facts(path: Path) -> Facts:
             facts["jpeg"] = (
                 f"quality {s.quality}, {s.subsampling}, restart interval {s.restart_interval}"
             )
-        size = sum(file.stat().st_size for file in path.iterdir())
+        size = sum(f.stat().st_size for f in path.iterdir() if not f.match(KEPT))
         facts["megabytes"] = _megabytes(size)
         return facts
 

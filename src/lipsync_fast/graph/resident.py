@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ __all__ = [
     "BUILT_IN",
     "CROPS",
     "FRAMES",
+    "KEPT",
     "PICTURES",
     "cached_resident",
     "make_resident",
@@ -313,6 +316,8 @@ def _ones_for(net: Net, preset: Preset) -> dict[str, NDArray[Any]]:
 
 # ---- kept for the next time ----------------------------------------------------------------
 
+KEPT = "resident-*.onnx"  # names of such files
+
 
 def cached_resident(
     src: str | Path, preset: str | Preset | None = None, folder: str | Path | None = None
@@ -325,7 +330,8 @@ def cached_resident(
     preset : str or Preset, optional
     folder : str or Path, optional
         Where such files are kept; by default the user's cache folder (``XDG_CACHE_HOME`` on
-        Linux). Files are named by the hash of the net and the preset.
+        Linux). Files are named by the hash of the net and the preset; one that was made of what
+        stood at the same path before is removed, and stays whole for who has it open.
 
     Returns
     -------
@@ -349,12 +355,19 @@ def cached_resident(
     except OSError as error:
         raise ModelError(f"{src}: cannot be read: {error.strerror}") from error
     place = Path(folder) if folder else cache_folder()
-    found = place / f"resident-{key.hexdigest()[:32]}.onnx"
-    if not found.exists():
-        place.mkdir(parents=True, exist_ok=True)
-        make_resident(src, found, preset)
-        _log.info("%s: takes its picture from the template now, kept as %s", src, found)
-    return found
+    net = key.hexdigest()[:32]
+    found = next(place.glob(f"resident-{net}-*.onnx"), None)  # under another path, too
+    if found is not None:
+        return found
+    source = hashlib.sha256(f"{fields!r} ".encode() + os.fsencode(src.resolve())).hexdigest()[:16]
+    made = place / f"resident-{net}-{source}.onnx"
+    place.mkdir(parents=True, exist_ok=True)
+    make_resident(src, made, preset)
+    _log.info("%s: takes its picture from the template now, kept as %s", src, made)
+    for old in set(place.glob(f"resident-*-{source}.onnx")) - {made}:
+        with suppress(OSError):  # open on Windows, or removed by another process
+            old.unlink()
+    return made
 
 
 # How a tensor's entry "location" is written: its key, then its value of under 128 bytes.

@@ -1,6 +1,6 @@
 """Compares this build with benchmarks/baseline.json; the exit status is 1 if it is worse.
 
-    python benchmarks/regress.py                half a minute on an idle machine
+    python benchmarks/regress.py                25 s of processor time
     python benchmarks/regress.py --slowed 1.2   proves that it notices: ours takes 1.2 times as long
     python benchmarks/regress.py --update       write the baseline of this machine
 

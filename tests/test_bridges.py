@@ -351,7 +351,8 @@ def test_what_is_missing_is_named(layouts, folder, part, says):
 def test_rects_stand_in_for_missing_ones(layouts, folder, part):
     (layouts / folder / part).unlink()
     options = {"preset": "wav2lip96", "rects": "30,40,20,20", "store": STORE}
-    prepare(layouts / folder, layouts / "t", **options).close()
+    with prepare(layouts / folder, layouts / "t", **options) as template:
+        assert (template.rects == (30, 40, 20, 20)).all()
 
 
 @pytest.mark.parametrize("folder", ["set", "muse"])

@@ -70,7 +70,7 @@ def test_unknown_name_lists_the_known_ones():
 
 def test_every_filter_is_the_resizers():
     for name in FILTERS:
-        ResizePlan((8, 8), (4, 4), name)
+        assert ResizePlan((8, 8), (4, 4), name).filter == name
 
 
 # ---- a user's own ----------------------------------------------------------------------------

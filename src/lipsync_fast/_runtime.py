@@ -174,12 +174,7 @@ def open_session(
     InputError, ModelError, DeviceMemoryError
     """
     device = device or SessionOptions()
-    options = runtime.SessionOptions()
-    options.log_severity_level = 4  # errors are raised as well, once is enough
-    options.inter_op_num_threads = 1
-    options.intra_op_num_threads = _checked_threads(threads)
-    # Spinning workers would take the cores from the compositor between two runs.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options = _options(runtime, threads)
     if providers is not None:
         wanted = _checked_providers(runtime, providers, device, capture)
         if any(name in (CUDA, TENSORRT) for name, _ in wanted):
@@ -204,6 +199,16 @@ def open_session(
             'Its libraries come with pip install "lipsync_fast[gpu]"'
         )
     return _create(runtime, path, options, [(CPU, {})])
+
+
+def _options(runtime: Any, threads: int | None) -> Any:
+    options = runtime.SessionOptions()
+    options.log_severity_level = 4  # errors are raised as well, once is enough
+    options.inter_op_num_threads = 1
+    options.intra_op_num_threads = _checked_threads(threads)
+    # Spinning workers would take the cores from the compositor between two runs.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
 
 
 def _create(

@@ -140,14 +140,8 @@ class Template:
         height, width = _check_frames(frames)
         clipped = check_rects(rects, len(frames), width, height)
         if crops is None:
-            crops = np.zeros((len(frames), row.crop, row.crop, 3), np.uint8)
-            for frame, rect, crop in zip(frames, clipped, crops, strict=True):
-                cut_crop(frame, rect, row, out=crop)
-        elif crops.shape != (len(frames), row.crop, row.crop, 3) or crops.dtype != np.uint8:
-            raise InputError(
-                f"crops must be ({len(frames)}, {row.crop}, {row.crop}, 3) uint8 for {row.name}, "
-                f"got {crops.dtype} {crops.shape}"
-            )
+            crops = _cut_crops(frames, clipped, row)
+        _check_crops(crops, len(frames), row)
         return cls(
             rects=clipped,
             crops=crops,
@@ -369,6 +363,25 @@ def _check_frames(frames: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> tu
                 "pass np.ascontiguousarray(frame)"
             )
     return shape[0], shape[1]
+
+
+def _cut_crops(
+    frames: Sequence[NDArray[np.uint8]] | NDArray[np.uint8],
+    rects: NDArray[np.int32],
+    preset: Preset,
+) -> NDArray[np.uint8]:
+    crops = np.zeros((len(frames), preset.crop, preset.crop, 3), np.uint8)
+    for frame, rect, crop in zip(frames, rects, crops, strict=True):
+        cut_crop(frame, rect, preset, out=crop)
+    return crops
+
+
+def _check_crops(crops: NDArray[np.uint8], count: int, preset: Preset) -> None:
+    needed = (count, preset.crop, preset.crop, 3)
+    if crops.shape != needed or crops.dtype != np.uint8:
+        raise InputError(
+            f"crops must be {needed} uint8 for {preset.name}, got {crops.dtype} {crops.shape}"
+        )
 
 
 def _check_masks(

@@ -20,7 +20,7 @@ from lipsync_fast.template import Template
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
-from nets import tiny_encoder, tiny_generator, tiny_hubert, tiny_wenet  # noqa: E402
+from nets import ints, save, tiny_encoder, tiny_generator, tiny_hubert, tiny_wenet  # noqa: E402
 
 node = onnx.helper.make_node
 
@@ -53,26 +53,14 @@ def save_copier(path, preset, *, planes="reference", rgb=None, batch="N", mixing
         node("Reshape", ["mean", "apart"], ["sound"]),
         node("Add", ["lit", "sound"], ["output"]),
     ]
-    constants = {
-        "first": np.array([first]), "last": np.array([first + 3]), "one": np.array([1]),
-        "red": np.array([red]), "blue": np.array([blue]), "apart": np.array([-1, 1, 1, 1]),
-        "dark": np.float32(0.5), "bright": np.float32(1),
-    }  # fmt: skip
-    info = onnx.helper.make_tensor_value_info
-    graph = onnx.helper.make_graph(
-        nodes,
-        "copier",
-        [
-            info(image, 1, [batch, *preset.visual_shape]),
-            info(audio, 1, [batch, *preset.audio_shape]),
-        ],
-        [info("output", 1, [batch, 3, side, side])],
-        [onnx.numpy_helper.from_array(np.asarray(v), n) for n, v in constants.items()],
-    )
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 16)])
-    model.ir_version = 8
-    onnx.save(model, str(path))
-    return path
+    constants = [
+        ("first", ints(first)), ("last", ints(first + 3)), ("one", ints(1)),
+        ("red", ints(red)), ("blue", ints(blue)), ("apart", ints(-1, 1, 1, 1)),
+        ("dark", np.array(0.5, np.float32)), ("bright", np.array(1, np.float32)),
+    ]  # fmt: skip
+    inputs = [(image, (batch, *preset.visual_shape)), (audio, (batch, *preset.audio_shape))]
+    outputs = [("output", (batch, 3, side, side))]
+    return save(path, nodes, inputs, outputs, constants, opset=16)
 
 
 @pytest.mark.parametrize("name", ["synctalk328", "wav2lip96"])

@@ -10,9 +10,10 @@ from lipsync_fast.presets import PRESETS
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
+import nets  # noqa: E402
 from lipsync_fast.session import Generator  # noqa: E402
 
-helper, FLOAT, HALF = onnx.helper, onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16
+helper, FLOAT, HALF = onnx.helper, nets.FLOAT, nets.HALF
 PICTURE, AUDIO = ("input", (1, 6, 320, 320)), ("audio", (1, 32, 16, 16))
 
 
@@ -21,17 +22,9 @@ def save(path, inputs, output=("output", (1, 3, 320, 320)), *, kind=FLOAT, opset
     nodes = [helper.make_node("ReduceMax", [n], [f"{n}_max"], keepdims=0) for n, _ in inputs]
     nodes.append(helper.make_node("Sum", [f"{n}_max" for n, _ in inputs], ["level"]))
     nodes.append(helper.make_node("Expand", ["level", "shape"], [output[0]]))
-    graph = helper.make_graph(
-        nodes,
-        "test",
-        [helper.make_tensor_value_info(n, kind, s) for n, s in inputs],
-        [helper.make_tensor_value_info(output[0], kind, output[1])],
-        [onnx.numpy_helper.from_array(np.array(output[1], np.int64), "shape")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
-    model.ir_version = 8
-    onnx.save(model, str(path))
-    return path
+    kinds = {name: kind for name, _ in (*inputs, output)}
+    shape = [("shape", np.array(output[1], np.int64))]
+    return nets.save(path, nodes, inputs, [output], shape, kinds=kinds, opset=opset, checked=False)
 
 
 def text_file(path):

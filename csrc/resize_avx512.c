@@ -93,13 +93,14 @@ static inline __m512i weigh(const step *s, const uint8_t *row, int cubic)
 /* The low halves of two steps' values, one behind the other: 30 or 32 int16. */
 static inline __m512i join_order(int to)
 {
-    const __m512i three = _mm512_set_epi16(0, 0, 60, 58, 56, 54, 52, 50, 48, 46, 44, 42, 40, 38,
-                                           36, 34, 32, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8,
-                                           6, 4, 2, 0);
-    const __m512i four = _mm512_set_epi16(62, 60, 58, 56, 54, 52, 50, 48, 46, 44, 42, 40, 38, 36,
-                                          34, 32, 30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6,
-                                          4, 2, 0);
-    return to == 3 ? three : four;
+    /* not _mm512_set_epi16, which GCC 8 lacks */
+    static const int16_t three[32] = { 0,  2,  4,  6,  8,  10, 12, 14, 16, 18, 20,
+                                       22, 24, 26, 28, 32, 34, 36, 38, 40, 42, 44,
+                                       46, 48, 50, 52, 54, 56, 58, 60, 0,  0 };
+    static const int16_t four[32] = { 0,  2,  4,  6,  8,  10, 12, 14, 16, 18, 20,
+                                      22, 24, 26, 28, 30, 32, 34, 36, 38, 40, 42,
+                                      44, 46, 48, 50, 52, 54, 56, 58, 60, 62 };
+    return _mm512_loadu_si512(to == 3 ? three : four);
 }
 
 /* Two steps at a time. Writes at most 31 values past a row's last. */

@@ -237,6 +237,14 @@ def test_a_progress_bar_needs_tqdm_and_says_so(tmp_path, anna, net, wave, capsys
     assert main([*map(str, render), "--quiet"]) == 0
 
 
+def test_an_error_before_the_first_frame_leaves_no_bar(tmp_path, anna, net, capsys):
+    render = ["render", anna, tmp_path / "no.wav", tmp_path / "out", "--generator", net]
+    assert main([*map(str, render)]) == 2
+    said = capsys.readouterr().err
+    assert "render: 0 frames" in said  # until then
+    assert said.rpartition("\r")[2].startswith("lipsync-fast: no such file: ")
+
+
 def run_module(*arguments, **options):
     command = [sys.executable, "-m", "lipsync_fast", *map(str, arguments)]
     # As a shell starts it: what is printed is buffered.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("onnxruntime")
-from lipsync_fast.errors import InputError
+from lipsync_fast.errors import InputError, LayoutError
 from lipsync_fast.pipeline import Pipeline
 from lipsync_fast.presets import get_preset
 from nets import tiny_generator
@@ -65,4 +65,14 @@ def test_a_silent_request_skips_the_net(pipeline, features):
 def test_alphas_that_do_not_fit(pipeline, features, alphas):
     with pytest.raises(InputError, match="alphas must be"):
         pipeline.composite(features, alphas=alphas)
+    assert pipeline.stats().stages["net"].runs == 0
+
+
+def test_features_that_do_not_fit(pipeline, features):
+    for other in (features.astype(np.float64), features.tolist(), None):
+        with pytest.raises(LayoutError, match="features must be an array of float32, got "):
+            pipeline.composite(other)
+    for other in (features[0], features[..., :-1], np.zeros((), np.float32)):
+        with pytest.raises(InputError, match=r"features must have shape \(N, 1, 80, 16\)"):
+            pipeline.composite(other)
     assert pipeline.stats().stages["net"].runs == 0

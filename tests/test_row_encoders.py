@@ -1,14 +1,19 @@
 """HuBERT's and wenet's rows are those that the families' own scripts make."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
 pytest.importorskip("onnxruntime")
 import onnxruntime
 
-from lipsync_fast.errors import InputError, ModelError
+from lipsync_fast._pool import BufferPool
+from lipsync_fast.errors import InputError, LipsyncError, ModelError
+from lipsync_fast.listening import Listening
 from lipsync_fast.presets import PRESETS
 from lipsync_fast.row_encoders import HubertEncoder, WenetEncoder
+from lipsync_fast.stages import Stages
 from nets import tiny_encoder, tiny_generator, tiny_hubert, tiny_wenet
 from voices import read_voice, synthetic_voice
 
@@ -76,6 +81,22 @@ def test_nets_that_are_no_hubert(tmp_path):
     ):
         with pytest.raises(ModelError, match="not a HuBERT"):
             HubertEncoder(path)
+
+
+@pytest.mark.parametrize(
+    ("speech", "said"),
+    [
+        (np.full(16000, 3000, np.int16), "got int16; divide by 32768"),
+        ([np.zeros(16000, np.float32), np.ones(16000, np.int16)], "got int16; divide by 32768"),
+        ([np.zeros((16000, 2), np.float32)], "mono with one axis"),
+        ([[0.0, 0.1]], "got list"),
+    ],
+)
+def test_speech_of_another_kind_is_refused_before_it_is_joined(hubert, speech, said):
+    preset = PRESETS["synctalk328-hubert"]
+    options = {"fps": Fraction(25), "pool": BufferPool(), "stages": Stages()}
+    with pytest.raises(LipsyncError, match=said):
+        Listening(speech, None, preset=preset, encoder=hubert, **options)
 
 
 # ---- wenet -----------------------------------------------------------------------------------

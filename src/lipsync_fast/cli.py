@@ -420,4 +420,6 @@ class _Progress:
 
     def __exit__(self, *exc: object) -> None:
         if self._bar is not None:
+            if not self._bar.n:
+                self._bar.leave = False  # an error is told alone
             self._bar.close()

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from ._pool import BufferPool
 from .compositor import check_alphas
 from .crops import pack_crop
-from .errors import InputError
+from .errors import InputError, LayoutError
 from .resident import ResidentGenerator
 from .session import Generator
 from .stages import Stages
@@ -102,18 +102,23 @@ class Inference:
 
         Raises
         ------
+        LayoutError
+            If the features are not float32.
         InputError
-            If the features have another shape than the preset's, or the alphas do not fit them.
+            If they have another shape than the preset's, or the alphas do not fit them.
         ModelError, DeviceMemoryError
             If the net fails on them.
         """
         preset = self.template.preset
-        count = len(features)
-        needed = (count, *preset.audio_shape)
-        if features.shape != needed:
+        if not isinstance(features, np.ndarray) or features.dtype != np.float32:
+            got = getattr(features, "dtype", type(features).__name__)
+            raise LayoutError(f"features must be an array of float32, got {got}; convert it first")
+        if features.ndim == 0 or features.shape[1:] != preset.audio_shape:
+            needed = ", ".join(map(str, ("N", *preset.audio_shape)))
             raise InputError(
-                f"features must have shape {needed} for {preset.name}, got {features.shape}"
+                f"features must have shape ({needed}) for {preset.name}, got {features.shape}"
             )
+        count = len(features)
         fades = check_alphas(alphas, count)
         indices = self.template.indices(start, count)
         mouths = (self.template.rects[indices, 2] > 0) & (fades > 0)

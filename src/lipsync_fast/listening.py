@@ -17,6 +17,7 @@ from .audio import SAMPLE_RATE, FeatureStream, frame_count
 from .drive import LiteAvatarDriver
 from .errors import InputError
 from .features import FeatureFile
+from .mel import check_samples
 from .presets import Preset
 from .row_encoders import ROW_ENCODERS, RowEncoder
 from .session import AudioEncoder
@@ -117,7 +118,7 @@ class Listening:
         kind = ROW_ENCODERS.get(preset.features)
         if kind is None or not isinstance(encoder, kind):
             raise InputError(_no_features(preset))
-        samples = np.concatenate([np.zeros(0, np.float32), *self._chunks])
+        samples = np.concatenate([np.zeros(0, np.float32), *map(check_samples, self._chunks)])
         self._chunks = (samples,)
         with self.stages.features(0):
             heard = samples

@@ -270,6 +270,22 @@ def test_segments_that_do_not_ascend(folder):
         compositor.composite(np.zeros((2, 3, 96, 96), np.float32), [0, 1], format="jpeg")
 
 
+def test_backgrounds_that_are_not_encoded_as_template_json_says(folder):
+    """Spliced all the same, a mouth would have the colours of other divisors."""
+    from lipsync_fast import Compositor
+
+    outputs = np.zeros((2, 3, 96, 96), np.float32)
+    head = json.loads((folder / "template.json").read_text())
+    for quality in (75, 60):
+        change_head(folder, jpeg={**head["jpeg"], "quality": quality})
+        with Compositor(Template.open(folder), threads=1) as compositor:
+            if quality == head["jpeg"]["quality"]:
+                compositor.composite(outputs, [0, 1], format="jpeg")
+                continue
+            with pytest.raises(InputError, match=r"background 0 must be .* with quality 60"):
+                compositor.composite(outputs, [0, 1], format="jpeg")
+
+
 # ---- findings: kernels ---------------------------------------------------------------------
 
 

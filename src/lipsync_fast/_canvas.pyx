@@ -8,7 +8,9 @@ from libc.string cimport memset
 from libc.stdint cimport int64_t, uint32_t
 
 from lipsync_fast._arguments cimport LF_ERR_DATA, LF_ERR_FULL, LF_OK, check, image_of, rows_of
-from lipsync_fast._jpeg cimport lf_jpeg_bound, lf_jpeg_create, lf_jpeg_destroy, sampling_of
+from lipsync_fast._jpeg cimport (
+    lf_jpeg_bound, lf_jpeg_create, lf_jpeg_destroy, lf_jpeg_fits, lf_jpeg_info, lf_jpeg_read_header, sampling_of,
+)
 from lipsync_fast._patch cimport lf_patch_scratch_size
 from lipsync_fast._yuv cimport LF_BT601, LF_BT709
 
@@ -76,6 +78,7 @@ cdef class Backgrounds:
 
     def __dealloc__(self):
         free(self.items)
+        lf_jpeg_destroy(self.pattern)
 
     cdef lf_background *at(self, Py_ssize_t index) except NULL:
         if not 0 <= index < self.count:
@@ -137,6 +140,10 @@ cdef class Backgrounds:
         """Say how the backgrounds were encoded; frames are encoded alike."""
         self.quality, self.restart_interval = quality, restart_interval
         self.sampling = sampling_of(subsampling)
+        lf_jpeg_destroy(self.pattern)
+        self.pattern = lf_jpeg_create(quality, self.sampling, restart_interval)
+        if self.pattern == NULL:
+            raise MemoryError("no memory for a JPEG encoder")
 
     def set_jpeg(self, Py_ssize_t index, file, segments, box, region):
         """Give a background as JPEG: file, uint32 segment offsets, region (x, y, w, h), its pixels."""
@@ -147,6 +154,16 @@ cdef class Backgrounds:
         item.jpeg.size, item.jpeg.offsets = file.size, <const uint32_t *> offsets.view.buf
         item.jpeg.width, item.jpeg.height = self.canvas.width, self.canvas.height
         self.held.append(offsets)
+        cdef lf_jpeg_info info
+        if (
+            lf_jpeg_read_header(item.jpeg.data, item.jpeg.size, &info) != LF_OK
+            or (info.width, info.height) != (self.canvas.width, self.canvas.height)
+            or not lf_jpeg_fits(self.pattern, &info)
+        ):
+            raise InputError(
+                f"background {index} must be a JPEG of {self.canvas.width}x{self.canvas.height} as it is encoded "
+                f"with quality {self.quality} and {self.restart_interval} MCUs a segment; prepare the template again"
+            )
         if w == 0:
             return
         item.box.x0, item.box.y0, item.box.x1, item.box.y1 = x, y, x + w, y + h

@@ -53,6 +53,7 @@ static int lf_cpu_has_avx2(void)
     return lf_all_set(cpu.saved, 0x06 /* xmm, ymm */) && lf_all_set(cpu.ebx, 1u << 5);
 }
 
+#if defined(LF_HAVE_AVX512)
 /* F, DQ, BW, VL in ebx, VBMI and VNNI in ecx: Ice Lake, Zen 4 and later. */
 static int lf_cpu_has_avx512(void)
 {
@@ -61,6 +62,7 @@ static int lf_cpu_has_avx512(void)
            lf_all_set(cpu.ebx, 1u << 5 | 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31) &&
            lf_all_set(cpu.ecx, 1u << 1 | 1u << 11);
 }
+#endif
 
 /* The rows of both; AVX-512 has its own only where that pays. */
 #define LF_ROWS_OF_AVX2 \
@@ -95,6 +97,7 @@ static const lf_rows lf_rows_avx2 = {
     LF_ROWS_OF_AVX2,
 };
 
+#if defined(LF_HAVE_AVX512)
 static const lf_rows lf_rows_avx512 = {
     .isa = LF_ISA_AVX512,
     .convert_f32p3_u8x3 = lf_convert_f32p3_u8x3_row_avx512,
@@ -106,6 +109,7 @@ static const lf_rows lf_rows_avx512 = {
     .spectrum = lf_spectrum_f64_rows_avx512,
     LF_ROWS_OF_AVX2,
 };
+#endif
 #endif
 
 #if defined(LF_HAVE_NEON)
@@ -190,6 +194,8 @@ const lf_rows *lf_rows_for(lf_isa isa)
 #if defined(LF_HAVE_AVX2)
     case LF_ISA_AVX2:
         return lf_cpu_has_avx2() ? &lf_rows_avx2 : NULL;
+#endif
+#if defined(LF_HAVE_AVX512)
     case LF_ISA_AVX512:
         return lf_cpu_has_avx512() ? &lf_rows_avx512 : NULL;
 #endif

@@ -287,8 +287,9 @@ static inline void linear_u8x1(int16_t *dst, const uint8_t *src, const lf_resize
     const __m256i pick = _mm256_broadcastsi128_si256(
         _mm_setr_epi8(0, -1, 1, -1, 4, -1, 5, -1, 8, -1, 9, -1, 12, -1, 13, -1));
     for (int x = begin; x < end; x += 8) {
-        const __m256i pixels = _mm256_set_m128i(load_pixels(src, axis, x + 4, 0, checked),
-                                                load_pixels(src, axis, x, 0, checked));
+        const __m128i low = load_pixels(src, axis, x, 0, checked);
+        const __m128i high = load_pixels(src, axis, x + 4, 0, checked);
+        const __m256i pixels = _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
         const __m256i w = _mm256_loadu_si256((const __m256i *)(axis->weights + 2 * x));
         __m256i v = _mm256_madd_epi16(_mm256_shuffle_epi8(pixels, pick), w);
         v = _mm256_srai_epi32(v, 4);

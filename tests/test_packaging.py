@@ -3,6 +3,7 @@
 import ast
 import importlib.metadata
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -186,6 +187,22 @@ def test_an_installed_package_tells_the_same_version():
     except importlib.metadata.PackageNotFoundError:
         pytest.skip("the package is built in place, not installed")
     assert installed == lipsync_fast.__version__
+
+
+# ---- compilers -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("known", [(), ("AVX2",), ("AVX2", "AVX512")])
+def test_the_dispatch_builds_for_compilers_that_know_less(tmp_path, known):
+    if platform.machine().lower() not in ("x86_64", "amd64") or sys.platform == "win32":
+        pytest.skip("what a compiler may not know are the instructions of x86-64")
+    source, made = ROOT / "csrc" / "cpu.c", tmp_path / "cpu.o"
+    defined = [f"-DLF_HAVE_{isa}=1" for isa in known]
+    strict = ["-std=c11", "-Wall", "-Wextra", "-Werror"]
+    done = run(tool("cc"), *strict, *defined, "-c", str(source), "-o", str(made))
+    assert done.returncode == 0, done.stderr
+    rows = made.read_bytes()
+    assert [isa for isa in ("AVX2", "AVX512") if f"_row_{isa.lower()}".encode() in rows] == [*known]
 
 
 # ---- stable ABI ------------------------------------------------------------------------------

@@ -280,7 +280,7 @@ def _render_command(options: argparse.Namespace) -> None:
         loop=options.loop,
         start=options.start,
     ) as pipeline:
-        speech = None if options.speech == "-" and options.features else options.speech
+        speech = None if options.speech == "-" else options.speech
         _render(pipeline, speech, options)
 
 

@@ -292,8 +292,9 @@ class Pipeline:
         ----------
         speech : path, (n,) float32 samples, an iterable of such chunks, or None
             Sound file, or samples at 16 kHz mono in [-1, 1]; an iterable is read as frames
-            are asked for, so that live speech can be streamed. None where features are given
-            alone: then there is a frame for each of their rows.
+            are asked for, so that live speech can be streamed; but for HuBERT and wenet, which
+            hear all of it before the first frame. None where features are given alone: then
+            there is a frame for each of their rows.
         features : path or array, optional
             What the generator hears, made elsewhere; see `FeatureFile`.
         format, quality : see `Compositor.composite`

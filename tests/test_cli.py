@@ -229,6 +229,37 @@ def test_an_interrupt_leaves_nothing(tmp_path, anna, net, wave, capsys, monkeypa
     assert not list(tmp_path.glob("out*"))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without asking it")
+@pytest.mark.parametrize("command", ["prepare", "render"])
+def test_who_is_asked_to_end_leaves_nothing(tmp_path, anna, net, images, wave, command):
+    # The request comes while the third frame is written.
+    patched = (
+        "import os, signal, sys\n"
+        "from lipsync_fast import _folder, cli, media\n"
+        "owner, name = {'prepare': (_folder.TemplateWriter, 'add'),\n"
+        "               'render': (media.JpegFolder, 'write')}[sys.argv[1]]\n"
+        "whole, calls = getattr(owner, name), []\n"
+        "def asked(*arguments, **named):\n"
+        "    calls.append(1)\n"
+        "    if len(calls) == 3:\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    return whole(*arguments, **named)\n"
+        "setattr(owner, name, asked)\n"
+        "sys.exit(cli.main())\n"
+    )
+    out = tmp_path / "made" / "out"
+    out.parent.mkdir()
+    arguments = {
+        "prepare": ("prepare", images, out, "--preset", "wav2lip96", "--rect", "9,9,50,50"),
+        "render": ("render", anna, wave, out, "--generator", net),
+    }[command]
+    done = subprocess.run(
+        [sys.executable, "-c", patched, *map(str, arguments), "-q"], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (130, "lipsync-fast: interrupted\n")
+    assert not list(out.parent.iterdir())
+
+
 def test_a_progress_bar_needs_tqdm_and_says_so(tmp_path, anna, net, wave, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm", None)
     render = ("render", anna, wave, tmp_path / "out", "--generator", net)

@@ -6,9 +6,11 @@ import argparse
 import json
 import logging
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from . import __version__
@@ -36,7 +38,7 @@ Finished talking-head frames from a template, an ONNX generator and speech.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; the exit status: 0, 2 for bad input, 130 when interrupted.
+    """Run a command; the exit status: 0, 2 for bad input, 130 when interrupted or asked to end.
 
     `doctor` ends with 1 where no GPU is used.
     """
@@ -45,8 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("lipsync_fast").setLevel(logging.INFO if options.verbose else "WARNING")
     try:
-        status: int | None = options.run(options)
-        sys.stdout.flush()
+        with _ending_cleanly():
+            status: int | None = options.run(options)
+            sys.stdout.flush()
     except LipsyncError as error:
         print(f"lipsync-fast: {error}", file=sys.stderr)
         return 2
@@ -61,6 +64,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _drop_output()
         return 2
     return status or 0
+
+
+@contextmanager
+def _ending_cleanly() -> Iterator[None]:
+    """A request to end, as service managers and containers send it, leaves as little as Ctrl-C."""
+    mine = threading.current_thread() is threading.main_thread()
+    if not mine or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _drop_output() -> None:

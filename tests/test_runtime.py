@@ -156,6 +156,11 @@ def test_tensorrt_only_where_it_loads(tmp_path, monkeypatch, caplog):
         ({"sizes": (4, 2)}, "sizes must be ascending"),
         ({"sizes": (0, 2)}, "sizes must be ascending"),
         ({"memory_limit": 0}, "memory_limit must be 1 byte or more"),
+        ({"device": 1.5}, "device must be 0 or more, got 1.5"),
+        ({"device": "cuda:1"}, "device must be 0 or more, got 'cuda:1'"),
+        ({"sizes": (1.5, 2)}, "sizes must be ascending"),
+        ({"sizes": 8}, "sizes must be ascending numbers of frames, got 8"),
+        ({"memory_limit": "4G"}, "memory_limit must be 1 byte or more, got '4G'"),
     ],
 )
 def test_session_options_that_cannot_be(options, says):

@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,10 @@ TENSORRT = "TensorrtExecutionProvider"
 _SHORT = {"cpu": CPU, "cuda": CUDA, "tensorrt": TENSORRT}
 
 _DTYPES = {"float": "float32", "double": "float64", "string": "object"}
+
+
+def _is_whole(value: object, least: int) -> bool:
+    return isinstance(value, Integral) and int(value) >= least
 
 
 @dataclass(frozen=True)
@@ -78,12 +83,14 @@ class SessionOptions:
     memory_limit: int | None = None
 
     def __post_init__(self) -> None:
-        if self.device < 0:
-            raise InputError(f"device must be 0 or more, got {self.device}")
-        if not self.sizes or list(self.sizes) != sorted(set(self.sizes)) or self.sizes[0] < 1:
-            raise InputError(f"sizes must be ascending numbers of frames, got {self.sizes}")
-        if self.memory_limit is not None and self.memory_limit < 1:
-            raise InputError(f"memory_limit must be 1 byte or more, got {self.memory_limit}")
+        if not _is_whole(self.device, 0):
+            raise InputError(f"device must be 0 or more, got {self.device!r}")
+        sizes = self.sizes if isinstance(self.sizes, (tuple, list)) else ()
+        ascending = all(_is_whole(n, 1) for n in sizes) and list(sizes) == sorted(set(sizes))
+        if not sizes or not ascending:
+            raise InputError(f"sizes must be ascending numbers of frames, got {self.sizes!r}")
+        if self.memory_limit is not None and not _is_whole(self.memory_limit, 1):
+            raise InputError(f"memory_limit must be 1 byte or more, got {self.memory_limit!r}")
 
     def of_provider(self, name: str, capture: bool) -> dict[str, str]:
         """Options of an ONNX Runtime provider; `capture` for CUDA graphs, where asked for."""

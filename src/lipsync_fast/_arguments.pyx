@@ -104,11 +104,11 @@ cdef class Array:
 
     @property
     def shape(self):
-        return tuple(self.view.shape[i] for i in range(self.view.ndim))
+        return tuple([self.view.shape[i] for i in range(self.view.ndim)])
 
     @property
     def strides(self):
-        return tuple(self.view.strides[i] for i in range(self.view.ndim))
+        return tuple([self.view.strides[i] for i in range(self.view.ndim)])
 
 
 cdef int set_size(Array array, Py_ssize_t height, Py_ssize_t width) except -1:

@@ -54,7 +54,8 @@ def spectrum(frames, *, out=None, scratch=None, isa=None):
     if out is None:
         out = np.empty((count, LF_SPECTRUM_BINS, 2))
     cdef Array target = Array(out, "out", "float64", 3, True)
-    if target.shape != (count, LF_SPECTRUM_BINS, 2):
+    cdef Py_ssize_t *extent = target.view.shape
+    if extent[0] != count or extent[1] != LF_SPECTRUM_BINS or extent[2] != 2:
         raise ValueError(f"out must have shape ({count}, {LF_SPECTRUM_BINS}, 2), got {target.shape}")
     if target.view.strides[2] != 8 or target.view.strides[1] != 16 or target.view.strides[0] % 8:
         raise TypeError("out must be packed within a frame, got an array with gaps between its values")

@@ -1,4 +1,8 @@
-"""The cases of regress.py: a work of ours, and a calibrating peer of alike work and footprint."""
+"""The cases of regress.py: a work of ours, and a calibrating peer of alike work and footprint.
+
+Peers take no large block either: whether the C library keeps one or fetches it anew each time is
+decided once in a process, and would make their cost another from process to process.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +32,7 @@ __all__ = ["CASES", "FRAMES", "Case", "Scenery", "write_templates"]
 
 Work = Callable[[], object]
 FRAMES = 12  # of the template on disk
+JPEG = [cv2.IMWRITE_JPEG_QUALITY, 75]
 LOOPS = 3  # of it, that each work is called for beforehand
 
 
@@ -75,12 +80,19 @@ class Scenery:
         """The net's output as pixels: (320, 320, 3) uint8."""
         return np.ascontiguousarray((self.scene.outputs[0].transpose(1, 2, 0) * 255).astype("u1"))
 
+    @cached_property
+    def patch(self) -> np.ndarray:
+        """Room for it resized to the mouth."""
+        w, h = self.scene.inputs[0].rect[2:]
+        return np.empty((h, w, 3), np.uint8)
 
-def _patch(scenery: Scenery) -> np.ndarray:
+
+def _patch(scenery: Scenery, output: np.ndarray | None = None) -> np.ndarray:
     """As much as ours reads and computes for a mouth: the net's floats, and a cubic resize."""
-    scenery.scene.outputs.sum()
-    rect = scenery.scene.inputs[0].rect
-    return cv2.resize(scenery.picture, rect[2:], interpolation=cv2.INTER_CUBIC)
+    (scenery.scene.outputs if output is None else output).sum()
+    return cv2.resize(
+        scenery.picture, scenery.patch.shape[1::-1], scenery.patch, interpolation=cv2.INTER_CUBIC
+    )
 
 
 # ---- frames --------------------------------------------------------------------------------
@@ -90,7 +102,7 @@ def _jpeg_frame(scenery: Scenery) -> Case:
     """A frame of a template in memory, beside a patch, its region's encoding and a copy."""
     scene, chosen = scenery.scene, np.array([0])
     compositor = Compositor(scene.template, threads=1)
-    jpeg, quality = scene.template.jpeg(), [cv2.IMWRITE_JPEG_QUALITY, 75]
+    jpeg = scene.template.jpeg()
     region, file = np.ascontiguousarray(jpeg.region(0)), jpeg.files[0]
     copy = np.empty_like(file)
 
@@ -100,7 +112,7 @@ def _jpeg_frame(scenery: Scenery) -> Case:
 
     def peer() -> None:
         _patch(scenery)
-        cv2.imencode(".jpg", region, quality)
+        cv2.imencode(".jpg", region, JPEG)
         np.copyto(copy, file)
 
     return Case(ours, peer, compositor.pool)
@@ -128,9 +140,10 @@ def _copied(scenery: Scenery, format: str) -> Case:
 
 
 def _request(scenery: Scenery, size: int) -> Case:
-    """JPEG frames through the loop, beside as many encodings of the region."""
+    """JPEG frames through the loop, beside as many patches, encodings of the region and copies."""
     template, jpeg = scenery.template, scenery.template.jpeg()
     regions = [np.ascontiguousarray(jpeg.region(i)) for i in range(FRAMES)]
+    copies = [np.empty_like(jpeg.files[i % FRAMES]) for i in range(size)]
     compositor, outputs = Compositor(template, threads=1), request_outputs("synctalk328", size)
     at = 0
 
@@ -143,8 +156,9 @@ def _request(scenery: Scenery, size: int) -> Case:
 
     def peer() -> None:
         for i in range(size):
-            (outputs[i] * np.float32(255)).astype(np.uint8)
-            cv2.imencode(".jpg", regions[i % FRAMES])
+            _patch(scenery, outputs[i])
+            cv2.imencode(".jpg", regions[i % FRAMES], JPEG)
+            np.copyto(copies[i], jpeg.files[i % FRAMES])
 
     return Case(ours, peer, compositor.pool)
 
@@ -193,10 +207,13 @@ def _resize(scenery: Scenery, filter: str) -> Case:
 
 def _convert(scenery: Scenery) -> Case:
     planes, out = scenery.scene.outputs[0], np.empty((320, 320, 3), np.uint8)
-    return Case(
-        partial(_kernels.convert, planes, out),
-        lambda: (planes * np.float32(255)).astype(np.uint8),
-    )
+    scaled, pixels = np.empty_like(planes), np.empty(planes.shape, np.uint8)
+
+    def peer() -> None:
+        np.multiply(planes, np.float32(255), out=scaled)
+        np.copyto(pixels, scaled, casting="unsafe")
+
+    return Case(partial(_kernels.convert, planes, out), peer)
 
 
 def _mel(scenery: Scenery) -> Case:
@@ -204,10 +221,14 @@ def _mel(scenery: Scenery) -> Case:
     samples = np.random.default_rng(0).normal(0, 0.1, 10 * 16000).astype(np.float32)
     out = mel_spectrogram(samples)
     frames = np.lib.stride_tricks.sliding_window_view(samples.astype(np.float64), 800)[::200]
-    return Case(
-        partial(mel_spectrogram, samples, out=out),
-        lambda: np.abs(np.fft.rfft(frames)),
-    )
+    spectrum = np.fft.rfft(frames)
+    magnitude = np.abs(spectrum)
+
+    def peer() -> None:
+        np.fft.rfft(frames, out=spectrum)
+        np.abs(spectrum, out=magnitude)
+
+    return Case(partial(mel_spectrogram, samples, out=out), peer)
 
 
 CASES: dict[str, Callable[[Scenery], Case]] = {

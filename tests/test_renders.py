@@ -180,6 +180,6 @@ def test_command_line(tmp_path, capsys):
     assert main([*render, "--features", str(tmp_path / "aud_hu.npy")]) == 0
     assert len(list((tmp_path / "out").iterdir())) == COUNT
     assert main(render) == 2
-    assert "no such file: -" in capsys.readouterr().err
+    assert "frames need a speech or features, got neither" in capsys.readouterr().err
     assert main([*render, "--features", str(tmp_path / "no.npy")]) == 2
     assert "no.npy: no such file with features" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from .errors import InputError
 from .labels import JPEG_SEGMENT, XMP
 
 __all__ = ["JpegBackgrounds", "JpegMaker", "JpegSettings", "relabel"]
+
+
+_SUBSAMPLINGS = ("4:2:0", "4:2:2", "4:4:4")  # of colour pictures
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,17 @@ class JpegSettings:
     subsampling: str = "4:2:0"
     restart_interval: int = 0
     label: bool = True
+
+    def __post_init__(self) -> None:
+        for name, least, most in (("quality", 1, 100), ("restart_interval", 0, 65535)):
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or not least <= int(value) <= most:
+                raise InputError(f"{name} must be a whole number, {least} to {most}, got {value!r}")
+        if self.subsampling not in _SUBSAMPLINGS:
+            raise InputError(
+                f"subsampling of JPEG backgrounds must be one of {', '.join(_SUBSAMPLINGS)}, "
+                f"got {self.subsampling!r}"
+            )
 
     def resolve(self, width: int) -> JpegSettings:
         """The same settings with the restart interval chosen for a frame width in pixels."""

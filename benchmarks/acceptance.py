@@ -26,7 +26,7 @@ from lipsync_fast import _jpeg, _kernels
 
 
 def print_row(row: Row) -> None:
-    met = {True: "yes", False: "NO", None: ""}[row.met]
+    met = "" if row.met is None else "yes" if row.met else "NO"
     print(f"| {row.what} | {row.reach} | {row.got} | {met} |", flush=True)
 
 
@@ -61,7 +61,7 @@ def main() -> None:
         for name in options.lines or LINES:
             for row in LINES[name](session):
                 print_row(row)
-                missed += row.met is False
+                missed += row.met is not None and not row.met
     print(f"\n{missed} lines missed" if missed else "\nall lines met")
 
 

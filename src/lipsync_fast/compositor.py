@@ -395,7 +395,8 @@ class Compositor:
         if shares <= 1:
             run(0, count)
             return
-        bounds = [count * share // shares for share in range(shares + 1)]
+        # The larger runs first: this thread begins at once, the others have to wake up.
+        bounds = [count - count * (shares - share) // shares for share in range(shares + 1)]
         runs = list(itertools.pairwise(bounds))
         others: list[Future[None]] = []
         try:

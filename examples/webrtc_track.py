@@ -20,6 +20,8 @@ import lipsync_fast as lf
 def video_frames(pipeline, speech):
     """`av.VideoFrame`s of a speech, in order, with their times."""
     template = pipeline.template
+    if template.width % 2 or template.height % 2:
+        raise ValueError(f"encoders take even sizes, got {template.width}x{template.height}")
     for frame in pipeline.frames(speech, format="i420"):
         with frame:
             planes = frame.array.reshape(template.height * 3 // 2, template.width)

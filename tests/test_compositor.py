@@ -290,11 +290,17 @@ def test_bad_buffers_and_formats():
         ]:
             with pytest.raises(ValueError, match=says):
                 compositor.composite(outputs, [0], out=out)
+        with pytest.raises(LayoutError, match=r"out must be a sequence of arrays, .* got int"):
+            compositor.composite(outputs, [0], out=5)
         with pytest.raises(TypeError, match="uint8"):
             compositor.composite(outputs, [0], out=[frame.astype(np.float32)])
         with pytest.raises(InputError, match="yuyv"):
             compositor.composite(outputs, [0], format="yuyv")
         with pytest.raises(InputError, match="quality"):
             compositor.composite(outputs, [0], quality=80)
-    with pytest.raises(InputError, match="threads"):
-        Compositor(template, threads=0)
+        for start in (-1, 1.5):
+            with pytest.raises(InputError, match="start must be a whole number of frames"):
+                compositor.composite(outputs, [0], start=start)
+    for threads in (0, 1.5):
+        with pytest.raises(InputError, match="threads"):
+            Compositor(template, threads=threads)

@@ -103,11 +103,19 @@ def test_a_packed_net_is_measured_too(no_gpu, net, tmp_path, monkeypatch):
 )
 def test_what_stands_in_the_way(devices, built_in, says):
     facts = {
+        "gpu used": False,
         "devices": devices,
         "providers built in": built_in,
         "providers that load": {"CUDAExecutionProvider": "libcudnn.so.9 is missing"},
     }
     assert re.search(says, doctor._advice(facts))
+
+
+def test_a_gpu_without_the_template_on_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    facts = {"gpu used": True, "way": "packed"}
+    assert 'pip install "lipsync_fast[models]"' in doctor._advice(facts)
+    assert doctor._advice({**facts, "way": "resident"}) == ""
 
 
 def test_a_machine_with_a_gpu(net, monkeypatch, capsys, copies):  # noqa: F811

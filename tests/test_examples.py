@@ -190,6 +190,12 @@ def test_webrtc_frames(arguments, demo, speech):
             assert (picture.to_ndarray().reshape(-1) == frame.array).all()
 
 
+def test_webrtc_frames_of_odd_sizes_are_refused():
+    odd = types.SimpleNamespace(template=types.SimpleNamespace(width=64, height=47))
+    with pytest.raises(ValueError, match="encoders take even sizes, got 64x47"):
+        next(example("webrtc_track").video_frames(odd, "speech.wav"))
+
+
 def test_webrtc_track_keeps_time_and_ends(demo, speech, monkeypatch):
     """With the two names of aiortc that the track stands on, as its documentation has them."""
     pytest.importorskip("av")

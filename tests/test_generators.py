@@ -255,6 +255,8 @@ def test_what_cannot_be_shared(tmp_path):
             open_generators(net, template, options=SessionOptions())
     with pytest.raises(InputError, match="got 0 open ones"):
         open_generators([], template)
+    with pytest.raises(InputError, match="devices must be a sequence of numbers, got 0"):
+        open_generators(path, template, devices=0)
     with pytest.raises(InputError, match=r"different numbers, got \[1, 1\]"):
         open_generators(path, template, devices=[1, 1])
     with pytest.raises(InputError, match="devices 0, 1 were asked for and nets run on the CPU"):

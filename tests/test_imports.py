@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "lipsync_fast"
 # line. Units of one line do not know each other.
 LAYERS = [
     ["errors", "_version", "labels", "misfits", "reading"],
-    ["_arguments", "_blocks", "_cuda", "pool_stats"],
+    ["_arguments", "_blocks", "_cuda", "checks", "pool_stats"],
     ["_blend", "_convert", "_mel", "_pool", "_resize", "_spectrum", "_yuv"],
     ["_jpeg", "_match"],
     ["_patch", "_splice"],

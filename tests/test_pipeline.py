@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("onnxruntime")
 from lipsync_fast.audio import frame_count
-from lipsync_fast.errors import FileMissingError, InputError
+from lipsync_fast.errors import FileMissingError, InputError, LayoutError
 from lipsync_fast.inference import pack_visual
 from lipsync_fast.pipeline import Pipeline
 from lipsync_fast.presets import PRESETS, get_preset
@@ -309,6 +309,13 @@ def test_what_does_not_match_is_refused(tmp_path):
         pytest.raises(InputError, match="audio encoder"),
     ):
         deaf.frames(speech())
+    with Pipeline.open(template(preset), generator, encoder) as pipeline:
+        with pytest.raises(LayoutError, match=r"the speech must be a path, .* got int"):
+            pipeline.frames(5)
+        windows = np.zeros((2, *preset.audio_shape), np.float32)
+        for start in (-3, 0.5):
+            with pytest.raises(InputError, match="start must be a whole number of frames"):
+                pipeline.composite(windows, start)
     with pytest.raises(InputError, match="wav2lip96"):
         Pipeline.open(template(preset), other, encoder)
     with pytest.raises(InputError, match="25 frames a second"):

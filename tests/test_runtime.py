@@ -34,7 +34,7 @@ def test_providers_by_name(tmp_path, providers):
         ({"providers": ["abacus"]}, "provider abacus is not in the installed ONNX Runtime"),
         ({"providers": []}, "providers must be a list"),
         ({"providers": "cpu"}, "providers must be a list"),
-        ({"threads": 0}, "threads must be 1 or more"),
+        ({"threads": 0}, "threads must be a whole number, 1 or more, got 0"),
         ({"threads": 1.5}, "threads must be a whole number"),
     ],
 )

@@ -233,6 +233,7 @@ def test_a_head_that_is_no_json_is_refused(tmp_path, text):
 @pytest.mark.parametrize(
     ("made", "rects", "error", "says"),
     [
+        (5, [], LayoutError, "sequence of arrays, got int"),
         ([], [], InputError, "at least one"),
         ([np.zeros((9, 9, 3))], RECTS[:1], LayoutError, "uint8"),
         ([np.zeros((9, 9), np.uint8)], RECTS[:1], InputError, r"\(H, W, 3\)"),

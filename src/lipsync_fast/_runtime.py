@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import operator
 import os
 import re
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from . import _cuda
+from .checks import check_whole
 from .errors import DeviceMemoryError, InputError, ModelError
 
 __all__ = [
@@ -212,7 +212,9 @@ def _options(runtime: Any, threads: int | None) -> Any:
     options = runtime.SessionOptions()
     options.log_severity_level = 4  # errors are raised as well, once is enough
     options.inter_op_num_threads = 1
-    options.intra_op_num_threads = _checked_threads(threads)
+    options.intra_op_num_threads = (
+        0 if threads is None else check_whole("threads", threads, 1)  # 0: the machine's cores
+    )
     # Spinning workers would take the cores from the compositor between two runs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
@@ -301,18 +303,6 @@ def cache_folder() -> Path:
     else:
         base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "lipsync_fast"
-
-
-def _checked_threads(threads: int | None) -> int:
-    if threads is None:
-        return 0  # ONNX Runtime's word for the machine's cores
-    try:
-        count = operator.index(threads)
-    except TypeError:
-        raise InputError(f"threads must be a whole number, got {threads!r}") from None
-    if count < 1:
-        raise InputError(f"threads must be 1 or more, got {count}")
-    return count
 
 
 def _checked_providers(

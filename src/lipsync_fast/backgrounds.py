@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from numbers import Integral
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _jpeg
 from ._store import Ragged
+from .checks import check_whole
 from .errors import InputError
 from .labels import JPEG_SEGMENT, XMP
 
@@ -43,9 +43,7 @@ class JpegSettings:
 
     def __post_init__(self) -> None:
         for name, least, most in (("quality", 1, 100), ("restart_interval", 0, 65535)):
-            value = getattr(self, name)
-            if not isinstance(value, Integral) or not least <= int(value) <= most:
-                raise InputError(f"{name} must be a whole number, {least} to {most}, got {value!r}")
+            check_whole(name, getattr(self, name), least, most)
         if self.subsampling not in _SUBSAMPLINGS:
             raise InputError(
                 f"subsampling of JPEG backgrounds must be one of {', '.join(_SUBSAMPLINGS)}, "

@@ -19,9 +19,11 @@ from numpy.typing import ArrayLike, NDArray
 from . import _canvas
 from ._pool import BufferPool
 from .canvas import Canvas, open_canvas
+from .checks import check_whole
 from .errors import InputError, LayoutError, PoolExhausted
 from .seams import ColourTrack
 from .template import Template
+from .timing import check_start
 
 __all__ = ["Compositor", "CompositorStats", "Frame", "Frames", "check_alphas"]
 
@@ -159,9 +161,8 @@ class Compositor:
     ) -> None:
         if threads is None:
             threads = min(os.cpu_count() or 1, 8)
-        if threads < 1:
-            raise InputError(f"threads must be 1 or more, got {threads}")
-        self.template, self.threads, self.colour_match = template, threads, colour_match
+        self.template, self.colour_match = template, colour_match
+        self.threads = check_whole("threads", threads, 1)
         self.pool = BufferPool() if pool is None else pool
         # Without smoothing a track keeps no state, so threads may share it.
         self._still = ColourTrack(1, template.preset.view, settle=0)
@@ -230,7 +231,7 @@ class Compositor:
             The caller's buffers, each of the canvas's shape: (H, W, channels) with rows
             any stride apart, flat I420 planes, or flat room for a JPEG.
         start : int
-            Number of the first frame, for `Frame.index`.
+            Number of the first frame, for `Frame.index`; from 0 on.
         alphas : (N,) uint8, optional
             Fade of each frame's mouth, on top of its mask: 255, the default, shows it, 0 shows
             the background alone and the output is not used.
@@ -258,12 +259,17 @@ class Compositor:
         """
         if self._closed:
             raise InputError("this compositor is closed; make another one")
+        start = check_start(start)
         canvas = self.canvas(format, quality)
         chosen = self._check(outputs, indices)
         mouths = _Mouths(outputs, chosen, check_alphas(alphas, len(chosen)))
         if self.colour_match:
             self._measure(canvas, mouths, track or self._still)
         if out is not None:
+            if not hasattr(out, "__len__"):
+                raise LayoutError(
+                    f"out must be a sequence of arrays, one a frame, got {type(out).__name__}"
+                )
             if len(out) != len(chosen):
                 raise InputError(f"out must hold {len(chosen)} buffers, got {len(out)}")
             return self._finish(canvas, mouths, out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,8 @@ def examine(
     -------
     dict
         Fresh; ready for JSON, in the order in which to show it. ``"gpu used"`` is what the
-        session itself says, ``"advice"`` what to do where it is False.
+        session itself says, ``"advice"`` what to do where it is False,
+        or where the template's pictures could live there and do not.
 
     Raises
     ------
@@ -77,7 +79,7 @@ def examine(
         }
         facts["frames a second at"] = _speeds(net, opened)
     facts["gpu used"] = not net.on_cpu
-    facts["advice"] = "" if facts["gpu used"] else _advice(facts)
+    facts["advice"] = _advice(facts)
     return facts
 
 
@@ -135,7 +137,14 @@ def _loading(runtime: Any, options: SessionOptions) -> dict[str, str]:
 
 
 def _advice(facts: Facts) -> str:
-    """What stands between a net and a GPU, in one sentence."""
+    """What stands between a net and a GPU, in one sentence; nothing where all is well."""
+    if facts["gpu used"]:
+        if facts["way"] == "resident" or find_spec("onnx") is not None:
+            return ""
+        return (
+            "the template's pictures go to the GPU with every request; to keep them there, "
+            'pip install "lipsync_fast[models]"'
+        )
     if not facts["devices"]:
         return "no NVIDIA driver answers; install one, or hand the device to this container"
     if CUDA not in facts["providers built in"]:

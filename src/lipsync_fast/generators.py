@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,6 +61,8 @@ def open_generators(
             )
         return [_share(generator, template) for generator in ready]
     first = options or SessionOptions()
+    if devices is not None and not isinstance(devices, Iterable):
+        raise InputError(f"devices must be a sequence of numbers, got {devices!r}")
     numbers = [first.device] if devices is None else list(devices)
     if not numbers or len(set(numbers)) < len(numbers):
         raise InputError(f"devices must be different numbers, got {numbers}")

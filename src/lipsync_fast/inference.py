@@ -19,6 +19,7 @@ from .resident import ResidentGenerator
 from .session import Generator
 from .stages import Stages
 from .template import Template
+from .timing import check_start
 
 __all__ = ["Drawn", "Inference", "device_names", "pack_visual"]
 
@@ -105,7 +106,8 @@ class Inference:
         LayoutError
             If the features are not float32.
         InputError
-            If they have another shape than the preset's, or the alphas do not fit them.
+            If they have another shape than the preset's, the alphas do not fit them, or `start`
+            is not a whole number from 0 on.
         ModelError, DeviceMemoryError
             If the net fails on them.
         """
@@ -118,7 +120,7 @@ class Inference:
             raise InputError(
                 f"features must have shape ({needed}) for {preset.name}, got {features.shape}"
             )
-        count = len(features)
+        count, start = len(features), check_start(start)
         fades = check_alphas(alphas, count)
         indices = self.template.indices(start, count)
         mouths = (self.template.rects[indices, 2] > 0) & (fades > 0)

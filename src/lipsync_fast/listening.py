@@ -15,7 +15,7 @@ from . import media
 from ._pool import BufferPool
 from .audio import SAMPLE_RATE, FeatureStream, frame_count
 from .drive import LiteAvatarDriver
-from .errors import InputError
+from .errors import InputError, LayoutError
 from .features import FeatureFile
 from .mel import check_samples
 from .presets import Preset
@@ -190,6 +190,11 @@ def _chunks(speech: Speech) -> Iterable[NDArray[np.float32]]:
         return media.AudioSource(speech)
     if isinstance(speech, np.ndarray):
         return [speech[i : i + SAMPLE_RATE] for i in range(0, max(len(speech), 1), SAMPLE_RATE)]
+    if not isinstance(speech, Iterable):
+        raise LayoutError(
+            "the speech must be a path, an array of samples or an iterable of such, "
+            f"got {type(speech).__name__}"
+        )
     return speech
 
 

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import media
 from ._pool import BufferPool, PoolStats
 from ._runtime import Provider, SessionOptions
+from .checks import check_whole
 from .compositor import Compositor, CompositorStats, Frame, Frames
 from .drive import Neutral, neutral_pose
 from .errors import InputError
@@ -106,8 +107,7 @@ class Pipeline:
         neutral: Neutral | None = None,
     ) -> None:
         _check_match(template)
-        if request < 1:
-            raise InputError(f"request must be 1 or more frames, got {request}")
+        request = check_whole("request", request, 1, of="frames")
         by_rule = template.preset.features == "params"
         if neutral is not None and not by_rule:
             raise InputError(

@@ -135,8 +135,6 @@ class Template:
         row = get_preset(preset).with_border(border).with_feather(feather)
         if masks is not None and feather is not None:
             raise InputError(f"masks are used as they are: leave out feather={feather!r}")
-        if len(frames) == 0:
-            raise InputError("frames must hold at least one picture, got none")
         height, width = _check_frames(frames)
         clipped = check_rects(rects, len(frames), width, height)
         if crops is None:
@@ -348,6 +346,10 @@ class Template:
 
 
 def _check_frames(frames: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> tuple[int, int]:
+    if not hasattr(frames, "__len__"):
+        raise LayoutError(f"frames must be a sequence of arrays, got {type(frames).__name__}")
+    if len(frames) == 0:
+        raise InputError("frames must hold at least one picture, got none")
     shape = np.shape(frames[0])
     for i, frame in enumerate(frames):
         if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8:

@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from .checks import check_whole
 from .errors import InputError
 from .presets import LOOPS
 
@@ -87,6 +88,4 @@ def check_loop(loop: str) -> str:
 
 def check_start(start: int) -> int:
     """`start` if it is a whole number from 0 on, below 2**31, else InputError."""
-    if not isinstance(start, (int, np.integer)) or not 0 <= start < 2**31:
-        raise InputError(f"start must be a whole number of frames from 0 on, got {start!r}")
-    return int(start)
+    return check_whole("start", start, 0, 2**31 - 1, of="frames")

@@ -1,0 +1,42 @@
+"""Checks of arguments that several modules share."""
+
+from __future__ import annotations
+
+import operator
+from typing import SupportsIndex
+
+from .errors import InputError
+
+__all__ = ["check_whole"]
+
+
+def check_whole(
+    name: str, value: SupportsIndex, least: int, most: int | None = None, of: str = ""
+) -> int:
+    """A whole number in its range, as int.
+
+    Parameters
+    ----------
+    name : str
+        What the caller calls it.
+    value : int
+        Any integer, NumPy's included.
+    least, most : int
+        The range, both ends in it; open above without `most`.
+    of : str
+        What is counted: ``"frames"``.
+
+    Raises
+    ------
+    InputError
+        If it is no integer or not in the range.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least or (most is not None and number > most):
+        kind = f"a whole number of {of}" if of else "a whole number"
+        span = f"{least} to {most}" if most is not None else f"{least} or more"
+        raise InputError(f"{name} must be {kind}, {span}, got {value!r}")
+    return number

@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "lipsync_fast"
 # From the ground up. A unit is a module or a folder; it may import what stands on a lower
 # line. Units of one line do not know each other.
 LAYERS = [
-    ["errors", "_version", "labels", "misfits", "reading"],
+    ["errors", "_version", "labels", "misfits", "once", "reading"],
     ["_arguments", "_blocks", "_cuda", "checks", "pool_stats"],
     ["_blend", "_convert", "_mel", "_pool", "_resize", "_spectrum", "_yuv"],
     ["_jpeg", "_match"],

@@ -125,11 +125,14 @@ cdef class _Store:
         cdef Block *surplus
         cdef bint exhausted
         cdef Block *block = self.take_idle(size, capacity, &surplus, &exhausted)
+        cdef size_t lent, limit
         if block != NULL:
             return block
         if exhausted:
+            with self.lock:
+                lent, limit = self.lent_bytes, self.limit
             raise PoolExhausted(
-                f"the pool cannot lend {capacity} bytes: {self.lent_bytes} of its limit of {self.limit} bytes "
+                f"the pool cannot lend {capacity} bytes: {lent} of its limit of {limit} bytes "
                 "are lent and in use; raise the limit or let go of arrays"
             )
         with nogil:
@@ -291,7 +294,10 @@ cdef class Lease:
         self.end(False)
 
     def __repr__(self):
-        return f"<Lease of {self.shape} {self.dtype}{', released' if self.released else ''}>"
+        cdef bint released
+        with self.store.lock:
+            released = self.released
+        return f"<Lease of {self.shape} {self.dtype}{', released' if released else ''}>"
 
 
 @cython.final
@@ -420,7 +426,9 @@ cdef class BufferPool:
     @property
     def limit(self):
         """Most bytes to hold, or None; lowering it gives idle blocks above it to the system."""
-        cdef size_t limit = self.store.limit
+        cdef size_t limit
+        with self.store.lock:
+            limit = self.store.limit
         return None if limit == <size_t> -1 else limit
 
     @limit.setter

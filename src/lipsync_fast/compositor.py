@@ -21,6 +21,7 @@ from ._pool import BufferPool
 from .canvas import Canvas, open_canvas
 from .checks import check_whole
 from .errors import InputError, LayoutError, PoolExhausted
+from .once import Once
 from .seams import ColourTrack
 from .template import Template
 from .timing import check_start
@@ -388,7 +389,7 @@ class Compositor:
     ) -> None:
         """Work through `count` frames, a run of neighbours on each thread."""
 
-        def run(first: int, last: int) -> None:
+        def run(work: Callable[..., None], first: int, last: int) -> None:
             worker = self._borrow(canvas)
             try:
                 work(worker, first, last)
@@ -399,7 +400,7 @@ class Compositor:
 
         shares = min(self.threads, count)
         if shares <= 1:
-            run(0, count)
+            run(work, 0, count)
             return
         # The larger runs first: this thread begins at once, the others have to wake up.
         bounds = [count - count * (shares - share) // shares for share in range(shares + 1)]
@@ -410,11 +411,11 @@ class Compositor:
             for part in runs[1:]:
                 try:
                     assert self._executor is not None  # one thread makes one run
-                    others.append(self._executor.submit(run, *part))
+                    others.append(self._executor.submit(Once(run, work, *part)))
                 except RuntimeError:  # closed meanwhile
                     own.append(part)
             for part in own:
-                run(*part)
+                run(work, *part)
         finally:
             # Their buffers must not be let go of while they are written to.
             errors = [error for other in others if (error := other.exception()) is not None]

@@ -23,6 +23,7 @@ from .errors import InputError
 from .generators import AnyGenerator, open_generators
 from .inference import Drawn, Inference, device_names
 from .listening import Features, Heard, Listening, Speech
+from .once import Once
 from .row_encoders import ROW_ENCODERS, RowEncoder
 from .seams import ColourTrack
 from .session import AudioEncoder
@@ -316,7 +317,7 @@ class Pipeline:
             heard = listening.requests(self.request)
 
             def draw() -> Future[Drawn | None]:
-                return net.submit(self._draw, ear.submit(next, heard, None))
+                return net.submit(Once(self._draw, ear.submit(next, heard, None)))
 
             following = deque(draw() for _ in range(devices))
             try:

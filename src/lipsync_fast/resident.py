@@ -35,6 +35,7 @@ from .errors import (
 from .graph.resident import AUDIO, CROPS, FRAMES, PICTURES
 from .micro_batches import padded
 from .net import Net, check_array, check_out, load_onnxruntime
+from .once import Once
 from .presets import Preset, get_preset
 
 __all__ = ["ResidentGenerator", "try_resident"]
@@ -217,7 +218,7 @@ class ResidentGenerator(Net):
         if self._thread is None:
             work(*arguments)
         else:
-            self._thread.submit(work, *arguments).result()
+            self._thread.submit(Once(work, *arguments)).result()
 
     def _infer(
         self, chosen: NDArray[np.int64], audio: NDArray[np.float32], out: NDArray[np.uint8]

@@ -32,11 +32,10 @@ def test_arguments_are_gone_after_an_error():
 
     call = Once(fail, buffer)
     del buffer
-    try:
+    with pytest.raises(KeyError) as raised:
         call()
-    except KeyError as error:
-        assert error.__traceback__ is not None, "the frames that it passed are at hand"
-        assert held() is None
+    assert raised.value.__traceback__ is not None, "the frames that it passed are at hand"
+    assert held() is None
 
 
 def test_an_executor_knows_its_result_when_they_are_gone():

@@ -129,6 +129,29 @@ def test_frames_of_live_speech_come_as_early_as_their_features(preset, silence):
     assert came[: len(when)] == when
 
 
+@pytest.mark.parametrize("silence", ["closed", "background", "net"])
+@pytest.mark.parametrize("size", [1, 8, 25])
+def test_what_was_heard_before_the_sound_broke_off_comes_first(silence, size):
+    """As many frames as live speech gives by then, one at a time, and the same."""
+    samples = synthetic_voice(3)
+    whole, _ = heard(samples, silence=silence)
+
+    def chunks():
+        for start in range(0, 32_000, 1700):
+            yield samples[start : start + 1700]
+        raise EOFError
+
+    live, got = [], []
+    with pytest.raises(EOFError):
+        live.extend(r.start for r in listening(chunks(), silence=silence).requests(1))
+    came = len(live)
+    assert 40 < came < 50
+    with pytest.raises(EOFError):
+        got.extend(r.features.copy() for r in listening(chunks(), silence=silence).requests(size))
+    assert [len(part) for part in got[:-1]] == [size] * (len(got) - 1)
+    assert np.concatenate(got).tobytes() == whole[:came].tobytes()
+
+
 def test_another_persons_neutral_pose():
     samples = synthetic_voice(1)
     pose = np.linspace(0, 0.1, 32)

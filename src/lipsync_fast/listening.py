@@ -140,11 +140,22 @@ class Listening:
         return None
 
     def requests(self, size: int) -> Iterator[Heard]:
-        """What is heard, `size` frames at a time and as soon as the sound allows it."""
-        start = 0
-        for chunk in self._chunks:
-            with self.stages.features(0):
-                ready = self._push(chunk)
+        """What is heard, `size` frames at a time and as soon as the sound allows it.
+
+        Where the sound breaks off with an error, the frames of which all was heard come first.
+        """
+        start = ready = 0
+        hearing = self._hear()
+        while True:
+            try:
+                told = next(hearing, None)
+            except Exception:
+                if ready:
+                    yield self._take(start, ready)
+                raise
+            if told is None:
+                break
+            ready = told
             while ready >= size:
                 yield self._take(start, size)
                 start += size
@@ -156,6 +167,13 @@ class Listening:
             yield self._take(start, count)
             start += count
             ready -= count
+
+    def _hear(self) -> Iterator[int]:
+        """After each chunk, the frames of which all is known and that were not taken."""
+        for chunk in self._chunks:
+            with self.stages.features(0):
+                ready = self._push(chunk)
+            yield ready
 
     def _push(self, chunk: NDArray[np.float32]) -> int:
         """Hear the next samples; the frames of which all is known."""

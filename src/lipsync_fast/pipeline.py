@@ -304,6 +304,7 @@ class Pipeline:
         ------
         Frame
             ceil(samples · fps / 16000) frames; each lent until it is released or dropped.
+            Where the speech breaks off with an error, the frames that were heard whole, then it.
         """
         return self._frames(self._listen(speech, features), format, quality)
 

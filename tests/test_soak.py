@@ -34,11 +34,13 @@ def test_growth_and_loss_are_seen(soak):
 
 def test_a_leak_of_the_service_is_told(soak):
     """Samples are of this very process."""
-    before = soak.resident_bytes()
-    with mmap.mmap(-1, 32 << 20) as leak:  # pages of its own: a heap may have had them before
+    before, own = soak.resident_bytes(), soak.anonymous_bytes()
+    private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS  # a heap may have had the pages before
+    with mmap.mmap(-1, 32 << 20, flags=private) as leak:
         for page in range(0, len(leak), mmap.PAGESIZE):
             leak[page] = 1
         assert soak.resident_bytes() - before > 24 << 20
+        assert soak.anonymous_bytes() - own > 24 << 20
 
 
 @pytest.mark.long

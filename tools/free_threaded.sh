@@ -33,7 +33,7 @@ export PYTHON_GIL=0
 tests=(-m "not repository" tests)
 if [ -n "$sanitized" ]; then
     tests=(tests/test_threads.py tests/test_pool.py tests/test_compositor.py tests/test_canvas.py
-        tests/test_pipeline.py -k "not fork")
+        tests/test_session.py -k "not fork")
     export TSAN_OPTIONS="log_path=$work/race exitcode=0"
 fi
 "${python[@]}" -m pytest -q -p no:cacheprovider "${tests[@]}" "$@"

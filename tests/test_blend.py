@@ -6,6 +6,7 @@ import pytest
 import reference
 from conftest import LAYOUTS, WIDTHS
 from lipsync_fast import _kernels
+from lipsync_fast.errors import InputError, LayoutError
 
 # (patch channels, background channels); 1 is a plane of shape (H, W)
 PAIRS = [(1, 1), (3, 3), (4, 4), (3, 4)]
@@ -111,31 +112,31 @@ FROZEN = np.frombuffer(bytes(1200), np.uint8).reshape(20, 20, 3)
 @pytest.mark.parametrize(
     ("arguments", "options", "error", "word"),
     [
-        (("patch", BACKGROUND), {}, TypeError, "patch"),
-        ((PATCH.astype(np.float32), BACKGROUND), {}, TypeError, "patch must be uint8"),
-        ((PATCH[:, ::2], BACKGROUND), {}, TypeError, "patch"),
-        ((PATCH[..., ::-1], BACKGROUND), {}, TypeError, "patch"),
-        ((PATCH[:0], BACKGROUND), {}, ValueError, "patch"),
-        ((PATCH[..., :2], BACKGROUND), {}, ValueError, "patch"),
-        ((PATCH[..., 0].copy(), BACKGROUND), {}, ValueError, "channels"),
-        ((np.zeros((4, 5, 4), np.uint8), BACKGROUND), {}, ValueError, "channels"),
-        ((PATCH, BACKGROUND.astype(np.int16)), {}, TypeError, "background"),
-        ((PATCH, BACKGROUND, PATCH), {}, ValueError, "mask"),
-        ((PATCH, BACKGROUND, np.zeros((4, 4), np.uint8)), {}, ValueError, "mask"),
-        ((PATCH, BACKGROUND, np.zeros((4, 5), np.float32)), {}, TypeError, "mask must be uint8"),
-        ((PATCH, BACKGROUND, np.zeros((4, 5), bool)), {}, TypeError, "mask must be uint8"),
-        ((PATCH, BACKGROUND, None, FROZEN), {}, ValueError, "read-only"),
-        ((PATCH, BACKGROUND, None, BACKGROUND[:19]), {}, ValueError, "out"),
-        ((PATCH[..., 0], BACKGROUND[..., :1]), {}, TypeError, "patch"),
+        (("patch", BACKGROUND), {}, LayoutError, "patch"),
+        ((PATCH.astype(np.float32), BACKGROUND), {}, LayoutError, "patch must be uint8"),
+        ((PATCH[:, ::2], BACKGROUND), {}, LayoutError, "patch"),
+        ((PATCH[..., ::-1], BACKGROUND), {}, LayoutError, "patch"),
+        ((PATCH[:0], BACKGROUND), {}, InputError, "patch"),
+        ((PATCH[..., :2], BACKGROUND), {}, InputError, "patch"),
+        ((PATCH[..., 0].copy(), BACKGROUND), {}, InputError, "channels"),
+        ((np.zeros((4, 5, 4), np.uint8), BACKGROUND), {}, InputError, "channels"),
+        ((PATCH, BACKGROUND.astype(np.int16)), {}, LayoutError, "background"),
+        ((PATCH, BACKGROUND, PATCH), {}, InputError, "mask"),
+        ((PATCH, BACKGROUND, np.zeros((4, 4), np.uint8)), {}, InputError, "mask"),
+        ((PATCH, BACKGROUND, np.zeros((4, 5), np.float32)), {}, LayoutError, "mask must be uint8"),
+        ((PATCH, BACKGROUND, np.zeros((4, 5), bool)), {}, LayoutError, "mask must be uint8"),
+        ((PATCH, BACKGROUND, None, FROZEN), {}, InputError, "read-only"),
+        ((PATCH, BACKGROUND, None, BACKGROUND[:19]), {}, InputError, "out"),
+        ((PATCH[..., 0], BACKGROUND[..., :1]), {}, LayoutError, "patch"),
         ((PATCH, BACKGROUND), {"x": 1.5}, TypeError, "int"),
         ((PATCH, BACKGROUND), {"x": 2**40}, OverflowError, "int"),
         (
             (np.zeros((4, 5), np.uint8), np.zeros((9, 9), np.uint8)),
             {"swap": True},
-            ValueError,
+            InputError,
             "swap",
         ),
-        ((PATCH, BACKGROUND), {"isa": "mmx"}, ValueError, "isa"),
+        ((PATCH, BACKGROUND), {"isa": "mmx"}, InputError, "isa"),
     ],
 )
 def test_blend_refuses(arguments, options, error, word):
@@ -145,12 +146,12 @@ def test_blend_refuses(arguments, options, error, word):
 
 def test_blend_refuses_overlap():
     picture = np.zeros((20, 20, 3), np.uint8)
-    with pytest.raises(ValueError, match="overlap patch"):
+    with pytest.raises(InputError, match="overlap patch"):
         _kernels.blend(picture[:4, :5], picture, out=picture)
-    with pytest.raises(ValueError, match="overlap background"):
+    with pytest.raises(InputError, match="overlap background"):
         _kernels.blend(PATCH, picture[:10], out=picture[5:15])
-    with pytest.raises(ValueError, match="overlap background"):
+    with pytest.raises(InputError, match="overlap background"):
         _kernels.blend(PATCH, picture[::2], out=picture[:10])
     plane = np.zeros((20, 20), np.uint8)
-    with pytest.raises(ValueError, match="overlap mask"):
+    with pytest.raises(InputError, match="overlap mask"):
         _kernels.blend(plane[:4, :5].copy(), plane, plane[:4, :5], plane)

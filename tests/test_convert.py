@@ -6,6 +6,7 @@ import pytest
 import reference
 from conftest import LAYOUTS, WIDTHS
 from lipsync_fast import _kernels
+from lipsync_fast.errors import InputError, LayoutError
 
 RANGES = [(0.0, 1.0), (-1.0, 1.0), (0.0, 255.0)]
 # Floats start and stay at multiples of 4 bytes: NumPy's own arrays do.
@@ -140,20 +141,20 @@ IMAGE = np.zeros((8, 8, 3), np.uint8)
 @pytest.mark.parametrize(
     ("arguments", "error", "word"),
     [
-        (([[1.0]],), TypeError, "planar"),
-        ((PLANES.astype(np.float64),), TypeError, "planar must be float32"),
-        ((PLANES.astype(">f4"),), TypeError, "planar"),
-        ((PLANES[:, :, ::2],), TypeError, "planar"),
-        ((PLANES[:2],), ValueError, "planar"),
-        ((PLANES[0],), ValueError, "planar"),
-        ((PLANES[:, :0],), ValueError, "planar"),
-        ((PLANES, IMAGE[:7]), ValueError, "out"),
-        ((PLANES, IMAGE[..., 0].copy()), ValueError, "out"),
-        ((PLANES, np.zeros((8, 8, 5), np.uint8)), ValueError, "out"),
-        ((PLANES, IMAGE.astype(np.int8)), TypeError, "out must be uint8"),
-        ((PLANES, np.zeros((8, 16, 3), np.uint8)[:, ::2]), TypeError, "out"),
-        ((PLANES, np.frombuffer(bytes(192), np.uint8).reshape(8, 8, 3)), ValueError, "read-only"),
-        (overlapping(), ValueError, "overlap"),
+        (([[1.0]],), LayoutError, "planar"),
+        ((PLANES.astype(np.float64),), LayoutError, "planar must be float32"),
+        ((PLANES.astype(">f4"),), LayoutError, "planar"),
+        ((PLANES[:, :, ::2],), LayoutError, "planar"),
+        ((PLANES[:2],), InputError, "planar"),
+        ((PLANES[0],), InputError, "planar"),
+        ((PLANES[:, :0],), InputError, "planar"),
+        ((PLANES, IMAGE[:7]), InputError, "out"),
+        ((PLANES, IMAGE[..., 0].copy()), InputError, "out"),
+        ((PLANES, np.zeros((8, 8, 5), np.uint8)), InputError, "out"),
+        ((PLANES, IMAGE.astype(np.int8)), LayoutError, "out must be uint8"),
+        ((PLANES, np.zeros((8, 16, 3), np.uint8)[:, ::2]), LayoutError, "out"),
+        ((PLANES, np.frombuffer(bytes(192), np.uint8).reshape(8, 8, 3)), InputError, "read-only"),
+        (overlapping(), InputError, "overlap"),
     ],
 )
 def test_convert_refuses(arguments, error, word):
@@ -174,26 +175,26 @@ def test_convert_refuses(arguments, error, word):
     ],
 )
 def test_convert_refuses_options(options, word):
-    with pytest.raises(ValueError, match=word):
+    with pytest.raises(InputError, match=word):
         _kernels.convert(PLANES, **options)
 
 
 @pytest.mark.parametrize(
     ("arguments", "options", "error", "word"),
     [
-        ((None,), {}, TypeError, "image"),
-        ((IMAGE.astype(np.float32),), {}, TypeError, "image must be uint8"),
-        ((IMAGE[..., :2],), {}, ValueError, "image"),
-        ((IMAGE[..., 0].copy(),), {}, ValueError, "image"),
-        ((IMAGE[:, ::2],), {}, TypeError, "image"),
-        ((IMAGE[:0],), {}, ValueError, "image"),
-        ((IMAGE, PLANES[:, :7]), {}, ValueError, "out"),
-        ((IMAGE, PLANES.astype(np.float64)), {}, TypeError, "out"),
-        (overlapping()[::-1], {}, ValueError, "overlap"),
-        ((IMAGE,), {"black": (0, 0, 9, 8)}, ValueError, "black"),
-        ((IMAGE,), {"black": (-1, 0, 8, 8)}, ValueError, "black"),
-        ((IMAGE,), {"black": (5, 0, 4, 8)}, ValueError, "black"),
-        ((IMAGE,), {"high": -1.0}, ValueError, "low and high"),
+        ((None,), {}, LayoutError, "image"),
+        ((IMAGE.astype(np.float32),), {}, LayoutError, "image must be uint8"),
+        ((IMAGE[..., :2],), {}, InputError, "image"),
+        ((IMAGE[..., 0].copy(),), {}, InputError, "image"),
+        ((IMAGE[:, ::2],), {}, LayoutError, "image"),
+        ((IMAGE[:0],), {}, InputError, "image"),
+        ((IMAGE, PLANES[:, :7]), {}, InputError, "out"),
+        ((IMAGE, PLANES.astype(np.float64)), {}, LayoutError, "out"),
+        (overlapping()[::-1], {}, InputError, "overlap"),
+        ((IMAGE,), {"black": (0, 0, 9, 8)}, InputError, "black"),
+        ((IMAGE,), {"black": (-1, 0, 8, 8)}, InputError, "black"),
+        ((IMAGE,), {"black": (5, 0, 4, 8)}, InputError, "black"),
+        ((IMAGE,), {"high": -1.0}, InputError, "low and high"),
     ],
 )
 def test_to_planes_refuses(arguments, options, error, word):

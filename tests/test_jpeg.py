@@ -12,6 +12,7 @@ from PIL import Image
 
 from jpeg_tools import MCU, GuardedPages, intervals, mcus_per_row, photo, pillow_jpeg
 from lipsync_fast import _jpeg
+from lipsync_fast.errors import BusyError, InputError, LayoutError
 
 SUBSAMPLINGS = ["4:2:0", "4:2:2", "4:4:4", "4:0:0"]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="guard pages are made with mprotect")
@@ -66,7 +67,7 @@ def test_encode_keeps_within_its_memory(rng):
     source, target = GuardedPages(frame.size), GuardedPages(len(want))
     for capacity in range(1, len(want)):
         out = target.hold(bytes(capacity))
-        with pytest.raises(ValueError, match="out is too small"):
+        with pytest.raises(InputError, match="out is too small"):
             encoder.encode(source.image(frame), out)
     out = target.hold(bytes(len(want)))
     assert encoder.encode(source.image(frame), out) == len(want)
@@ -94,30 +95,30 @@ def test_bound_holds_the_worst_noise(rng, subsampling):
 
 
 def test_encoder_refuses_bad_arguments(rng):
-    with pytest.raises(ValueError, match=r"quality must be 1 to 100, got 0"):
+    with pytest.raises(InputError, match=r"quality must be 1 to 100, got 0"):
         _jpeg.JpegEncoder(0)
-    with pytest.raises(ValueError, match=r"subsampling must be one of 4:2:0.*got '4:1:1'"):
+    with pytest.raises(InputError, match=r"subsampling must be one of 4:2:0.*got '4:1:1'"):
         _jpeg.JpegEncoder(75, "4:1:1")
-    with pytest.raises(ValueError, match=r"restart_interval must be 0 to 65535 MCUs, got 65536"):
+    with pytest.raises(InputError, match=r"restart_interval must be 0 to 65535 MCUs, got 65536"):
         _jpeg.JpegEncoder(75, "4:2:0", 65536)
     encoder, frame = _jpeg.JpegEncoder(), photo(rng, 20, 20)
-    with pytest.raises(ValueError, match="4:0:0 is for gray pictures"):
+    with pytest.raises(InputError, match="4:0:0 is for gray pictures"):
         encoder.encode(frame[..., 0].copy())
-    with pytest.raises(ValueError, match="4:0:0 is for gray pictures"):
+    with pytest.raises(InputError, match="4:0:0 is for gray pictures"):
         _jpeg.JpegEncoder(75, "4:0:0").encode(frame)
-    with pytest.raises(ValueError, match="must have 4 channels for rgba"):
+    with pytest.raises(InputError, match="must have 4 channels for rgba"):
         encoder.encode(frame, format="rgba")
-    with pytest.raises(ValueError, match="format must be one of"):
+    with pytest.raises(InputError, match="format must be one of"):
         encoder.encode(frame, format="yuv")
-    with pytest.raises(TypeError, match="frame must be uint8"):
+    with pytest.raises(LayoutError, match="frame must be uint8"):
         encoder.encode(frame.astype(np.float32))
-    with pytest.raises(ValueError, match="out must be writable"):
+    with pytest.raises(InputError, match="out must be writable"):
         encoder.encode(frame, b"x" * 10_000)
-    with pytest.raises(ValueError, match="out must not overlap frame"):
+    with pytest.raises(InputError, match="out must not overlap frame"):
         encoder.encode(frame, frame.reshape(-1))
-    with pytest.raises(TypeError, match="out must be contiguous"):
+    with pytest.raises(LayoutError, match="out must be contiguous"):
         encoder.encode(frame, np.zeros(20_000, np.uint8)[::2])
-    with pytest.raises(ValueError, match=r"the width of frame must be 1 to 65500 pixels"):
+    with pytest.raises(InputError, match=r"the width of frame must be 1 to 65500 pixels"):
         encoder.encode(np.zeros((1, 65501, 3), np.uint8))
 
 
@@ -131,7 +132,7 @@ def test_an_encoder_refuses_a_second_thread(rng):
         while not stop.is_set():
             try:
                 results.append(encoder.encode(frame) == want)
-            except RuntimeError:
+            except BusyError:
                 results.append(True)
 
     thread = threading.Thread(target=work)
@@ -140,7 +141,7 @@ def test_an_encoder_refuses_a_second_thread(rng):
     for _ in range(100_000):
         try:
             assert encoder.encode(small) == small_want
-        except RuntimeError as error:
+        except BusyError as error:
             refused = "being used by another thread" in str(error)
             break
     stop.set()
@@ -186,7 +187,7 @@ def test_region_is_the_smallest_box_of_segments(rng, subsampling):
 
 def test_region_refuses_an_interval_that_wraps_rows():
     with pytest.raises(
-        ValueError, match=r"must divide the 120 MCUs of a row of 1920 pixels, got 7"
+        InputError, match=r"must divide the 120 MCUs of a row of 1920 pixels, got 7"
     ):
         _jpeg.jpeg_region(0, 0, 9, 9, 1920, 1080, "4:2:0", 7)
 
@@ -291,9 +292,9 @@ def test_foreign_files_are_refused_in_one_sentence(rng):
     }
     for problem, files in cases.items():
         for data in files:
-            with pytest.raises(ValueError, match=problem):
+            with pytest.raises(InputError, match=problem):
                 _jpeg.jpeg_header(data)
-            with pytest.raises(ValueError, match="encode it with JpegEncoder"):
+            with pytest.raises(InputError, match="encode it with JpegEncoder"):
                 _jpeg.jpeg_segments(data)
 
 
@@ -305,9 +306,9 @@ def test_damaged_scans_are_refused(rng):
         "goes on behind": data + b"\0",
         "out of order": data[:at] + b"\xff\xd4" + data[at + 2 :],
     }.items():
-        with pytest.raises(ValueError, match=problem):
+        with pytest.raises(InputError, match=problem):
             _jpeg.jpeg_segments(damaged)
-    with pytest.raises(ValueError, match=r"out of order|cut off"):
+    with pytest.raises(InputError, match=r"out of order|cut off"):
         _jpeg.jpeg_segments(data[:at] + data[at + 2 :])
 
 
@@ -321,7 +322,7 @@ def test_index_survives_every_truncation_and_random_damage(rng):
     refused = accepted = 0
     for data in files:
         for length in range(len(data)):
-            with pytest.raises(ValueError, match="the data must"):
+            with pytest.raises(InputError, match="the data must"):
                 _jpeg.jpeg_segments(pages.hold(data[:length]))
         for _ in range(4000):
             damaged = np.frombuffer(data, np.uint8).copy()
@@ -332,7 +333,7 @@ def test_index_survives_every_truncation_and_random_damage(rng):
             view = pages.hold(damaged)
             try:
                 offsets = _jpeg.jpeg_segments(view)
-            except ValueError:
+            except InputError:
                 refused += 1
                 continue
             accepted += 1
@@ -364,14 +365,14 @@ def test_decode_refuses_damage_without_reading_on(rng):
     data = _jpeg.JpegEncoder(75, "4:2:0", 1).encode(photo(rng, 40, 56))
     pages = GuardedPages(len(data))
     for length in range(0, len(data), 3):
-        with pytest.raises(ValueError, match="the data must"):
+        with pytest.raises(InputError, match="the data must"):
             _jpeg.decode(pages.hold(data[:length]))
-    with pytest.raises(ValueError, match="out must have 3 channels of 40x56"):
+    with pytest.raises(InputError, match="out must have 3 channels of 40x56"):
         _jpeg.decode(data, np.empty((40, 57, 3), np.uint8))
     for _ in range(500):
         damaged = np.frombuffer(data, np.uint8).copy()
         damaged[rng.integers(600, len(data), 3)] = rng.integers(0, 256, 3)
         try:
             assert _jpeg.decode(pages.hold(damaged)).shape == (40, 56, 3)
-        except ValueError as error:
+        except InputError as error:
             assert "the data must" in str(error)  # noqa: PT017

@@ -16,6 +16,7 @@ from jpeg_tools import photo
 from lipsync_fast import Compositor, SplicedJpeg, Template, _jpeg
 from lipsync_fast._folder import TemplateWriter
 from lipsync_fast.backgrounds import relabel
+from lipsync_fast.errors import InputError, LayoutError
 from lipsync_fast.labels import JPEG_SEGMENT, MP4_BOX, SOURCE_TYPE, XMP
 
 RECT = (40, 30, 50, 40)
@@ -76,12 +77,12 @@ def test_encoder_puts_it_where_pillow_does(frames, subsampling, xmp):
 
 
 def test_encoder_refuses_what_no_segment_holds(frames):
-    with pytest.raises(ValueError, match="at most 65504 bytes, got 65505"):
+    with pytest.raises(InputError, match="at most 65504 bytes, got 65505"):
         _jpeg.JpegEncoder(xmp=b"x" * 65505)
-    with pytest.raises(TypeError, match="xmp must be bytes, got str"):
+    with pytest.raises(LayoutError, match="xmp must be bytes, got str"):
         _jpeg.JpegEncoder(xmp="x")
     small = _jpeg.JpegEncoder(75, "4:2:0", 2, xmp=XMP)
-    with pytest.raises(ValueError, match="out is too small"):
+    with pytest.raises(InputError, match="out is too small"):
         small.encode(frames[0], np.empty(200, np.uint8))
     assert small.encode(frames[0]) == pillow(frames[0], 75, 2, xmp=XMP), "usable after an error"
 
@@ -137,10 +138,10 @@ def test_relabelling_refuses_another_header(tmp_path, frames):
     template = Template.from_arrays(frames, RECT, preset="wav2lip96", label=False)
     plain = template.jpeg()
     lies = replace(plain, settings=replace(plain.settings, label=True))
-    with pytest.raises(ValueError, match="must carry the mark of generated media"):
+    with pytest.raises(InputError, match="must carry the mark of generated media"):
         relabel(lies, False)
     plain.files.data[2] = 0
-    with pytest.raises(ValueError, match="must start with SOI and APP0"):
+    with pytest.raises(InputError, match="must start with SOI and APP0"):
         relabel(plain, True)
 
 

@@ -6,6 +6,7 @@ import pytest
 import reference
 from conftest import LAYOUTS, WIDTHS
 from lipsync_fast import _kernels
+from lipsync_fast.errors import InputError, LayoutError
 
 SLOPED = np.array([[12.25, -7.5, 0.3], [0.11, -0.02, 0.4], [-0.3, 0.05, 0.0]])
 
@@ -83,16 +84,16 @@ HUGE = np.full((3, 3), 1000.0)
 @pytest.mark.parametrize(
     ("call", "error", "word"),
     [
-        (lambda: _kernels.colour_planes(PATCH, PATCH[:3]), ValueError, "background"),
-        (lambda: _kernels.colour_planes(PATCH, PATCH, ring=0), ValueError, "ring"),
-        (lambda: _kernels.colour_planes(PATCH[..., 0].copy(), PATCH), ValueError, "patch"),
-        (lambda: _kernels.colour_planes(PATCH.astype(float), PATCH), TypeError, "patch"),
-        (lambda: _kernels.match_colour(PATCH, SLOPED[:2]), ValueError, "planes"),
-        (lambda: _kernels.match_colour(PATCH, SLOPED * np.nan), ValueError, "planes"),
-        (lambda: _kernels.match_colour(np.zeros((99, 99, 3), "u1"), HUGE), ValueError, "99x99"),
-        (lambda: _kernels.match_colour(PATCH[..., 0].copy(), SLOPED), ValueError, "patch"),
-        (lambda: _kernels.match_colour(PATCH, SLOPED, PATCH[:, :4]), ValueError, "out"),
-        (lambda: _kernels.match_colour(PATCH, SLOPED, isa="mmx"), ValueError, "isa"),
+        (lambda: _kernels.colour_planes(PATCH, PATCH[:3]), InputError, "background"),
+        (lambda: _kernels.colour_planes(PATCH, PATCH, ring=0), InputError, "ring"),
+        (lambda: _kernels.colour_planes(PATCH[..., 0].copy(), PATCH), InputError, "patch"),
+        (lambda: _kernels.colour_planes(PATCH.astype(float), PATCH), LayoutError, "patch"),
+        (lambda: _kernels.match_colour(PATCH, SLOPED[:2]), InputError, "planes"),
+        (lambda: _kernels.match_colour(PATCH, SLOPED * np.nan), InputError, "planes"),
+        (lambda: _kernels.match_colour(np.zeros((99, 99, 3), "u1"), HUGE), InputError, "99x99"),
+        (lambda: _kernels.match_colour(PATCH[..., 0].copy(), SLOPED), InputError, "patch"),
+        (lambda: _kernels.match_colour(PATCH, SLOPED, PATCH[:, :4]), InputError, "out"),
+        (lambda: _kernels.match_colour(PATCH, SLOPED, isa="mmx"), InputError, "isa"),
     ],
 )
 def test_wrong_arguments_are_refused(call, error, word):
@@ -102,5 +103,5 @@ def test_wrong_arguments_are_refused(call, error, word):
 
 def test_out_must_lie_apart():
     picture = np.zeros((20, 20, 3), np.uint8)
-    with pytest.raises(ValueError, match="overlap patch"):
+    with pytest.raises(InputError, match="overlap patch"):
         _kernels.match_colour(picture[:10], SLOPED, picture[5:15])

@@ -6,6 +6,7 @@ import pytest
 import reference
 from conftest import LAYOUTS
 from lipsync_fast import _kernels
+from lipsync_fast.errors import InputError, LayoutError
 
 FILTERS = ["nearest", "bilinear", "bicubic", "area", "bilinear_aa", "lanczos_aa"]
 
@@ -92,23 +93,23 @@ PLAN = _kernels.ResizePlan((28, 28), (9, 8))
 @pytest.mark.parametrize(
     ("arguments", "options", "error", "word"),
     [
-        ((PLANAR, PLAN), {}, ValueError, "crop must be given"),
+        ((PLANAR, PLAN), {}, InputError, "crop must be given"),
         ((PLANAR, None, CROP), {}, TypeError, "plan"),
-        ((PLANAR[:, :19], PLAN, CROP), {}, ValueError, "square"),
-        ((PLANAR[:, 1:, 1:], PLAN, CROP), {}, ValueError, "border"),
-        ((np.zeros((3, 30, 30), np.float32), PLAN, CROP), {}, ValueError, "border"),
-        ((PLANAR, _kernels.ResizePlan((28, 30), (9, 8)), CROP), {}, ValueError, "square"),
-        ((PLANAR.astype(np.float64), PLAN, CROP), {}, TypeError, "planar must be float32"),
-        ((PLANAR, PLAN, CROP[:-1]), {}, ValueError, "crop must have shape"),
-        ((PLANAR, PLAN, CROP[..., :1].copy()), {}, ValueError, "crop must have shape"),
-        ((PLANAR, PLAN, CROP[:, ::-1]), {}, TypeError, "crop"),
-        ((PLANAR, PLAN, CROP, CROP[:8, :9]), {}, ValueError, "overlap crop"),
-        ((PLANAR, PLAN, CROP, np.zeros((9, 8, 3), np.uint8)), {}, ValueError, "out must have"),
-        ((PLANAR, PLAN, CROP, np.zeros((8, 9, 4), np.uint8)), {}, ValueError, "out must have"),
-        ((PLANAR, PLAN, CROP), {"rounding": "up"}, ValueError, "rounding"),
-        ((PLANAR, PLAN, CROP), {"low": 1.0}, ValueError, "low"),
-        ((PLANAR, PLAN, CROP), {"isa": "mmx"}, ValueError, "isa"),
-        ((PLANAR, PLAN, CROP), {"planes": np.full((3, 3), 1e4)}, ValueError, "finite levels"),
+        ((PLANAR[:, :19], PLAN, CROP), {}, InputError, "square"),
+        ((PLANAR[:, 1:, 1:], PLAN, CROP), {}, InputError, "border"),
+        ((np.zeros((3, 30, 30), np.float32), PLAN, CROP), {}, InputError, "border"),
+        ((PLANAR, _kernels.ResizePlan((28, 30), (9, 8)), CROP), {}, InputError, "square"),
+        ((PLANAR.astype(np.float64), PLAN, CROP), {}, LayoutError, "planar must be float32"),
+        ((PLANAR, PLAN, CROP[:-1]), {}, InputError, "crop must have shape"),
+        ((PLANAR, PLAN, CROP[..., :1].copy()), {}, InputError, "crop must have shape"),
+        ((PLANAR, PLAN, CROP[:, ::-1]), {}, LayoutError, "crop"),
+        ((PLANAR, PLAN, CROP, CROP[:8, :9]), {}, InputError, "overlap crop"),
+        ((PLANAR, PLAN, CROP, np.zeros((9, 8, 3), np.uint8)), {}, InputError, "out must have"),
+        ((PLANAR, PLAN, CROP, np.zeros((8, 9, 4), np.uint8)), {}, InputError, "out must have"),
+        ((PLANAR, PLAN, CROP), {"rounding": "up"}, InputError, "rounding"),
+        ((PLANAR, PLAN, CROP), {"low": 1.0}, InputError, "low"),
+        ((PLANAR, PLAN, CROP), {"isa": "mmx"}, InputError, "isa"),
+        ((PLANAR, PLAN, CROP), {"planes": np.full((3, 3), 1e4)}, InputError, "finite levels"),
     ],
 )
 def test_patch_refuses(arguments, options, error, word):
@@ -119,12 +120,12 @@ def test_patch_refuses(arguments, options, error, word):
 def test_patch_refuses_planes_that_no_picture_holds():
     planar = np.zeros((3, 200, 200), np.float32)
     plan = _kernels.ResizePlan((200, 200), (9, 8))
-    with pytest.raises(ValueError, match="planes reach beyond what 200x200"):
+    with pytest.raises(InputError, match="planes reach beyond what 200x200"):
         _kernels.patch(planar, plan, planes=np.full((3, 3), 1000.0))
 
 
 def test_patch_refuses_to_write_into_its_planes():
     memory = np.zeros(4 * 3 * 20 * 20, np.uint8)
     planar = memory.view(np.float32).reshape(3, 20, 20)
-    with pytest.raises(ValueError, match="overlap planar"):
+    with pytest.raises(InputError, match="overlap planar"):
         _kernels.patch(planar, PLAN, CROP, memory[: 8 * 9 * 3].reshape(8, 9, 3))

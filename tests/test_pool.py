@@ -319,9 +319,9 @@ def test_released_twice_by_two_threads_returns_once(pool):
 
 
 def test_only_a_pool_makes_leases():
-    with pytest.raises(TypeError, match=r"BufferPool\.lend"):
+    with pytest.raises(LayoutError, match=r"BufferPool\.lend"):
         Lease()
-    with pytest.raises(TypeError, match="made by BufferPool"):
+    with pytest.raises(LayoutError, match="made by BufferPool"):
         type(default_pool().empty(1).base)()
 
 

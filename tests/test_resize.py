@@ -12,6 +12,7 @@ from PIL import Image
 import reference
 from conftest import LAYOUTS, WIDTHS
 from lipsync_fast import _kernels
+from lipsync_fast.errors import InputError, LayoutError
 
 cv2 = pytest.importorskip("cv2")
 
@@ -346,32 +347,32 @@ FROZEN = np.frombuffer(bytes(300), np.uint8).reshape(10, 10, 3)
 @pytest.mark.parametrize(
     ("arguments", "options", "error", "word"),
     [
-        ((SRC,), {}, ValueError, "size=.*or out="),
-        ((SRC,), {"size": (0, 4)}, ValueError, "size must have sides"),
-        ((SRC,), {"size": (4, -1)}, ValueError, "size must have sides"),
-        ((SRC,), {"size": (32768, 4)}, ValueError, "32767"),
-        ((SRC,), {"size": (2**70, 4)}, ValueError, "32767"),
-        ((SRC,), {"size": 4}, ValueError, "width, height"),
-        ((SRC,), {"size": (4,)}, ValueError, "width, height"),
-        ((SRC,), {"size": (4.5, 3)}, ValueError, "width, height"),
-        ((SRC,), {"size": (4, 4), "filter": "cubic"}, ValueError, "filter must be one of"),
+        ((SRC,), {}, InputError, "size=.*or out="),
+        ((SRC,), {"size": (0, 4)}, InputError, "size must have sides"),
+        ((SRC,), {"size": (4, -1)}, InputError, "size must have sides"),
+        ((SRC,), {"size": (32768, 4)}, InputError, "32767"),
+        ((SRC,), {"size": (2**70, 4)}, InputError, "32767"),
+        ((SRC,), {"size": 4}, InputError, "width, height"),
+        ((SRC,), {"size": (4,)}, InputError, "width, height"),
+        ((SRC,), {"size": (4.5, 3)}, InputError, "width, height"),
+        ((SRC,), {"size": (4, 4), "filter": "cubic"}, InputError, "filter must be one of"),
         ((SRC,), {"size": (4, 4), "filter": 2}, TypeError, "filter"),
-        ((SRC,), {"size": (4, 4), "isa": "mmx"}, ValueError, "isa"),
-        ((SRC.astype(np.float32),), {"size": (4, 4)}, TypeError, "src must be uint8"),
-        (([1, 2],), {"size": (4, 4)}, TypeError, "src"),
-        ((SRC[:, ::2],), {"size": (4, 4)}, TypeError, "packed"),
-        ((SRC[..., ::-1],), {"size": (4, 4)}, TypeError, "packed"),
-        ((SRC[..., :2],), {"size": (4, 4)}, ValueError, "src"),
-        ((SRC[:0],), {"size": (4, 4)}, ValueError, "src"),
-        ((np.zeros((1, 32768), np.uint8),), {"size": (4, 4)}, ValueError, "src must have sides"),
-        ((SRC, FROZEN), {}, ValueError, "read-only"),
-        ((SRC, np.zeros((4, 4), np.uint8)), {}, ValueError, "out must have shape"),
-        ((SRC, np.zeros((4, 4, 4), np.uint8)), {}, ValueError, "out must have shape"),
-        ((SRC, np.zeros((4, 4, 3), np.int8)), {}, TypeError, "out must be uint8"),
-        ((SRC, np.zeros((4, 8, 3), np.uint8)[:, ::2]), {}, TypeError, "out"),
-        ((SRC, np.zeros((4, 5, 3), np.uint8)), {"size": (4, 5)}, ValueError, "size must be out's"),
-        ((SRC, SRC[:10, :10]), {}, ValueError, "overlap src"),
-        ((SRC, SRC), {}, ValueError, "overlap src"),
+        ((SRC,), {"size": (4, 4), "isa": "mmx"}, InputError, "isa"),
+        ((SRC.astype(np.float32),), {"size": (4, 4)}, LayoutError, "src must be uint8"),
+        (([1, 2],), {"size": (4, 4)}, LayoutError, "src"),
+        ((SRC[:, ::2],), {"size": (4, 4)}, LayoutError, "packed"),
+        ((SRC[..., ::-1],), {"size": (4, 4)}, LayoutError, "packed"),
+        ((SRC[..., :2],), {"size": (4, 4)}, InputError, "src"),
+        ((SRC[:0],), {"size": (4, 4)}, InputError, "src"),
+        ((np.zeros((1, 32768), np.uint8),), {"size": (4, 4)}, InputError, "src must have sides"),
+        ((SRC, FROZEN), {}, InputError, "read-only"),
+        ((SRC, np.zeros((4, 4), np.uint8)), {}, InputError, "out must have shape"),
+        ((SRC, np.zeros((4, 4, 4), np.uint8)), {}, InputError, "out must have shape"),
+        ((SRC, np.zeros((4, 4, 3), np.int8)), {}, LayoutError, "out must be uint8"),
+        ((SRC, np.zeros((4, 8, 3), np.uint8)[:, ::2]), {}, LayoutError, "out"),
+        ((SRC, np.zeros((4, 5, 3), np.uint8)), {"size": (4, 5)}, InputError, "size must be out's"),
+        ((SRC, SRC[:10, :10]), {}, InputError, "overlap src"),
+        ((SRC, SRC), {}, InputError, "overlap src"),
     ],
 )
 def test_resize_refuses(arguments, options, error, word):
@@ -380,16 +381,16 @@ def test_resize_refuses(arguments, options, error, word):
 
 
 def test_a_plan_refuses():
-    with pytest.raises(ValueError, match="source must have sides"):
+    with pytest.raises(InputError, match="source must have sides"):
         _kernels.ResizePlan((0, 5), (5, 5))
-    with pytest.raises(ValueError, match="target must have sides"):
+    with pytest.raises(InputError, match="target must have sides"):
         _kernels.ResizePlan((5, 5), (5, 40000))
-    with pytest.raises(ValueError, match="filter"):
+    with pytest.raises(InputError, match="filter"):
         _kernels.ResizePlan((5, 5), (5, 5), "sharp")
     plan = _kernels.ResizePlan((30, 20), (4, 5))
-    with pytest.raises(ValueError, match="plan's size 30x20"):
+    with pytest.raises(InputError, match="plan's size 30x20"):
         plan.resize(SRC[:19])
-    with pytest.raises(ValueError, match="out must have shape"):
+    with pytest.raises(InputError, match="out must have shape"):
         plan.resize(SRC, np.zeros((4, 5, 3), np.uint8))
-    with pytest.raises(ValueError, match="overlap"):
+    with pytest.raises(InputError, match="overlap"):
         plan.resize(SRC, SRC[:5, :4])

@@ -5,6 +5,7 @@ import pytest
 
 from lipsync_fast import _kernels
 from lipsync_fast._kernels import SPECTRUM_SCRATCH, spectrum
+from lipsync_fast.errors import InputError, LayoutError
 from voices import read_voice
 
 COUNTS = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 64]
@@ -74,14 +75,14 @@ FRAMES, OUT = np.zeros((3, 800)), np.zeros((3, 401, 2))
 @pytest.mark.parametrize(
     ("arguments", "options", "error", "words"),
     [
-        ((FRAMES.astype(np.float32),), {}, TypeError, "frames must be float64"),
-        ((FRAMES[:, :799],), {}, ValueError, r"frames must have shape \(n, 800\)"),
-        ((np.zeros((3, 1600))[:, ::2],), {}, TypeError, "packed within a frame"),
-        ((FRAMES,), {"out": OUT[:2]}, ValueError, "out must have shape"),
-        ((FRAMES,), {"out": np.zeros((3, 401, 4))[..., :2]}, TypeError, "gaps"),
-        ((FRAMES,), {"scratch": np.zeros(SPECTRUM_SCRATCH - 1)}, ValueError, "scratch must hold"),
-        ((FRAMES,), {"isa": "mmx"}, ValueError, "isa must be one of"),
-        ((FRAMES[0],), {}, ValueError, "2 axes"),
+        ((FRAMES.astype(np.float32),), {}, LayoutError, "frames must be float64"),
+        ((FRAMES[:, :799],), {}, InputError, r"frames must have shape \(n, 800\)"),
+        ((np.zeros((3, 1600))[:, ::2],), {}, LayoutError, "packed within a frame"),
+        ((FRAMES,), {"out": OUT[:2]}, InputError, "out must have shape"),
+        ((FRAMES,), {"out": np.zeros((3, 401, 4))[..., :2]}, LayoutError, "gaps"),
+        ((FRAMES,), {"scratch": np.zeros(SPECTRUM_SCRATCH - 1)}, InputError, "scratch must hold"),
+        ((FRAMES,), {"isa": "mmx"}, InputError, "isa must be one of"),
+        ((FRAMES[0],), {}, InputError, "2 axes"),
     ],
 )
 def test_bad_arguments(arguments, options, error, words):
@@ -91,9 +92,9 @@ def test_bad_arguments(arguments, options, error, words):
 
 def test_memory_is_apart():
     block = np.zeros(3 * 802 + 3 * 800)
-    with pytest.raises(ValueError, match="out must not overlap frames"):
+    with pytest.raises(InputError, match="out must not overlap frames"):
         spectrum(block[2000:4400].reshape(3, 800), out=block[:2406].reshape(3, 401, 2))
     room = np.zeros(SPECTRUM_SCRATCH)
-    with pytest.raises(ValueError, match="scratch must not overlap frames"):
+    with pytest.raises(InputError, match="scratch must not overlap frames"):
         spectrum(room[:800].reshape(1, 800), scratch=room)
     assert _kernels.spectrum is spectrum

@@ -13,6 +13,7 @@ import reference
 from jpeg_tools import MCU, GuardedPages, intervals, photo, pillow_jpeg
 from lipsync_fast import _jpeg
 from lipsync_fast._splice import SplicedJpeg
+from lipsync_fast.errors import BusyError, InputError, LayoutError
 
 SUBSAMPLINGS = ["4:2:0", "4:2:2", "4:4:4", "4:0:0"]
 QUALITIES = [30, 50, 75, 90, 95]
@@ -137,7 +138,7 @@ def test_splice_keeps_within_its_memory(rng):
     want = pillow_jpeg(paste(frame, patch, 61, 27), 75, "4:4:4", 3)
     source, target = GuardedPages(patch.size), GuardedPages(len(want))
     for capacity in range(1, len(want)):
-        with pytest.raises(ValueError, match="out is too small"):
+        with pytest.raises(InputError, match="out is too small"):
             spliced.splice(source.image(patch), 61, 27, target.hold(bytes(capacity)))
     out = target.hold(bytes(len(want)))
     assert spliced.splice(source.image(patch), 61, 27, out) == len(want)
@@ -186,7 +187,7 @@ def test_stored_segments_spare_the_search_and_wrong_ones_are_refused(rng):
     segments = _jpeg.jpeg_segments(data)
     want = SplicedJpeg(data).splice(patch, 40, 30)
     assert SplicedJpeg(data, segments=segments).splice(patch, 40, 30) == want
-    with pytest.raises(ValueError, match=r"segments must have shape \(13,\), got \(12,\)"):
+    with pytest.raises(InputError, match=r"segments must have shape \(13,\), got \(12,\)"):
         SplicedJpeg(data, segments=segments[:-1])
     survived = 0
     for _ in range(2000):
@@ -197,7 +198,7 @@ def test_stored_segments_spare_the_search_and_wrong_ones_are_refused(rng):
         spliced = SplicedJpeg(data, segments=wrong)
         try:
             spliced.splice(patch, 40, 30)
-        except ValueError as error:
+        except InputError as error:
             assert "segments must ascend within the file" in str(error)  # noqa: PT017
         else:
             survived += 1
@@ -208,30 +209,30 @@ def test_bad_arguments(rng):
     frame = photo(rng, 40, 48)
     spliced = SplicedJpeg(frame)
     data = spliced.data.tobytes()
-    with pytest.raises(ValueError, match="must not be given with a file"):
+    with pytest.raises(InputError, match="must not be given with a file"):
         SplicedJpeg(data, quality=75)
-    with pytest.raises(ValueError, match="segments must not be given with a picture"):
+    with pytest.raises(InputError, match="segments must not be given with a picture"):
         SplicedJpeg(frame, segments=_jpeg.jpeg_segments(data))
-    with pytest.raises(ValueError, match="is cut off"):
+    with pytest.raises(InputError, match="is cut off"):
         SplicedJpeg(data[:-1])
-    with pytest.raises(ValueError, match="is no JPEG"):
+    with pytest.raises(InputError, match="is no JPEG"):
         SplicedJpeg(b"")
-    with pytest.raises(TypeError, match="must be an array of uint8, got NoneType"):
+    with pytest.raises(LayoutError, match="must be an array of uint8, got NoneType"):
         SplicedJpeg(None)
-    with pytest.raises(ValueError, match="restart_interval must divide the 3 MCUs"):
+    with pytest.raises(InputError, match="restart_interval must divide the 3 MCUs"):
         SplicedJpeg(frame, restart_interval=2)
-    with pytest.raises(ValueError, match="quality must be 1 to 100"):
+    with pytest.raises(InputError, match="quality must be 1 to 100"):
         SplicedJpeg(frame, quality=101)
-    with pytest.raises(ValueError, match="patch must have the background's 3 channels"):
+    with pytest.raises(InputError, match="patch must have the background's 3 channels"):
         spliced.splice(frame[..., 0].copy(), 0, 0)
-    with pytest.raises(ValueError, match=r"mask must have shape \(40, 48\)"):
+    with pytest.raises(InputError, match=r"mask must have shape \(40, 48\)"):
         spliced.splice(frame, 0, 0, mask=np.zeros((40, 47), np.uint8))
-    with pytest.raises(ValueError, match="at most 16 a frame, got 17"):
+    with pytest.raises(InputError, match="at most 16 a frame, got 17"):
         spliced.splice_all([(frame, 0, 0)] * 17)
-    with pytest.raises(ValueError, match="got 2 values"):
+    with pytest.raises(InputError, match="got 2 values"):
         spliced.splice_all([(frame, 0)])
     own = np.frombuffer(bytearray(data), np.uint8)
-    with pytest.raises(ValueError, match="out must not overlap background"):
+    with pytest.raises(InputError, match="out must not overlap background"):
         SplicedJpeg(own).splice(frame, 0, 0, own)
     assert not spliced.data.flags.writeable
     assert spliced.splice(frame, 2**31 - 1, -(2**31)) == data
@@ -241,7 +242,7 @@ def test_optimised_tables_are_refused(rng):
     file = io.BytesIO()
     Image.fromarray(photo(rng, 32, 32)).save(file, "JPEG", optimize=True, restart_marker_blocks=1)
     assert len(_jpeg.jpeg_segments(file.getvalue())) == 5
-    with pytest.raises(ValueError, match="must have the standard Huffman tables"):
+    with pytest.raises(InputError, match="must have the standard Huffman tables"):
         SplicedJpeg(file.getvalue())
 
 
@@ -258,7 +259,7 @@ def test_a_second_thread_is_refused_and_one_each_is_right(rng):
         for _ in range(times):
             try:
                 outcomes.append(spliced.splice(patch, 33, 44) == want)
-            except RuntimeError as error:
+            except BusyError as error:
                 outcomes.append(str(error))
 
     for _ in range(20):

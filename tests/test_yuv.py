@@ -8,6 +8,7 @@ import pytest
 import reference
 from conftest import LAYOUTS, WIDTHS
 from lipsync_fast import _kernels
+from lipsync_fast.errors import InputError, LayoutError
 
 COLOURS = list(itertools.product(("bt601", "bt709"), (False, True)))
 EDGES = np.array([0, 1, 254, 255], np.uint8)
@@ -318,46 +319,46 @@ def bad_calls():
     size = {"width": 6, "height": 4}
     fixed = np.zeros(36, np.uint8)
     fixed.flags.writeable = False
-    shared = np.zeros(108, np.uint8)
+    shared, gaps = np.zeros(108, np.uint8), np.zeros((4, 6, 6), np.uint8)[..., :3]
     to, back, blend = _kernels.to_i420, _kernels.from_i420, _kernels.blend_i420
     return {
-        "unknown matrix": (ValueError, "matrix", lambda: to(image, matrix="bt2020")),
-        "grey image": (ValueError, "image", lambda: to(image.reshape(12, 6))),
-        "float image": (TypeError, "image", lambda: to(image.astype(float))),
-        "image with gaps": (TypeError, "image", lambda: to(np.zeros((4, 6, 6), np.uint8)[..., :3])),
-        "out too small": (ValueError, "buffer", lambda: to(image, flat[:-1])),
-        "out with gaps": (TypeError, "buffer", lambda: to(image, np.zeros(72, np.uint8)[::2])),
-        "read-only out": (ValueError, "writable", lambda: to(image, fixed)),
+        "unknown matrix": (InputError, "matrix", lambda: to(image, matrix="bt2020")),
+        "grey image": (InputError, "image", lambda: to(image.reshape(12, 6))),
+        "float image": (LayoutError, "image", lambda: to(image.astype(float))),
+        "image with gaps": (LayoutError, "image", lambda: to(gaps)),
+        "out too small": (InputError, "buffer", lambda: to(image, flat[:-1])),
+        "out with gaps": (LayoutError, "buffer", lambda: to(image, np.zeros(72, np.uint8)[::2])),
+        "read-only out": (InputError, "writable", lambda: to(image, fixed)),
         "out over image": (
-            ValueError,
+            InputError,
             "overlap",
             lambda: to(shared[:72].reshape(4, 6, 3), shared[71:107]),
         ),
-        "two planes": (ValueError, "three planes", lambda: back((y, u))),
-        "chroma of luma's size": (ValueError, r"picture\[1\]", lambda: back((y, y, v))),
-        "chroma too wide": (ValueError, r"picture\[2\]", lambda: back((y, u, v.reshape(3, 2)))),
-        "buffer of unknown size": (ValueError, "width and height", lambda: back(flat)),
-        "size against planes": (ValueError, "width and height", lambda: back((y, u, v), width=8)),
-        "no width": (ValueError, "width and height", lambda: back(flat, width=0, height=4)),
+        "two planes": (InputError, "three planes", lambda: back((y, u))),
+        "chroma of luma's size": (InputError, r"picture\[1\]", lambda: back((y, y, v))),
+        "chroma too wide": (InputError, r"picture\[2\]", lambda: back((y, u, v.reshape(3, 2)))),
+        "buffer of unknown size": (InputError, "width and height", lambda: back(flat)),
+        "size against planes": (InputError, "width and height", lambda: back((y, u, v), width=8)),
+        "no width": (InputError, "width and height", lambda: back(flat, width=0, height=4)),
         "out of another size": (
-            ValueError,
+            InputError,
             "out",
             lambda: back((y, u, v), np.zeros((4, 5, 3), np.uint8), **size),
         ),
-        "grey out": (ValueError, "out", lambda: back(flat, np.zeros((4, 6), np.uint8))),
+        "grey out": (InputError, "out", lambda: back(flat, np.zeros((4, 6), np.uint8))),
         "mask of another size": (
-            ValueError,
+            InputError,
             "mask",
             lambda: blend(image, flat, np.zeros((4, 5), np.uint8), **size),
         ),
         "patch with alpha": (
-            ValueError,
+            InputError,
             "patch",
             lambda: blend(np.zeros((4, 6, 4), np.uint8), flat, **size),
         ),
-        "read-only picture": (ValueError, "writable", lambda: blend(image, fixed, **size)),
-        "mask inside the picture": (ValueError, "overlap", lambda: blend(image, flat, y, **size)),
-        "unknown isa": (ValueError, "isa", lambda: to(image, isa="mmx")),
+        "read-only picture": (InputError, "writable", lambda: blend(image, fixed, **size)),
+        "mask inside the picture": (InputError, "overlap", lambda: blend(image, flat, y, **size)),
+        "unknown isa": (InputError, "isa", lambda: to(image, isa="mmx")),
     }
 
 

@@ -14,6 +14,8 @@ from cpython.buffer cimport (
 
 import numpy as np
 
+from .errors import InputError, LayoutError
+
 
 # ---- dispatch --------------------------------------------------------------------------
 
@@ -37,11 +39,11 @@ def _choose_isa():
     if not asked:
         return have[-1]
     if asked not in _ISA_CODES:
-        raise ValueError(
+        raise InputError(
             f"LIPSYNC_FAST_ISA must be one of {', '.join(_ISA_CODES)}, got {asked!r}; unset it to use the best"
         )
     if asked not in have:
-        raise ValueError(f"LIPSYNC_FAST_ISA={asked} is not available here; this machine has {', '.join(have)}")
+        raise InputError(f"LIPSYNC_FAST_ISA={asked} is not available here; this machine has {', '.join(have)}")
     return asked
 
 
@@ -56,14 +58,14 @@ cdef const lf_rows *rows_of(object isa) except NULL:
     if isa in _ISA_CODES:
         rows = lf_rows_for(_ISA_CODES[isa])
     if rows == NULL:
-        raise ValueError(f"isa must be one of {', '.join(available_isas())}, got {isa!r}")
+        raise InputError(f"isa must be one of {', '.join(available_isas())}, got {isa!r}")
     return rows
 
 
 cdef int check(int status) except -1:
     """The one door from a C code to an exception: what gets here passed our own checks."""
     if status != LF_OK:
-        raise RuntimeError(f"a kernel returned code {status} after its arguments were checked; please report this")
+        raise InputError(f"a kernel returned code {status} after its arguments were checked; please report this")
     return 0
 
 
@@ -86,17 +88,17 @@ cdef class Array:
         try:
             PyObject_GetBuffer(array, &self.view, flags)
         except (BufferError, TypeError, ValueError):
-            raise TypeError(f"{name} must be an array of {dtype}, got {type(array).__name__}") from None
+            raise LayoutError(f"{name} must be an array of {dtype}, got {type(array).__name__}") from None
         self.held = True
         if writable and self.view.readonly:
-            raise ValueError(f"{name} must be writable, got a read-only array; pass a copy")
+            raise InputError(f"{name} must be writable, got a read-only array; pass a copy")
         if self.view.format == NULL or <bytes> self.view.format != <bytes> _FORMATS[dtype]:
-            raise TypeError(
+            raise LayoutError(
                 f"{name} must be {dtype}, aligned and in native byte order, "
                 f"got {getattr(array, 'dtype', 'another type')}; convert it first"
             )
         if ndim and self.view.ndim != ndim:
-            raise ValueError(f"{name} must have {ndim} axes, got shape {self.shape}")
+            raise InputError(f"{name} must have {ndim} axes, got shape {self.shape}")
 
     def __dealloc__(self):
         if self.held:
@@ -113,7 +115,7 @@ cdef class Array:
 
 cdef int set_size(Array array, Py_ssize_t height, Py_ssize_t width) except -1:
     if not (1 <= height <= 0x7FFFFFFF and 1 <= width <= 0x7FFFFFFF):
-        raise ValueError(f"{array.name} must have 1 to 2**31 - 1 pixels a side, got shape {array.shape}")
+        raise InputError(f"{array.name} must have 1 to 2**31 - 1 pixels a side, got shape {array.shape}")
     array.height, array.width = height, width
     return 0
 
@@ -123,12 +125,12 @@ cdef Array image_of(object array, str name, bint writable=False):
     cdef Array image = Array(array, name, "uint8", 0, writable)
     cdef Py_buffer *view = &image.view
     if view.ndim not in (2, 3) or (view.ndim == 3 and view.shape[2] not in (1, 3, 4)):
-        raise ValueError(f"{name} must have shape (H, W) or (H, W, C) with C of 1, 3 or 4, got shape {image.shape}")
+        raise InputError(f"{name} must have shape (H, W) or (H, W, C) with C of 1, 3 or 4, got shape {image.shape}")
     set_size(image, view.shape[0], view.shape[1])
     image.channels = view.shape[2] if view.ndim == 3 else 1
     image.stride = view.strides[0]
     if (image.width > 1 and view.strides[1] != image.channels) or (image.channels > 1 and view.strides[2] != 1):
-        raise TypeError(f"{name} must have the pixels of a row packed, got strides {image.strides}; pass a copy")
+        raise LayoutError(f"{name} must have the pixels of a row packed, got strides {image.strides}; pass a copy")
     return image
 
 
@@ -137,11 +139,11 @@ cdef Array planes_of(object array, str name, bint writable=False):
     cdef Array planes = Array(array, name, "float32", 3, writable)
     cdef Py_buffer *view = &planes.view
     if view.shape[0] != 3:
-        raise ValueError(f"{name} must have shape (3, H, W), got shape {planes.shape}")
+        raise InputError(f"{name} must have shape (3, H, W), got shape {planes.shape}")
     set_size(planes, view.shape[1], view.shape[2])
     planes.plane_stride, planes.stride = view.strides[0], view.strides[1]
     if (planes.width > 1 and view.strides[2] != 4) or <size_t> view.buf % 4 or view.strides[0] % 4 or view.strides[1] % 4:
-        raise TypeError(
+        raise LayoutError(
             f"{name} must have the values of a row packed and aligned to 4 bytes, got strides {planes.strides}; pass a copy"
         )
     return planes
@@ -167,5 +169,5 @@ cdef int need_apart(Array out, Array source) except -1:
     extent_of(out, &out_begin, &out_end)
     extent_of(source, &begin, &end)
     if out_begin < end and begin < out_end:
-        raise ValueError(f"{out.name} must not overlap {source.name}; pass other memory or a copy")
+        raise InputError(f"{out.name} must not overlap {source.name}; pass other memory or a copy")
     return 0

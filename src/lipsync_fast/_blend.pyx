@@ -6,6 +6,8 @@ from lipsync_fast._arguments cimport LF_OK, Array, check, image_of, need_apart, 
 
 import numpy as np
 
+from .errors import InputError
+
 
 def blend(patch, background, mask=None, out=None, *, x=0, y=0, bint swap=False, isa=None):
     """Put a patch onto a background, as it is or through an alpha mask.
@@ -39,9 +41,9 @@ def blend(patch, background, mask=None, out=None, *, x=0, y=0, bint swap=False, 
 
     Raises
     ------
-    TypeError
+    LayoutError
         Wrong dtype or layout.
-    ValueError
+    InputError
         Wrong shape, a read-only `out`, or one that overlaps an input without being `background`.
     """
     cdef const lf_rows *rows = rows_of(isa)
@@ -51,18 +53,18 @@ def blend(patch, background, mask=None, out=None, *, x=0, y=0, bint swap=False, 
     cdef Array base = image_of(background, "background")
     cdef Array alpha = None
     if src.channels != base.channels and not (src.channels == 3 and base.channels == 4):
-        raise ValueError(f"patch must have background's channels, or 3 onto 4; got {src.channels} onto {base.channels}")
+        raise InputError(f"patch must have background's channels, or 3 onto 4; got {src.channels} onto {base.channels}")
     if swap and src.channels != 3:
-        raise ValueError(f"swap needs a patch of 3 channels, got {src.channels}")
+        raise InputError(f"swap needs a patch of 3 channels, got {src.channels}")
     if mask is not None:
         alpha = image_of(mask, "mask")
         if alpha.channels != 1 or alpha.height != src.height or alpha.width != src.width:
-            raise ValueError(f"mask must have shape ({src.height}, {src.width}), got shape {alpha.shape}")
+            raise InputError(f"mask must have shape ({src.height}, {src.width}), got shape {alpha.shape}")
     if out is None:
         out = np.empty(base.shape, np.uint8)
     cdef Array dst = image_of(out, "out", True)
     if dst.shape != base.shape:
-        raise ValueError(f"out must have background's shape {base.shape}, got shape {dst.shape}")
+        raise InputError(f"out must have background's shape {base.shape}, got shape {dst.shape}")
     cdef bint in_place = dst.view.buf == base.view.buf and dst.stride == base.stride
     if not in_place:
         need_apart(dst, base)

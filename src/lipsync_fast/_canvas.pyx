@@ -18,7 +18,7 @@ import numpy as np
 
 from ._yuv import i420_size
 
-from .errors import InputError
+from .errors import InputError, LayoutError
 
 _FORMATS = {
     "bgr24": (LF_FORMAT_BGR24, 3), "rgb24": (LF_FORMAT_RGB24, 3), "bgra": (LF_FORMAT_BGRA, 4), "rgba": (LF_FORMAT_RGBA, 4),
@@ -320,7 +320,7 @@ cdef class Painted:
     """One holder of a background that is painted in place."""
 
     def __init__(self):
-        raise TypeError("made by InPlace.borrow")
+        raise LayoutError("made by InPlace.borrow")
 
     def array(self):
         """The frame: a read-only view that keeps the background held."""

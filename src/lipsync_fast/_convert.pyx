@@ -8,15 +8,17 @@ from lipsync_fast._arguments cimport Array, check, image_of, need_apart, planes_
 
 import numpy as np
 
+from .errors import InputError
+
 
 cdef lf_tone tone_of(object low, object high, str rounding, bint swap) except *:
     cdef lf_tone tone
     if rounding not in ("truncate", "round"):
-        raise ValueError(f"rounding must be 'truncate' or 'round', got {rounding!r}")
+        raise InputError(f"rounding must be 'truncate' or 'round', got {rounding!r}")
     tone.low, tone.high = low, high
     tone.truncate, tone.swap = rounding == "truncate", swap
     if not (isfinite(tone.low) and isfinite(tone.high) and isfinite(tone.high - tone.low) and tone.low < tone.high):
-        raise ValueError(f"low and high must be finite with low < high, got {low} and {high}")
+        raise InputError(f"low and high must be finite with low < high, got {low} and {high}")
     return tone
 
 
@@ -48,9 +50,9 @@ def convert(planar, out=None, *, low=0.0, high=1.0, rounding="truncate", swap=Fa
 
     Raises
     ------
-    TypeError
+    LayoutError
         Wrong dtype or layout.
-    ValueError
+    InputError
         Wrong shape, range or rounding, a read-only `out`, or one that overlaps `planar`.
     """
     cdef const lf_rows *rows = rows_of(isa)
@@ -60,7 +62,7 @@ def convert(planar, out=None, *, low=0.0, high=1.0, rounding="truncate", swap=Fa
         out = np.empty((src.height, src.width, 3), np.uint8)
     cdef Array dst = image_of(out, "out", True)
     if dst.height != src.height or dst.width != src.width or dst.channels not in (3, 4):
-        raise ValueError(f"out must have shape ({src.height}, {src.width}, 3 or 4), got shape {dst.shape}")
+        raise InputError(f"out must have shape ({src.height}, {src.width}, 3 or 4), got shape {dst.shape}")
     need_apart(dst, src)
     cdef int status
     with nogil:
@@ -104,28 +106,28 @@ def to_planes(image, out=None, *, low=0.0, high=1.0, swap=False, black=None, isa
 
     Raises
     ------
-    TypeError
+    LayoutError
         Wrong dtype or layout.
-    ValueError
+    InputError
         Wrong shape, range or box, a read-only `out`, or one that overlaps `image`.
     """
     cdef const lf_rows *rows = rows_of(isa)
     cdef lf_tone tone = tone_of(low, high, "truncate", swap)
     cdef Array src = image_of(image, "image")
     if src.channels != 3:
-        raise ValueError(f"image must have shape (H, W, 3), got shape {src.shape}")
+        raise InputError(f"image must have shape (H, W, 3), got shape {src.shape}")
     cdef lf_box box
     if black is not None:
         x0, y0, x1, y1 = map(index, black)
         if not (0 <= x0 <= x1 <= src.width and 0 <= y0 <= y1 <= src.height):
-            raise ValueError(f"black must be a box (x0, y0, x1, y1) inside {src.width}x{src.height}, got {black}")
+            raise InputError(f"black must be a box (x0, y0, x1, y1) inside {src.width}x{src.height}, got {black}")
         box.x0, box.y0, box.x1, box.y1 = x0, y0, x1, y1
     cdef const lf_box *box_or_null = NULL if black is None else &box
     if out is None:
         out = np.empty((3, src.height, src.width), np.float32)
     cdef Array dst = planes_of(out, "out", True)
     if dst.height != src.height or dst.width != src.width:
-        raise ValueError(f"out must have shape (3, {src.height}, {src.width}), got shape {dst.shape}")
+        raise InputError(f"out must have shape (3, {src.height}, {src.width}), got shape {dst.shape}")
     need_apart(dst, src)
     cdef int status
     with nogil:

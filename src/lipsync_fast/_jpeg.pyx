@@ -13,7 +13,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from .errors import InputError, LayoutError
+from .errors import BusyError, InputError, LayoutError
 
 __all__ = [
     "LIBRARY",
@@ -93,7 +93,7 @@ cdef Array bytes_of(object data, str name, bint writable=False):
     """A flat buffer of bytes."""
     cdef Array flat = Array(data, name, "uint8", 1, writable)
     if flat.view.shape[0] > 1 and flat.view.strides[0] != 1:
-        raise TypeError(f"{name} must be contiguous, got strides {flat.strides}; pass a copy")
+        raise LayoutError(f"{name} must be contiguous, got strides {flat.strides}; pass a copy")
     return flat
 
 
@@ -368,7 +368,7 @@ cdef class Turn:
 
     cdef int take(self) except -1:
         if not PyThread_acquire_lock(self.lock, NOWAIT_LOCK):
-            raise RuntimeError("this object is being used by another thread; make one for each thread")
+            raise BusyError("this object is being used by another thread; make one for each thread")
         return 0
 
     cdef void give(self) noexcept:
@@ -380,7 +380,7 @@ cdef class Turn:
 cdef class JpegEncoder:
     """Encodes whole pictures into the caller's memory; warm after the first.
 
-    An encoder is for one thread at a time: a call while another runs raises RuntimeError. The
+    An encoder is for one thread at a time: a call while another runs raises BusyError. The
     GIL is released while it encodes. The bytes are those of Pillow's ``save(quality=,
     subsampling=, restart_marker_blocks=)``.
 
@@ -456,11 +456,11 @@ cdef class JpegEncoder:
 
         Raises
         ------
-        TypeError
+        LayoutError
             Wrong dtype or layout.
-        ValueError
+        InputError
             Wrong shape, size or format, or an `out` that is read-only, too small or part of `frame`.
-        RuntimeError
+        BusyError
             If another thread is using this encoder.
         """
         cdef Array src = image_of(frame, "frame")

@@ -10,6 +10,8 @@ from lipsync_fast._resize cimport LF_RESIZE_SIDE
 
 import numpy as np
 
+from .errors import InputError
+
 
 def colour_planes(patch, background, *, int ring=8):
     """Measure how the colours of a patch differ from its background along the border.
@@ -32,19 +34,19 @@ def colour_planes(patch, background, *, int ring=8):
 
     Raises
     ------
-    TypeError
+    LayoutError
         Wrong dtype or layout.
-    ValueError
+    InputError
         Wrong or different shapes, or a ring below 1.
     """
     cdef Array made = image_of(patch, "patch")
     cdef Array base = image_of(background, "background")
     if made.channels != 3 or made.width > LF_RESIZE_SIDE or made.height > LF_RESIZE_SIDE:
-        raise ValueError(f"patch must have shape (h, w, 3), at most {LF_RESIZE_SIDE} a side, got shape {made.shape}")
+        raise InputError(f"patch must have shape (h, w, 3), at most {LF_RESIZE_SIDE} a side, got shape {made.shape}")
     if made.shape != base.shape:
-        raise ValueError(f"background must have patch's shape {made.shape}, got shape {base.shape}")
+        raise InputError(f"background must have patch's shape {made.shape}, got shape {base.shape}")
     if ring < 1:
-        raise ValueError(f"ring must be 1 pixel or more, got {ring}")
+        raise InputError(f"ring must be 1 pixel or more, got {ring}")
     planes = np.empty((3, 3), np.float64)
     cdef Array target = Array(planes, "planes", "float64", 2, True)
     cdef int status
@@ -61,7 +63,7 @@ cdef lf_match match_of(object planes) except *:
     cdef lf_match match
     exact = np.asarray(planes, np.float64)
     if exact.shape != (3, 3) or not (np.abs(exact) < 1024).all():
-        raise ValueError(f"planes must be (3, 3) finite levels as colour_planes gives them, got {exact.tolist()}")
+        raise InputError(f"planes must be (3, 3) finite levels as colour_planes gives them, got {exact.tolist()}")
     for c, (level, across, down) in enumerate(np.rint(exact * (1 << LF_MATCH_BITS)).astype(np.int32).T.tolist()):
         match.level[c], match.across[c], match.down[c] = level, across, down
     return match
@@ -89,9 +91,9 @@ def match_colour(patch, planes, out=None, *, isa=None):
 
     Raises
     ------
-    TypeError
+    LayoutError
         Wrong dtype or layout.
-    ValueError
+    InputError
         Wrong shape, planes out of range, a read-only `out`, or one that overlaps `patch`
         without being it.
     """
@@ -99,14 +101,14 @@ def match_colour(patch, planes, out=None, *, isa=None):
     cdef lf_match match = match_of(planes)
     cdef Array src = image_of(patch, "patch")
     if src.channels == 1:
-        raise ValueError(f"patch must have shape (h, w, 3) or (h, w, 4), got shape {src.shape}")
+        raise InputError(f"patch must have shape (h, w, 3) or (h, w, 4), got shape {src.shape}")
     if src.width > LF_RESIZE_SIDE or src.height > LF_RESIZE_SIDE:
-        raise ValueError(f"patch must have at most {LF_RESIZE_SIDE} pixels a side, got shape {src.shape}")
+        raise InputError(f"patch must have at most {LF_RESIZE_SIDE} pixels a side, got shape {src.shape}")
     if out is None:
         out = np.empty(src.shape, np.uint8)
     cdef Array dst = image_of(out, "out", True)
     if dst.shape != src.shape:
-        raise ValueError(f"out must have patch's shape {src.shape}, got shape {dst.shape}")
+        raise InputError(f"out must have patch's shape {src.shape}, got shape {dst.shape}")
     cdef bint in_place = dst.view.buf == src.view.buf and dst.stride == src.stride
     if not in_place:
         need_apart(dst, src)
@@ -122,6 +124,6 @@ def match_colour(patch, planes, out=None, *, isa=None):
                 rows, <uint8_t *> dst.view.buf, dst.stride, dst.width, dst.height, dst.channels,
                 &match)
     if status == LF_ERR_ARGUMENT:
-        raise ValueError(f"planes reach beyond what {dst.width}x{dst.height} pixels can hold: {planes}")
+        raise InputError(f"planes reach beyond what {dst.width}x{dst.height} pixels can hold: {planes}")
     check(status)
     return out

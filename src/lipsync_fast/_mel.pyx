@@ -4,6 +4,8 @@ from lipsync_fast._arguments cimport Array, check, need_apart, rows_of
 
 import numpy as np
 
+from .errors import InputError, LayoutError
+
 
 def mel(spectrum, edges, weights, *, out=None, isa=None):
     """Mel columns, in Wav2Lip's normalised decibels, of frames from their spectra.
@@ -31,9 +33,9 @@ def mel(spectrum, edges, weights, *, out=None, isa=None):
 
     Raises
     ------
-    TypeError
+    LayoutError
         An array of another dtype, or one whose values are not packed.
-    ValueError
+    InputError
         Shapes or band edges that do not fit together, or an ``out`` that cannot be written.
 
     References
@@ -46,31 +48,31 @@ def mel(spectrum, edges, weights, *, out=None, isa=None):
     cdef Py_ssize_t frames = source.view.shape[0], bins = source.view.shape[1]
     cdef Py_ssize_t bands = band_edges.view.shape[0], b, total = 0
     if not 1 <= bins <= LF_MEL_MAX_BINS or source.view.shape[2] != 2:
-        raise ValueError(f"spectrum must have shape (frames, 1 to {LF_MEL_MAX_BINS} bins, 2), got {source.shape}")
+        raise InputError(f"spectrum must have shape (frames, 1 to {LF_MEL_MAX_BINS} bins, 2), got {source.shape}")
     if not 1 <= bands <= LF_MEL_MAX_BANDS or band_edges.view.shape[1] != 2:
-        raise ValueError(f"edges must have shape (1 to {LF_MEL_MAX_BANDS} bands, 2), got {band_edges.shape}")
+        raise InputError(f"edges must have shape (1 to {LF_MEL_MAX_BANDS} bands, 2), got {band_edges.shape}")
     if source.view.strides[1] != 16 or source.view.strides[2] != 8 or source.view.strides[0] % 8:
-        raise TypeError("spectrum must be packed within a frame; pass numpy.ascontiguousarray(spectrum)")
+        raise LayoutError("spectrum must be packed within a frame; pass numpy.ascontiguousarray(spectrum)")
     if band_edges.view.strides[1] != 4 or band_edges.view.strides[0] != 8:
-        raise TypeError("edges must be C-contiguous; pass numpy.ascontiguousarray(edges)")
+        raise LayoutError("edges must be C-contiguous; pass numpy.ascontiguousarray(edges)")
     if band_weights.view.shape[0] and band_weights.view.strides[0] != 4:
-        raise TypeError("weights must be C-contiguous; pass numpy.ascontiguousarray(weights)")
+        raise LayoutError("weights must be C-contiguous; pass numpy.ascontiguousarray(weights)")
     cdef const int32_t *edge = <const int32_t *> band_edges.view.buf
     for b in range(bands):
         if not 1 <= edge[2 * b] <= edge[2 * b + 1] <= bins - 1:
-            raise ValueError(
+            raise InputError(
                 f"edges must hold 1 <= first <= end <= {bins - 1}, got {edge[2 * b]} and {edge[2 * b + 1]} in band {b}"
             )
         total += edge[2 * b + 1] - edge[2 * b]
     if band_weights.view.shape[0] != total:
-        raise ValueError(f"weights must hold {total} values, one a bin of every band, got {band_weights.shape[0]}")
+        raise InputError(f"weights must hold {total} values, one a bin of every band, got {band_weights.shape[0]}")
     if out is None:
         out = np.empty((frames, bands), np.float32)
     cdef Array target = Array(out, "out", "float32", 2, True)
     if target.view.shape[0] != frames or target.view.shape[1] != bands:
-        raise ValueError(f"out must have shape ({frames}, {bands}), got {target.shape}")
+        raise InputError(f"out must have shape ({frames}, {bands}), got {target.shape}")
     if target.view.strides[1] != 4 or target.view.strides[0] % 4:
-        raise TypeError("out must be packed within a frame, got an array with gaps between its values")
+        raise LayoutError("out must be packed within a frame, got an array with gaps between its values")
     if frames == 0:
         return out
     need_apart(target, source)
@@ -78,7 +80,7 @@ def mel(spectrum, edges, weights, *, out=None, isa=None):
     if total:
         need_apart(target, band_weights)
     if frames > 0x7FFFFFFF:
-        raise ValueError(f"spectrum may hold 2147483647 frames at once, got {frames}; pass it in parts")
+        raise InputError(f"spectrum may hold 2147483647 frames at once, got {frames}; pass it in parts")
     cdef const lf_rows *rows = rows_of(isa)
     cdef int status
     with nogil:

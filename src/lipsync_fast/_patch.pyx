@@ -10,6 +10,8 @@ from lipsync_fast._resize cimport ResizePlan
 
 import numpy as np
 
+from .errors import InputError
+
 
 def patch(
     planar, ResizePlan plan not None, crop=None, out=None, *, low=0.0, high=1.0,
@@ -44,9 +46,9 @@ def patch(
 
     Raises
     ------
-    TypeError
+    LayoutError
         Wrong dtype or layout.
-    ValueError
+    InputError
         Wrong shape, range or rounding, a read-only `out`, or one that overlaps an input.
     """
     cdef const lf_rows *rows = rows_of(isa)
@@ -56,21 +58,21 @@ def patch(
     cdef int border = (width - src.width) // 2
     cdef Array edge = None
     if width != height or src.width != src.height or src.width + 2 * border != width or border < 0:
-        raise ValueError(
+        raise InputError(
             f"planar must be a square with an equal border on all sides of the plan's {width}x{height}, "
             f"got shape {src.shape}"
         )
     if border:
         if crop is None:
-            raise ValueError(f"crop must be given for a border of {border} pixels, got None")
+            raise InputError(f"crop must be given for a border of {border} pixels, got None")
         edge = image_of(crop, "crop")
         if edge.width != width or edge.height != height or edge.channels != 3:
-            raise ValueError(f"crop must have shape ({height}, {width}, 3), got shape {edge.shape}")
+            raise InputError(f"crop must have shape ({height}, {width}, 3), got shape {edge.shape}")
     if out is None:
         out = np.empty((plan.target[1], plan.target[0], 3), np.uint8)
     cdef Array dst = image_of(out, "out", True)
     if (dst.width, dst.height) != plan.target or dst.channels != 3:
-        raise ValueError(f"out must have shape ({plan.target[1]}, {plan.target[0]}, 3), got shape {dst.shape}")
+        raise InputError(f"out must have shape ({plan.target[1]}, {plan.target[0]}, 3), got shape {dst.shape}")
     need_apart(dst, src)
     if edge is not None:
         need_apart(dst, edge)
@@ -91,6 +93,6 @@ def patch(
             scratch, size)
     plan.return_scratch(scratch, size)
     if status == LF_ERR_ARGUMENT and moved != NULL:
-        raise ValueError(f"planes reach beyond what {src.width}x{src.height} pixels can hold: {planes}")
+        raise InputError(f"planes reach beyond what {src.width}x{src.height} pixels can hold: {planes}")
     check(status)
     return out

@@ -18,7 +18,7 @@ from lipsync_fast._blocks cimport (
 
 import numpy as np
 
-from .errors import InputError, PoolExhausted
+from .errors import InputError, LayoutError, PoolExhausted
 from .pool_stats import PoolStats
 
 cdef object _ndarray = np.ndarray
@@ -202,7 +202,7 @@ cdef class _Hold:
     cdef Py_ssize_t size
 
     def __init__(self):
-        raise TypeError("holds are made by BufferPool.empty and Lease.array")
+        raise LayoutError("holds are made by BufferPool.empty and Lease.array")
 
     def __getbuffer__(self, Py_buffer *buffer, int flags):
         PyBuffer_FillInfo(buffer, self, self.block.data, self.size, 0, flags)
@@ -246,7 +246,7 @@ cdef class Lease:
     cdef readonly object dtype
 
     def __init__(self):
-        raise TypeError("leases are made by BufferPool.lend")
+        raise LayoutError("leases are made by BufferPool.lend")
 
     cdef bint end(self, bint only_last) noexcept:
         """Gives the lease's own hold back, once; whether the lease is over now."""

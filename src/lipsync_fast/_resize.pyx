@@ -12,6 +12,8 @@ from lipsync_fast._arguments cimport Array, check, image_of, lf_rows, need_apart
 
 import numpy as np
 
+from .errors import InputError
+
 _RESIZE_FILTERS = {
     "nearest": LF_RESIZE_NEAREST,
     "bilinear": LF_RESIZE_BILINEAR,
@@ -28,9 +30,9 @@ cdef tuple sides_of(object size, str name):
     try:
         width, height = map(index, size)
     except (TypeError, ValueError):
-        raise ValueError(f"{name} must be (width, height) in whole pixels, got {size!r}") from None
+        raise InputError(f"{name} must be (width, height) in whole pixels, got {size!r}") from None
     if not (1 <= width <= LF_RESIZE_SIDE and 1 <= height <= LF_RESIZE_SIDE):
-        raise ValueError(f"{name} must have sides of 1 to {LF_RESIZE_SIDE} pixels, got {width}x{height}")
+        raise InputError(f"{name} must have sides of 1 to {LF_RESIZE_SIDE} pixels, got {width}x{height}")
     return (width, height)
 
 
@@ -59,7 +61,7 @@ cdef class ResizePlan:
 
     Raises
     ------
-    ValueError
+    InputError
         A side out of range or an unknown filter.
     """
 
@@ -67,7 +69,7 @@ cdef class ResizePlan:
         self.spare_lock = Lock()
         self.source, self.target, self.filter = sides_of(source, "source"), sides_of(target, "target"), filter
         if filter not in _RESIZE_FILTERS:
-            raise ValueError(f"filter must be one of {', '.join(_RESIZE_FILTERS)}, got {filter!r}")
+            raise InputError(f"filter must be one of {', '.join(_RESIZE_FILTERS)}, got {filter!r}")
         cdef lf_resize_filter code = _RESIZE_FILTERS[filter]
         cdef int src_width = self.source[0], src_height = self.source[1]
         cdef int dst_width = self.target[0], dst_height = self.target[1]
@@ -128,16 +130,16 @@ cdef class ResizePlan:
 
         Raises
         ------
-        TypeError
+        LayoutError
             Wrong dtype or layout.
-        ValueError
+        InputError
             Wrong shape, a read-only `out`, or one that overlaps `src`.
         """
         cdef const lf_rows *rows = rows_of(isa)
         cdef Array source = image_of(src, "src")
         cdef int width = self.target[0], height = self.target[1]
         if source.width != self.source[0] or source.height != self.source[1]:
-            raise ValueError(
+            raise InputError(
                 f"src must have the plan's size {self.source[0]}x{self.source[1]} "
                 f"(width x height), got shape {source.shape}"
             )
@@ -145,7 +147,7 @@ cdef class ResizePlan:
             out = np.empty((height, width) + source.shape[2:], np.uint8)
         cdef Array target = image_of(out, "out", True)
         if target.width != width or target.height != height or target.channels != source.channels:
-            raise ValueError(
+            raise InputError(
                 f"out must have shape {(height, width) + source.shape[2:]}, got shape {target.shape}"
             )
         need_apart(target, source)
@@ -200,9 +202,9 @@ def resize(src, out=None, *, size=None, str filter="bilinear", isa=None):
 
     Raises
     ------
-    TypeError
+    LayoutError
         Wrong dtype or layout.
-    ValueError
+    InputError
         Wrong shape, side, filter or size, a read-only `out`, or one that overlaps `src`.
 
     References
@@ -216,10 +218,10 @@ def resize(src, out=None, *, size=None, str filter="bilinear", isa=None):
     if out is not None:
         target = image_of(out, "out", True)
         if size is not None and sides_of(size, "size") != (target.width, target.height):
-            raise ValueError(f"size must be out's size {target.width}x{target.height}, got {size}; leave one of them away")
+            raise InputError(f"size must be out's size {target.width}x{target.height}, got {size}; leave one of them away")
         size = (target.width, target.height)
     elif size is None:
-        raise ValueError("resize needs size=(width, height) or out=, got neither")
+        raise InputError("resize needs size=(width, height) or out=, got neither")
     cdef tuple before = sides_of((source.width, source.height), "src")
     cdef tuple after = sides_of(size, "size" if out is None else "out")
     cdef ResizePlan plan = _plan_of(before, after, filter)

@@ -4,6 +4,8 @@ from lipsync_fast._arguments cimport Array, check, need_apart, rows_of
 
 import numpy as np
 
+from .errors import InputError, LayoutError
+
 # Written once, at import.
 cdef double _table[LF_SPECTRUM_TABLE]
 lf_spectrum_table(_table)
@@ -34,9 +36,9 @@ def spectrum(frames, *, out=None, scratch=None, isa=None):
 
     Raises
     ------
-    TypeError
+    LayoutError
         An array of another dtype, or one whose values are not packed.
-    ValueError
+    InputError
         Shapes that do not fit, an ``out`` that cannot be written or overlaps the frames, scratch
         that is too small.
 
@@ -48,29 +50,29 @@ def spectrum(frames, *, out=None, scratch=None, isa=None):
     cdef Array source = Array(frames, "frames", "float64", 2)
     cdef Py_ssize_t count = source.view.shape[0]
     if source.view.shape[1] != LF_SPECTRUM_SAMPLES:
-        raise ValueError(f"frames must have shape (n, {LF_SPECTRUM_SAMPLES}), got {source.shape}")
+        raise InputError(f"frames must have shape (n, {LF_SPECTRUM_SAMPLES}), got {source.shape}")
     if source.view.strides[1] != 8 or source.view.strides[0] % 8:
-        raise TypeError("frames must be packed within a frame; pass numpy.ascontiguousarray(frames)")
+        raise LayoutError("frames must be packed within a frame; pass numpy.ascontiguousarray(frames)")
     if out is None:
         out = np.empty((count, LF_SPECTRUM_BINS, 2))
     cdef Array target = Array(out, "out", "float64", 3, True)
     cdef Py_ssize_t *extent = target.view.shape
     if extent[0] != count or extent[1] != LF_SPECTRUM_BINS or extent[2] != 2:
-        raise ValueError(f"out must have shape ({count}, {LF_SPECTRUM_BINS}, 2), got {target.shape}")
+        raise InputError(f"out must have shape ({count}, {LF_SPECTRUM_BINS}, 2), got {target.shape}")
     if target.view.strides[2] != 8 or target.view.strides[1] != 16 or target.view.strides[0] % 8:
-        raise TypeError("out must be packed within a frame, got an array with gaps between its values")
+        raise LayoutError("out must be packed within a frame, got an array with gaps between its values")
     if scratch is None:
         scratch = np.empty(SCRATCH)
     cdef Array room = Array(scratch, "scratch", "float64", 1, True)
     if room.view.shape[0] < SCRATCH or room.view.strides[0] != 8:
-        raise ValueError(f"scratch must hold {SCRATCH} packed values, got {room.shape}")
+        raise InputError(f"scratch must hold {SCRATCH} packed values, got {room.shape}")
     if count == 0:
         return out
     need_apart(target, source)
     need_apart(room, source)
     need_apart(room, target)
     if count > 0x7FFFFFFF:
-        raise ValueError(f"frames may be 2147483647 at once, got {count}; pass them in parts")
+        raise InputError(f"frames may be 2147483647 at once, got {count}; pass them in parts")
     cdef const lf_rows *rows = rows_of(isa)
     cdef int status
     with nogil:

@@ -91,7 +91,7 @@ cdef class SplicedJpeg:
 
     A frame costs the encoding of the patches' regions and one copy of all other bytes. Its
     bytes are those of `JpegEncoder` for the whole composited picture. An object is for one
-    thread at a time: a call while another runs raises RuntimeError. The GIL is released.
+    thread at a time: a call while another runs raises BusyError. The GIL is released.
 
     Parameters
     ----------
@@ -124,9 +124,9 @@ cdef class SplicedJpeg:
 
     Raises
     ------
-    TypeError
+    LayoutError
         Wrong dtype or layout.
-    ValueError
+    InputError
         A value out of range, or a file that cannot be spliced.
     """
     cdef lf_jpeg *jpeg
@@ -235,11 +235,11 @@ cdef class SplicedJpeg:
 
         Raises
         ------
-        TypeError
+        LayoutError
             Wrong dtype or layout.
-        ValueError
+        InputError
             Wrong shape, or an `out` that is read-only, too small or part of the background.
-        RuntimeError
+        BusyError
             If another thread is using this object.
         """
         return self.splice_all(((patch, x, y, mask),), out)
@@ -261,7 +261,7 @@ cdef class SplicedJpeg:
 
         Raises
         ------
-        TypeError, ValueError, RuntimeError
+        LayoutError, InputError, BusyError
             As `splice`.
         """
         cdef lf_patch given[LF_JPEG_MAX_REGIONS]

@@ -7,12 +7,14 @@ from lipsync_fast._arguments cimport Array, check, image_of, lf_rows, need_apart
 
 import numpy as np
 
+from .errors import InputError, LayoutError
+
 _MATRICES = {"bt601": LF_BT601, "bt709": LF_BT709}
 
 
 cdef lf_yuv_matrix matrix_of(object matrix) except *:
     if matrix not in _MATRICES:
-        raise ValueError(f"matrix must be 'bt601' or 'bt709', got {matrix!r}")
+        raise InputError(f"matrix must be 'bt601' or 'bt709', got {matrix!r}")
     return _MATRICES[matrix]
 
 
@@ -28,9 +30,9 @@ cdef Planes i420_of(object picture, str name, object width, object height, bint 
     cdef Planes checked = Planes()
     if isinstance(picture, (tuple, list)):
         if len(picture) != 3:
-            raise ValueError(f"{name} must be three planes (y, u, v), got {len(picture)}")
+            raise InputError(f"{name} must be three planes (y, u, v), got {len(picture)}")
     elif width is None or height is None:
-        raise ValueError(f"{name} is one buffer, so width and height are needed; or pass planes (y, u, v)")
+        raise InputError(f"{name} is one buffer, so width and height are needed; or pass planes (y, u, v)")
     else:
         picture = i420_planes(picture, width, height)
     checked.y = image_of(picture[0], f"{name}[0]", writable)
@@ -39,10 +41,10 @@ cdef Planes i420_of(object picture, str name, object width, object height, bint 
     cdef Array y = checked.y
     cdef Array chroma
     if y.channels != 1 or y.width > LF_I420_MAX_SIDE or y.height > LF_I420_MAX_SIDE:
-        raise ValueError(f"{y.name} must have shape (H, W), at most {LF_I420_MAX_SIDE} a side, got shape {y.shape}")
+        raise InputError(f"{y.name} must have shape (H, W), at most {LF_I420_MAX_SIDE} a side, got shape {y.shape}")
     for chroma in (checked.u, checked.v):
         if chroma.channels != 1 or chroma.height != (y.height + 1) // 2 or chroma.width != (y.width + 1) // 2:
-            raise ValueError(
+            raise InputError(
                 f"{chroma.name} must have shape ({(y.height + 1) // 2}, {(y.width + 1) // 2}) "
                 f"beside luma of {y.shape}, got shape {chroma.shape}")
     checked.i420.y, checked.i420.y_stride = <uint8_t *> y.view.buf, y.stride
@@ -50,7 +52,7 @@ cdef Planes i420_of(object picture, str name, object width, object height, bint 
     checked.i420.v, checked.i420.v_stride = <uint8_t *> checked.v.view.buf, checked.v.stride
     checked.i420.width, checked.i420.height = y.width, y.height
     if (width is not None and width != y.width) or (height is not None and height != y.height):
-        raise ValueError(f"{y.name} must have shape ({height}, {width}) as width and height say, got shape {y.shape}")
+        raise InputError(f"{y.name} must have shape ({height}, {width}) as width and height say, got shape {y.shape}")
     return checked
 
 
@@ -69,11 +71,11 @@ def i420_size(int width, int height):
 
     Raises
     ------
-    ValueError
+    InputError
         A side below 1 or above 2**24.
     """
     if not (1 <= width <= LF_I420_MAX_SIDE and 1 <= height <= LF_I420_MAX_SIDE):
-        raise ValueError(f"width and height must be 1 to {LF_I420_MAX_SIDE}, got {width}x{height}")
+        raise InputError(f"width and height must be 1 to {LF_I420_MAX_SIDE}, got {width}x{height}")
     return <int64_t> width * height + 2 * <int64_t> ((width + 1) // 2) * ((height + 1) // 2)
 
 
@@ -95,19 +97,19 @@ def i420_planes(buffer, width, height):
 
     Raises
     ------
-    TypeError
+    LayoutError
         Wrong dtype or layout.
-    ValueError
+    InputError
         Wrong size.
     """
     size = i420_size(width, height)
     flat = np.asarray(buffer)
     if flat.dtype != np.uint8:
-        raise TypeError(f"buffer must be uint8, got {flat.dtype}; convert it first")
+        raise LayoutError(f"buffer must be uint8, got {flat.dtype}; convert it first")
     if flat.size != size:
-        raise ValueError(f"buffer must have {size} bytes for {width}x{height}, got shape {flat.shape}")
+        raise InputError(f"buffer must have {size} bytes for {width}x{height}, got shape {flat.shape}")
     if not flat.flags.c_contiguous:
-        raise TypeError(f"buffer must be C-contiguous, got strides {flat.strides}; pass a copy")
+        raise LayoutError(f"buffer must be C-contiguous, got strides {flat.strides}; pass a copy")
     flat = flat.reshape(-1)
     rows, columns = (height + 1) // 2, (width + 1) // 2
     luma, u = width * height, width * height + rows * columns
@@ -148,9 +150,9 @@ def to_i420(image, out=None, *, matrix="bt601", bint full_range=False, bint swap
 
     Raises
     ------
-    TypeError
+    LayoutError
         Wrong dtype or layout.
-    ValueError
+    InputError
         Wrong shape or matrix, a read-only `out`, or one that overlaps `image`.
 
     References
@@ -161,7 +163,7 @@ def to_i420(image, out=None, *, matrix="bt601", bint full_range=False, bint swap
     cdef lf_yuv_matrix code = matrix_of(matrix)
     cdef Array src = image_of(image, "image")
     if src.channels != 3:
-        raise ValueError(f"image must have shape (H, W, 3), got shape {src.shape}")
+        raise InputError(f"image must have shape (H, W, 3), got shape {src.shape}")
     if out is None:
         out = np.empty(i420_size(src.width, src.height), np.uint8)
     cdef Planes dst = i420_of(out, "out", src.width, src.height, True)
@@ -207,9 +209,9 @@ def from_i420(picture, out=None, *, width=None, height=None, matrix="bt601", bin
 
     Raises
     ------
-    TypeError
+    LayoutError
         Wrong dtype or layout.
-    ValueError
+    InputError
         Wrong shape or matrix, a read-only `out`, or one that overlaps `picture`.
     """
     cdef const lf_rows *rows = rows_of(isa)
@@ -224,7 +226,7 @@ def from_i420(picture, out=None, *, width=None, height=None, matrix="bt601", bin
         out = np.empty((src.i420.height, src.i420.width, 3), np.uint8)
         dst = image_of(out, "out", True)
     if dst.height != src.i420.height or dst.width != src.i420.width or dst.channels not in (3, 4):
-        raise ValueError(f"out must have shape ({src.i420.height}, {src.i420.width}, 3 or 4), got shape {dst.shape}")
+        raise InputError(f"out must have shape ({src.i420.height}, {src.i420.width}, 3 or 4), got shape {dst.shape}")
     need_apart(dst, src.y)
     need_apart(dst, src.u)
     need_apart(dst, src.v)
@@ -277,9 +279,9 @@ def blend_i420(patch, picture, mask=None, *, int x=0, int y=0, width=None, heigh
 
     Raises
     ------
-    TypeError
+    LayoutError
         Wrong dtype or layout.
-    ValueError
+    InputError
         Wrong shape or matrix, a read-only `picture`, or one that overlaps `patch` or `mask`.
     """
     cdef const lf_rows *rows = rows_of(isa)
@@ -289,11 +291,11 @@ def blend_i420(patch, picture, mask=None, *, int x=0, int y=0, width=None, heigh
     cdef Array alpha = None
     cdef Array plane
     if src.channels != 3 or src.width > LF_I420_MAX_SIDE or src.height > LF_I420_MAX_SIDE:
-        raise ValueError(f"patch must have shape (h, w, 3), at most {LF_I420_MAX_SIDE} a side, got shape {src.shape}")
+        raise InputError(f"patch must have shape (h, w, 3), at most {LF_I420_MAX_SIDE} a side, got shape {src.shape}")
     if mask is not None:
         alpha = image_of(mask, "mask")
         if alpha.channels != 1 or alpha.height != src.height or alpha.width != src.width:
-            raise ValueError(f"mask must have shape ({src.height}, {src.width}), got shape {alpha.shape}")
+            raise InputError(f"mask must have shape ({src.height}, {src.width}), got shape {alpha.shape}")
     for plane in (dst.y, dst.u, dst.v):
         need_apart(plane, src)
         if alpha is not None:

@@ -10,7 +10,11 @@ class InputError(LipsyncError, ValueError):
 
 
 class LayoutError(LipsyncError, TypeError):
-    """An array of the wrong dtype or memory layout."""
+    """An argument of the wrong type, or an array of the wrong dtype or memory layout."""
+
+
+class BusyError(LipsyncError, RuntimeError):
+    """An object for one thread at a time that another thread is using."""
 
 
 class FileMissingError(LipsyncError, FileNotFoundError):

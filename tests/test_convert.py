@@ -194,6 +194,11 @@ def test_convert_refuses_options(options, word):
         ((IMAGE,), {"black": (0, 0, 9, 8)}, InputError, "black"),
         ((IMAGE,), {"black": (-1, 0, 8, 8)}, InputError, "black"),
         ((IMAGE,), {"black": (5, 0, 4, 8)}, InputError, "black"),
+        ((IMAGE,), {"black": (1, 2, 3)}, InputError, "black must be a box"),
+        ((IMAGE,), {"black": 5}, InputError, "black must be a box"),
+        ((IMAGE,), {"black": (0, 0, 1.5, 2)}, InputError, "black must be a box"),
+        ((IMAGE,), {"low": "dark"}, InputError, "low and high must be finite"),
+        ((IMAGE,), {"high": 10**400}, InputError, "low and high must be finite"),
         ((IMAGE,), {"high": -1.0}, InputError, "low and high"),
     ],
 )

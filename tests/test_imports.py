@@ -19,7 +19,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "lipsync_fast"
 # line. Units of one line do not know each other.
 LAYERS = [
     ["errors", "_version", "labels", "misfits", "once", "reading"],
-    ["_arguments", "_blocks", "_cuda", "checks", "pool_stats"],
+    ["_blocks", "_cuda", "checks", "pool_stats"],
+    ["_arguments"],
     ["_blend", "_convert", "_mel", "_pool", "_resize", "_spectrum", "_yuv"],
     ["_jpeg", "_match"],
     ["_patch", "_splice"],

@@ -95,11 +95,13 @@ def test_bound_holds_the_worst_noise(rng, subsampling):
 
 
 def test_encoder_refuses_bad_arguments(rng):
-    with pytest.raises(InputError, match=r"quality must be 1 to 100, got 0"):
+    with pytest.raises(InputError, match="quality must be a whole number, 1 to 100, got 0"):
         _jpeg.JpegEncoder(0)
     with pytest.raises(InputError, match=r"subsampling must be one of 4:2:0.*got '4:1:1'"):
         _jpeg.JpegEncoder(75, "4:1:1")
-    with pytest.raises(InputError, match=r"restart_interval must be 0 to 65535 MCUs, got 65536"):
+    with pytest.raises(
+        InputError, match="restart_interval must be a whole number of MCUs, 0 to 65535"
+    ):
         _jpeg.JpegEncoder(75, "4:2:0", 65536)
     encoder, frame = _jpeg.JpegEncoder(), photo(rng, 20, 20)
     with pytest.raises(InputError, match="4:0:0 is for gray pictures"):
@@ -118,7 +120,9 @@ def test_encoder_refuses_bad_arguments(rng):
         encoder.encode(frame, frame.reshape(-1))
     with pytest.raises(LayoutError, match="out must be contiguous"):
         encoder.encode(frame, np.zeros(20_000, np.uint8)[::2])
-    with pytest.raises(InputError, match=r"the width of frame must be 1 to 65500 pixels"):
+    with pytest.raises(
+        InputError, match=r"the width of frame must be a whole number of pixels, 1 to 65500"
+    ):
         encoder.encode(np.zeros((1, 65501, 3), np.uint8))
 
 
@@ -183,6 +187,20 @@ def test_region_is_the_smallest_box_of_segments(rng, subsampling):
         assert ry + rh <= height
         got[ry : ry + rh, rx : rx + rw] = True
         np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("value", ["75", 75.5, None, 2**40])
+def test_numbers_that_are_no_whole_ones_are_refused(value):
+    for make in (
+        lambda: _jpeg.JpegEncoder(value),
+        lambda: _jpeg.JpegEncoder(75, "4:2:0", value),
+        lambda: _jpeg.jpeg_bound(value, 8),
+        lambda: _jpeg.choose_restart_interval(value),
+        lambda: _jpeg.jpeg_region(value, 0, 9, 9, 32, 32, "4:2:0", 1),
+        lambda: _jpeg.jpeg_region(0, 0, 9, 9, 32, 32, "4:2:0", value),
+    ):
+        with pytest.raises(InputError, match="must"):
+            make()
 
 
 def test_region_refuses_an_interval_that_wraps_rows():

@@ -77,6 +77,14 @@ def test_patch_moves_the_picture_in_the_middle(isa, rng, border):
     np.testing.assert_array_equal(got, plan.resize(whole))
 
 
+@pytest.mark.parametrize("ring", [20, 2**31 - 1, 10**10])
+def test_a_ring_that_reaches_the_centre_takes_all_pixels(rng, ring):
+    patch, background = rng.integers(0, 256, (2, 40, 37, 3), np.uint8)
+    got = _kernels.colour_planes(patch, background, ring=ring)
+    want = reference.colour_planes(patch, background, 20)
+    np.testing.assert_allclose(got, want, atol=1e-9)
+
+
 PATCH = np.zeros((4, 5, 3), np.uint8)
 HUGE = np.full((3, 3), 1000.0)
 
@@ -86,6 +94,8 @@ HUGE = np.full((3, 3), 1000.0)
     [
         (lambda: _kernels.colour_planes(PATCH, PATCH[:3]), InputError, "background"),
         (lambda: _kernels.colour_planes(PATCH, PATCH, ring=0), InputError, "ring"),
+        (lambda: _kernels.colour_planes(PATCH, PATCH, ring=1.5), InputError, "ring"),
+        (lambda: _kernels.match_colour(PATCH, "red"), InputError, "planes must be"),
         (lambda: _kernels.colour_planes(PATCH[..., 0].copy(), PATCH), InputError, "patch"),
         (lambda: _kernels.colour_planes(PATCH.astype(float), PATCH), LayoutError, "patch"),
         (lambda: _kernels.match_colour(PATCH, SLOPED[:2]), InputError, "planes"),

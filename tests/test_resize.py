@@ -348,7 +348,12 @@ FROZEN = np.frombuffer(bytes(300), np.uint8).reshape(10, 10, 3)
     ("arguments", "options", "error", "word"),
     [
         ((SRC,), {}, InputError, "size=.*or out="),
-        ((SRC,), {"size": (0, 4)}, InputError, "size must have sides"),
+        (
+            (SRC,),
+            {"size": (0, 4)},
+            InputError,
+            "size must have sides of 1 to 32767 pixels, got 0x4",
+        ),
         ((SRC,), {"size": (4, -1)}, InputError, "size must have sides"),
         ((SRC,), {"size": (32768, 4)}, InputError, "32767"),
         ((SRC,), {"size": (2**70, 4)}, InputError, "32767"),
@@ -356,7 +361,8 @@ FROZEN = np.frombuffer(bytes(300), np.uint8).reshape(10, 10, 3)
         ((SRC,), {"size": (4,)}, InputError, "width, height"),
         ((SRC,), {"size": (4.5, 3)}, InputError, "width, height"),
         ((SRC,), {"size": (4, 4), "filter": "cubic"}, InputError, "filter must be one of"),
-        ((SRC,), {"size": (4, 4), "filter": 2}, TypeError, "filter"),
+        ((SRC,), {"size": (4, 4), "filter": 2}, InputError, "filter"),
+        ((SRC,), {"size": (4, 4), "filter": ["area"]}, InputError, "filter"),
         ((SRC,), {"size": (4, 4), "isa": "mmx"}, InputError, "isa"),
         ((SRC.astype(np.float32),), {"size": (4, 4)}, LayoutError, "src must be uint8"),
         (([1, 2],), {"size": (4, 4)}, LayoutError, "src"),

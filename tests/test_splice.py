@@ -221,7 +221,7 @@ def test_bad_arguments(rng):
         SplicedJpeg(None)
     with pytest.raises(InputError, match="restart_interval must divide the 3 MCUs"):
         SplicedJpeg(frame, restart_interval=2)
-    with pytest.raises(InputError, match="quality must be 1 to 100"):
+    with pytest.raises(InputError, match="quality must be a whole number, 1 to 100"):
         SplicedJpeg(frame, quality=101)
     with pytest.raises(InputError, match="patch must have the background's 3 channels"):
         spliced.splice(frame[..., 0].copy(), 0, 0)
@@ -231,11 +231,31 @@ def test_bad_arguments(rng):
         spliced.splice_all([(frame, 0, 0)] * 17)
     with pytest.raises(InputError, match="got 2 values"):
         spliced.splice_all([(frame, 0)])
+    for patches in (5, [5]):
+        with pytest.raises(LayoutError, match=r"\(patch, x, y\).*, got int"):
+            spliced.splice_all(patches)
+    for segments in ("all", [-1], [1.5, "x"]):
+        with pytest.raises(InputError, match="segments must be what jpeg_segments gives"):
+            SplicedJpeg(data, segments=segments)
+    for place in (2**31, 2**40, 1.9, "left", None):
+        with pytest.raises(InputError, match="x must be a whole number of pixels"):
+            spliced.splice(frame, place, 0)
+        with pytest.raises(InputError, match="y must be a whole number of pixels"):
+            spliced.region(0, place, 8, 8)
     own = np.frombuffer(bytearray(data), np.uint8)
     with pytest.raises(InputError, match="out must not overlap background"):
         SplicedJpeg(own).splice(frame, 0, 0, own)
     assert not spliced.data.flags.writeable
     assert spliced.splice(frame, 2**31 - 1, -(2**31)) == data
+
+
+def test_bound_is_of_whole_numbers(rng):
+    spliced = SplicedJpeg(photo(rng, 40, 48))
+    for wrong in ((1.5, 1), (1, -1), (5, 5, -1), (5, 5, 17), (5, 5, 1.5), ("5", 5)):
+        with pytest.raises(InputError, match="must be a whole number of"):
+            spliced.bound(*wrong)
+    assert spliced.bound(5, 5, 0) == len(spliced.data) < spliced.bound(5, 5)
+    assert spliced.bound(2**31 - 1, 2**31 - 1) == spliced.bound(48, 40)
 
 
 def test_optimised_tables_are_refused(rng):

@@ -339,7 +339,11 @@ def bad_calls():
         "chroma too wide": (InputError, r"picture\[2\]", lambda: back((y, u, v.reshape(3, 2)))),
         "buffer of unknown size": (InputError, "width and height", lambda: back(flat)),
         "size against planes": (InputError, "width and height", lambda: back((y, u, v), width=8)),
-        "no width": (InputError, "width and height", lambda: back(flat, width=0, height=4)),
+        "no width": (InputError, "width must be", lambda: back(flat, width=0, height=4)),
+        "part of a pixel": (InputError, "height must be", lambda: back(flat, width=6, height=4.0)),
+        "beyond C": (InputError, "width must be", lambda: back(flat, width=2**31, height=2**33)),
+        "place beyond C": (InputError, "x must be", lambda: blend(image, flat, x=2**31, **size)),
+        "matrix in a list": (InputError, "matrix", lambda: to(image, matrix=["bt601"])),
         "out of another size": (
             InputError,
             "out",

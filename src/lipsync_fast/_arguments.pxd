@@ -43,6 +43,7 @@ cdef class Array:
 
 cdef const lf_rows *rows_of(object isa) except NULL
 cdef int check(int status) except -1
+cdef int place_of(object value, str name) except? -1
 cdef Array image_of(object array, str name, bint writable=*)
 cdef Array planes_of(object array, str name, bint writable=*)
 cdef int need_apart(Array out, Array source) except -1

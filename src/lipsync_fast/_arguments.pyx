@@ -14,6 +14,7 @@ from cpython.buffer cimport (
 
 import numpy as np
 
+from .checks import check_whole
 from .errors import InputError, LayoutError
 
 
@@ -55,7 +56,7 @@ cdef const lf_rows *rows_of(object isa) except NULL:
     if isa is None:
         return _best
     cdef const lf_rows *rows = NULL
-    if isa in _ISA_CODES:
+    if isinstance(isa, str) and isa in _ISA_CODES:
         rows = lf_rows_for(_ISA_CODES[isa])
     if rows == NULL:
         raise InputError(f"isa must be one of {', '.join(available_isas())}, got {isa!r}")
@@ -67,6 +68,11 @@ cdef int check(int status) except -1:
     if status != LF_OK:
         raise InputError(f"a kernel returned code {status} after its arguments were checked; please report this")
     return 0
+
+
+cdef int place_of(object value, str name) except? -1:
+    """A place in pixels: any of C's whole numbers, since what lies outside a picture is cut off."""
+    return check_whole(name, value, -2**31, 2**31 - 1, "pixels")
 
 
 # ---- arrays ----------------------------------------------------------------------------

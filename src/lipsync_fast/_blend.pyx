@@ -1,8 +1,6 @@
 # cython: language_level=3, freethreading_compatible=True
 """A patch onto a background, as it is or through an alpha mask."""
-from operator import index
-
-from lipsync_fast._arguments cimport LF_OK, Array, check, image_of, need_apart, rows_of
+from lipsync_fast._arguments cimport LF_OK, Array, check, image_of, need_apart, place_of, rows_of
 
 import numpy as np
 
@@ -44,11 +42,11 @@ def blend(patch, background, mask=None, out=None, *, x=0, y=0, bint swap=False, 
     LayoutError
         Wrong dtype or layout.
     InputError
-        Wrong shape, a read-only `out`, or one that overlaps an input without being `background`.
+        Wrong shape or place, a read-only `out`, or one that overlaps an input without being `background`.
     """
     cdef const lf_rows *rows = rows_of(isa)
-    cdef int left = index(x)
-    cdef int top = index(y)
+    cdef int left = place_of(x, "x")
+    cdef int top = place_of(y, "y")
     cdef Array src = image_of(patch, "patch")
     cdef Array base = image_of(background, "background")
     cdef Array alpha = None

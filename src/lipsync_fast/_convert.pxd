@@ -26,4 +26,4 @@ cdef extern from "kernels.h" nogil:
         const lf_box *black)
 
 
-cdef lf_tone tone_of(object low, object high, str rounding, bint swap) except *
+cdef lf_tone tone_of(object low, object high, object rounding, bint swap) except *

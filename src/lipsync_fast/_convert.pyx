@@ -11,15 +11,30 @@ import numpy as np
 from .errors import InputError
 
 
-cdef lf_tone tone_of(object low, object high, str rounding, bint swap) except *:
+cdef lf_tone tone_of(object low, object high, object rounding, bint swap) except *:
     cdef lf_tone tone
-    if rounding not in ("truncate", "round"):
+    if not isinstance(rounding, str) or rounding not in ("truncate", "round"):
         raise InputError(f"rounding must be 'truncate' or 'round', got {rounding!r}")
-    tone.low, tone.high = low, high
+    try:
+        tone.low, tone.high = low, high
+    except (TypeError, OverflowError):
+        raise InputError(f"low and high must be finite with low < high, got {low!r} and {high!r}") from None
     tone.truncate, tone.swap = rounding == "truncate", swap
     if not (isfinite(tone.low) and isfinite(tone.high) and isfinite(tone.high - tone.low) and tone.low < tone.high):
         raise InputError(f"low and high must be finite with low < high, got {low} and {high}")
     return tone
+
+
+cdef lf_box box_of(object black, int width, int height) except *:
+    cdef lf_box box
+    try:
+        x0, y0, x1, y1 = map(index, black)
+    except (TypeError, ValueError):
+        x0, y0, x1, y1 = -1, -1, -1, -1
+    if not (0 <= x0 <= x1 <= width and 0 <= y0 <= y1 <= height):
+        raise InputError(f"black must be a box (x0, y0, x1, y1) inside {width}x{height}, got {black!r}")
+    box.x0, box.y0, box.x1, box.y1 = x0, y0, x1, y1
+    return box
 
 
 def convert(planar, out=None, *, low=0.0, high=1.0, rounding="truncate", swap=False, isa=None):
@@ -118,10 +133,7 @@ def to_planes(image, out=None, *, low=0.0, high=1.0, swap=False, black=None, isa
         raise InputError(f"image must have shape (H, W, 3), got shape {src.shape}")
     cdef lf_box box
     if black is not None:
-        x0, y0, x1, y1 = map(index, black)
-        if not (0 <= x0 <= x1 <= src.width and 0 <= y0 <= y1 <= src.height):
-            raise InputError(f"black must be a box (x0, y0, x1, y1) inside {src.width}x{src.height}, got {black}")
-        box.x0, box.y0, box.x1, box.y1 = x0, y0, x1, y1
+        box = box_of(black, src.width, src.height)
     cdef const lf_box *box_or_null = NULL if black is None else &box
     if out is None:
         out = np.empty((3, src.height, src.width), np.float32)

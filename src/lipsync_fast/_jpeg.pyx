@@ -7,12 +7,13 @@ from cpython.pythread cimport (
 
 from libc.stdint cimport int64_t
 
-from lipsync_fast._arguments cimport LF_ERR_DATA, LF_ERR_FULL, Array, check, image_of, need_apart
+from lipsync_fast._arguments cimport LF_ERR_DATA, LF_ERR_FULL, Array, check, image_of, need_apart, place_of
 
 from collections import namedtuple
 
 import numpy as np
 
+from .checks import check_whole
 from .errors import BusyError, InputError, LayoutError
 
 __all__ = [
@@ -35,7 +36,7 @@ _DEFAULT_FORMATS = {1: "gray", 3: "bgr24", 4: "bgra"}
 
 cdef lf_sampling sampling_of(object subsampling) except *:
     """The C code of a subsampling's name."""
-    if subsampling not in _SAMPLINGS:
+    if not isinstance(subsampling, str) or subsampling not in _SAMPLINGS:
         raise InputError(f"subsampling must be one of {', '.join(_SAMPLINGS)}, got {subsampling!r}")
     return _SAMPLINGS[subsampling]
 
@@ -45,9 +46,7 @@ cdef object sampling_name(lf_sampling sampling):
 
 
 cdef int check_side(object value, str name) except -1:
-    if not 1 <= value <= LF_JPEG_MAX_SIDE:
-        raise InputError(f"{name} must be 1 to {LF_JPEG_MAX_SIDE} pixels for a JPEG, got {value}")
-    return value
+    return check_whole(name, value, 1, LF_JPEG_MAX_SIDE, "pixels")
 
 
 cdef int check_picture(Array image) except -1:
@@ -60,7 +59,7 @@ cdef lf_pixels pixels_of(Array image, object format) except *:
     """The C code of a picture's pixel format, by its channels where none is named."""
     if format is None:
         return _PIXELS[_DEFAULT_FORMATS[image.channels]]
-    if format not in _PIXELS:
+    if not isinstance(format, str) or format not in _PIXELS:
         raise InputError(f"format must be one of {', '.join(_PIXELS)}, got {format!r}")
     if _CHANNELS[format] != image.channels:
         raise InputError(f"{image.name} must have {_CHANNELS[format]} channels for {format}, got shape {image.shape}")
@@ -81,7 +80,8 @@ cdef int interval_for(object interval, int width, lf_sampling sampling) except -
     cdef int mcu_width, mcu_height
     lf_jpeg_mcu(sampling, &mcu_width, &mcu_height)
     cdef int mcus = (width + mcu_width - 1) // mcu_width
-    if not 1 <= interval <= mcus or mcus % interval:
+    interval = check_whole("restart_interval", interval, 1, of="MCUs")
+    if interval > mcus or mcus % interval:
         raise InputError(
             f"restart_interval must divide the {mcus} MCUs of a row of {width} pixels, got "
             f"{interval}; choose_restart_interval() gives a good one"
@@ -158,9 +158,9 @@ def jpeg_region(x, y, w, h, width, height, subsampling, restart_interval):
         A value out of range.
     """
     cdef lf_sampling sampling = sampling_of(subsampling)
-    check_side(width, "width")
-    check_side(height, "height")
-    interval_for(restart_interval, width, sampling)
+    width, height = check_side(width, "width"), check_side(height, "height")
+    restart_interval = interval_for(restart_interval, width, sampling)
+    x, y, w, h = place_of(x, "x"), place_of(y, "y"), place_of(w, "w"), place_of(h, "h")
     cdef lf_box rect, region
     rect.x0, rect.y0 = min(max(x, 0), width), min(max(y, 0), height)
     rect.x1, rect.y1 = min(max(x + w, 0), width), min(max(y + h, 0), height)
@@ -206,7 +206,7 @@ def choose_restart_interval(width, subsampling="4:2:0", share=1 / 6):
     """
     cdef lf_sampling sampling = sampling_of(subsampling)
     cdef int mcu_width, mcu_height
-    check_side(width, "width")
+    width = check_side(width, "width")
     if not 0 < share <= 1:
         raise InputError(f"share must be above 0 and at most 1, got {share}")
     lf_jpeg_mcu(sampling, &mcu_width, &mcu_height)
@@ -404,13 +404,10 @@ cdef class JpegEncoder:
 
     def __cinit__(self, quality=75, subsampling="4:2:0", restart_interval=0, *, xmp=None):
         self.sampling = sampling_of(subsampling)
-        if not 1 <= quality <= 100:
-            raise InputError(f"quality must be 1 to 100, got {quality}")
-        if not 0 <= restart_interval <= 65535:
-            raise InputError(f"restart_interval must be 0 to 65535 MCUs, got {restart_interval}")
-        self.quality, self.restart_interval = quality, restart_interval
+        self.quality = check_whole("quality", quality, 1, 100)
+        self.restart_interval = check_whole("restart_interval", restart_interval, 0, 65535, "MCUs")
         self.turn = Turn()
-        self.jpeg = lf_jpeg_create(quality, self.sampling, restart_interval)
+        self.jpeg = lf_jpeg_create(self.quality, self.sampling, self.restart_interval)
         if self.jpeg == NULL:
             raise MemoryError("libjpeg got no memory")
         if not xmp:

@@ -10,10 +10,11 @@ from lipsync_fast._resize cimport LF_RESIZE_SIDE
 
 import numpy as np
 
+from .checks import check_whole
 from .errors import InputError
 
 
-def colour_planes(patch, background, *, int ring=8):
+def colour_planes(patch, background, *, ring=8):
     """Measure how the colours of a patch differ from its background along the border.
 
     A plane for each channel, fitted by least squares to background − patch over the ring of
@@ -37,7 +38,7 @@ def colour_planes(patch, background, *, int ring=8):
     LayoutError
         Wrong dtype or layout.
     InputError
-        Wrong or different shapes, or a ring below 1.
+        Wrong or different shapes, or a ring that is no whole number from 1 on.
     """
     cdef Array made = image_of(patch, "patch")
     cdef Array base = image_of(background, "background")
@@ -45,15 +46,14 @@ def colour_planes(patch, background, *, int ring=8):
         raise InputError(f"patch must have shape (h, w, 3), at most {LF_RESIZE_SIDE} a side, got shape {made.shape}")
     if made.shape != base.shape:
         raise InputError(f"background must have patch's shape {made.shape}, got shape {base.shape}")
-    if ring < 1:
-        raise InputError(f"ring must be 1 pixel or more, got {ring}")
+    cdef int width = min(check_whole("ring", ring, 1, of="pixels"), LF_RESIZE_SIDE)
     planes = np.empty((3, 3), np.float64)
     cdef Array target = Array(planes, "planes", "float64", 2, True)
     cdef int status
     with nogil:
         status = lf_match_measure_u8x3(
             <lf_match_planes *> target.view.buf, <const uint8_t *> made.view.buf, made.stride,
-            <const uint8_t *> base.view.buf, base.stride, made.width, made.height, ring)
+            <const uint8_t *> base.view.buf, base.stride, made.width, made.height, width)
     check(status)
     return planes
 
@@ -61,7 +61,10 @@ def colour_planes(patch, background, *, int ring=8):
 cdef lf_match match_of(object planes) except *:
     """Planes of `colour_planes` as the kernels' whole numbers."""
     cdef lf_match match
-    exact = np.asarray(planes, np.float64)
+    try:
+        exact = np.asarray(planes, np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"planes must be (3, 3) finite levels as colour_planes gives them, got {planes!r}") from None
     if exact.shape != (3, 3) or not (np.abs(exact) < 1024).all():
         raise InputError(f"planes must be (3, 3) finite levels as colour_planes gives them, got {exact.tolist()}")
     for c, (level, across, down) in enumerate(np.rint(exact * (1 << LF_MATCH_BITS)).astype(np.int32).T.tolist()):

@@ -36,6 +36,12 @@ cdef tuple sides_of(object size, str name):
     return (width, height)
 
 
+cdef lf_resize_filter filter_of(object filter) except *:
+    if not isinstance(filter, str) or filter not in _RESIZE_FILTERS:
+        raise InputError(f"filter must be one of {', '.join(_RESIZE_FILTERS)}, got {filter!r}")
+    return _RESIZE_FILTERS[filter]
+
+
 cdef class Lock:
     """A mutex of this file's own: the stable ABI has none that modules could share."""
     cdef cython.pymutex mutex
@@ -65,12 +71,10 @@ cdef class ResizePlan:
         A side out of range or an unknown filter.
     """
 
-    def __cinit__(self, source, target, str filter="bilinear"):
+    def __cinit__(self, source, target, filter="bilinear"):
         self.spare_lock = Lock()
+        cdef lf_resize_filter code = filter_of(filter)
         self.source, self.target, self.filter = sides_of(source, "source"), sides_of(target, "target"), filter
-        if filter not in _RESIZE_FILTERS:
-            raise InputError(f"filter must be one of {', '.join(_RESIZE_FILTERS)}, got {filter!r}")
-        cdef lf_resize_filter code = _RESIZE_FILTERS[filter]
         cdef int src_width = self.source[0], src_height = self.source[1]
         cdef int dst_width = self.target[0], dst_height = self.target[1]
         cdef size_t size = lf_resize_plan_size(src_width, src_height, dst_width, dst_height, code)
@@ -170,7 +174,7 @@ cdef class ResizePlan:
 _plan_of = lru_cache(maxsize=32)(ResizePlan)
 
 
-def resize(src, out=None, *, size=None, str filter="bilinear", isa=None):
+def resize(src, out=None, *, size=None, filter="bilinear", isa=None):
     """Resize a picture.
 
     The plans of the last 32 pairs of sizes are kept; hold a `ResizePlan` where more are in use.
@@ -213,6 +217,7 @@ def resize(src, out=None, *, size=None, str filter="bilinear", isa=None):
     modules/imgproc/src/resize.cpp and Pillow, src/libImaging/Resample.c, for the sampling
     positions and the roundings.
     """
+    filter_of(filter)  # before it is looked up among the plans
     cdef Array source = image_of(src, "src")
     cdef Array target
     if out is not None:

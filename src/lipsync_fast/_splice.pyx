@@ -9,7 +9,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.stdlib cimport free, malloc
 
 from lipsync_fast._arguments cimport (
-    LF_ERR_DATA, LF_OK, Array, check, image_of, lf_box, lf_rows, need_apart, rows_of,
+    LF_ERR_DATA, LF_OK, Array, check, image_of, lf_box, lf_rows, need_apart, place_of, rows_of,
 )
 from lipsync_fast._blend cimport lf_blend_u8
 from lipsync_fast._jpeg cimport (
@@ -22,7 +22,8 @@ from lipsync_fast._jpeg cimport (
 import numpy as np
 
 from ._jpeg import JpegEncoder, choose_restart_interval, decode, jpeg_region, jpeg_segments
-from .errors import InputError
+from .checks import check_whole
+from .errors import InputError, LayoutError
 
 __all__ = ["SplicedJpeg"]
 
@@ -174,7 +175,10 @@ cdef class SplicedJpeg:
         check_file(lf_jpeg_read_header(self.file.data, self.file.size, &info), &info)
         if not info.standard_huffman:
             raise InputError("background must have the standard Huffman tables, got others; encode it with JpegEncoder")
-        self.offsets = np.array(segments, np.uint32)
+        try:
+            self.offsets = np.array(segments, np.uint32)
+        except (TypeError, ValueError, OverflowError):
+            raise InputError("segments must be what jpeg_segments gives for the file; leave them out to have them found") from None
         if self.offsets.shape != (info.segments + 1,):
             raise InputError(f"segments must have shape ({info.segments + 1},), got {self.offsets.shape}")
         cdef uint32_t[::1] offsets = self.offsets
@@ -201,20 +205,28 @@ cdef class SplicedJpeg:
         """Name of the subsampling."""
         return sampling_name(self.sampling)
 
-    def region(self, int x, int y, int w, int h):
+    def region(self, x, y, w, h):
         """The region that a patch at a place has encoded: x, y, w, h in pixels.
 
         A patch that fills it exactly, without a mask, is encoded from where it lies.
         """
         return jpeg_region(x, y, w, h, self.width, self.height, self.subsampling, self.restart_interval)
 
-    def bound(self, int w, int h, int count=1):
-        """Bytes that are enough for any frame with `count` patches of w × h pixels, anywhere."""
-        cdef int64_t cell_w = 16 * self.restart_interval, cell_h = 16
-        cdef int region_w = min(w + 2 * cell_w, self.width), region_h = min(h + 2 * cell_h, self.height)
-        return self.file.size + count * lf_jpeg_bound(max(region_w, 1), max(region_h, 1), self.sampling)
+    def bound(self, w, h, count=1):
+        """Bytes that are enough for any frame with `count` patches of w × h pixels, anywhere.
 
-    def splice(self, patch, int x, int y, out=None, *, mask=None):
+        Raises
+        ------
+        InputError
+            A value that is no whole number, a negative one, or a count beyond 16.
+        """
+        cdef int64_t region_w = check_whole("w", w, 0, 2**31 - 1, "pixels") + 32 * self.restart_interval
+        cdef int64_t region_h = check_whole("h", h, 0, 2**31 - 1, "pixels") + 32
+        cdef size_t each = lf_jpeg_bound(
+            <int> min(region_w, self.file.width), <int> min(region_h, self.file.height), self.sampling)
+        return self.file.size + check_whole("count", count, 0, LF_JPEG_MAX_REGIONS, "patches") * each
+
+    def splice(self, patch, x, y, out=None, *, mask=None):
         """Make the JPEG of the background with one patch on it.
 
         Parameters
@@ -238,7 +250,7 @@ cdef class SplicedJpeg:
         LayoutError
             Wrong dtype or layout.
         InputError
-            Wrong shape, or an `out` that is read-only, too small or part of the background.
+            Wrong shape or place, or an `out` that is read-only, too small or part of the background.
         BusyError
             If another thread is using this object.
         """
@@ -265,7 +277,9 @@ cdef class SplicedJpeg:
             As `splice`.
         """
         cdef lf_patch given[LF_JPEG_MAX_REGIONS]
-        cdef int count = len(patches)
+        if not hasattr(patches, "__len__"):
+            raise LayoutError(f"patches must be a sequence of (patch, x, y) or (patch, x, y, mask), got {type(patches).__name__}")
+        cdef Py_ssize_t count = len(patches)
         if count > LF_JPEG_MAX_REGIONS:
             raise InputError(f"patches must be at most {LF_JPEG_MAX_REGIONS} a frame, got {count}")
         arrays = [self.take_patch(patches[i], &given[i]) for i in range(count)]
@@ -277,10 +291,12 @@ cdef class SplicedJpeg:
 
     cdef tuple take_patch(self, item, lf_patch *patch):
         """Check one patch; the arrays that must live while it is used."""
+        if not isinstance(item, (list, tuple)):
+            raise LayoutError(f"a patch must be given as (patch, x, y) or (patch, x, y, mask), got {type(item).__name__}")
         if len(item) not in (3, 4):
             raise InputError(f"a patch must be given as (patch, x, y) or (patch, x, y, mask), got {len(item)} values")
         cdef Array pixels = image_of(item[0], "patch"), alpha
-        cdef int x = item[1], y = item[2]
+        cdef int x = place_of(item[1], "x"), y = place_of(item[2], "y")
         if pixels.channels != self.image.channels:
             raise InputError(f"patch must have the background's {self.image.channels} channels, got shape {pixels.shape}")
         patch.src, patch.stride = <const uint8_t *> pixels.view.buf, pixels.stride

@@ -1,19 +1,22 @@
 # cython: language_level=3, freethreading_compatible=True
 """Between packed pixels and I420, and a patch onto an I420 picture."""
+from operator import index
+
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t, uint8_t
 
-from lipsync_fast._arguments cimport Array, check, image_of, lf_rows, need_apart, rows_of
+from lipsync_fast._arguments cimport Array, check, image_of, lf_rows, need_apart, place_of, rows_of
 
 import numpy as np
 
+from .checks import check_whole
 from .errors import InputError, LayoutError
 
 _MATRICES = {"bt601": LF_BT601, "bt709": LF_BT709}
 
 
 cdef lf_yuv_matrix matrix_of(object matrix) except *:
-    if matrix not in _MATRICES:
+    if not isinstance(matrix, str) or matrix not in _MATRICES:
         raise InputError(f"matrix must be 'bt601' or 'bt709', got {matrix!r}")
     return _MATRICES[matrix]
 
@@ -56,7 +59,7 @@ cdef Planes i420_of(object picture, str name, object width, object height, bint 
     return checked
 
 
-def i420_size(int width, int height):
+def i420_size(width, height):
     """Count the bytes of a contiguous I420 picture.
 
     Parameters
@@ -72,11 +75,11 @@ def i420_size(int width, int height):
     Raises
     ------
     InputError
-        A side below 1 or above 2**24.
+        A side that is no whole number from 1 to 2**24.
     """
-    if not (1 <= width <= LF_I420_MAX_SIDE and 1 <= height <= LF_I420_MAX_SIDE):
-        raise InputError(f"width and height must be 1 to {LF_I420_MAX_SIDE}, got {width}x{height}")
-    return <int64_t> width * height + 2 * <int64_t> ((width + 1) // 2) * ((height + 1) // 2)
+    cdef int64_t w = check_whole("width", width, 1, LF_I420_MAX_SIDE, "pixels")
+    cdef int64_t h = check_whole("height", height, 1, LF_I420_MAX_SIDE, "pixels")
+    return w * h + 2 * ((w + 1) // 2) * ((h + 1) // 2)
 
 
 def i420_planes(buffer, width, height):
@@ -103,6 +106,7 @@ def i420_planes(buffer, width, height):
         Wrong size.
     """
     size = i420_size(width, height)
+    width, height = index(width), index(height)
     flat = np.asarray(buffer)
     if flat.dtype != np.uint8:
         raise LayoutError(f"buffer must be uint8, got {flat.dtype}; convert it first")
@@ -242,7 +246,7 @@ def from_i420(picture, out=None, *, width=None, height=None, matrix="bt601", bin
     return out
 
 
-def blend_i420(patch, picture, mask=None, *, int x=0, int y=0, width=None, height=None,
+def blend_i420(patch, picture, mask=None, *, x=0, y=0, width=None, height=None,
                matrix="bt601", bint full_range=False, bint swap=False, isa=None):
     """Put a patch of packed pixels onto an I420 picture, in place.
 
@@ -282,12 +286,13 @@ def blend_i420(patch, picture, mask=None, *, int x=0, int y=0, width=None, heigh
     LayoutError
         Wrong dtype or layout.
     InputError
-        Wrong shape or matrix, a read-only `picture`, or one that overlaps `patch` or `mask`.
+        Wrong shape, place or matrix, a read-only `picture`, or one that overlaps `patch` or `mask`.
     """
     cdef const lf_rows *rows = rows_of(isa)
     cdef lf_yuv_matrix code = matrix_of(matrix)
     cdef Array src = image_of(patch, "patch")
     cdef Planes dst = i420_of(picture, "picture", width, height, True)
+    cdef int left = place_of(x, "x"), top = place_of(y, "y")
     cdef Array alpha = None
     cdef Array plane
     if src.channels != 3 or src.width > LF_I420_MAX_SIDE or src.height > LF_I420_MAX_SIDE:
@@ -306,6 +311,6 @@ def blend_i420(patch, picture, mask=None, *, int x=0, int y=0, width=None, heigh
     with nogil:
         status = lf_yuv_blend_u8x3_i420(
             rows, &dst.i420, <const uint8_t *> src.view.buf, src.stride, alphas, alpha_stride,
-            x, y, src.width, src.height, code, full_range, swap)
+            left, top, src.width, src.height, code, full_range, swap)
     check(status)
     return picture

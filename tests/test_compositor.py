@@ -276,6 +276,24 @@ def test_bad_requests(outputs, indices, error, says):
         compositor.composite(outputs, indices)
 
 
+@pytest.mark.parametrize("format", ["bgr24", "bgra", "i420", "jpeg"])
+def test_buffers_that_are_no_arrays(rng, format):
+    template = Template.from_arrays([picture(1)], RECTS[0], preset="wav2lip96")
+    outputs = rng.random((1, 3, 96, 96), np.float32)
+    with Compositor(template) as compositor:
+        shape = compositor.canvas(format).shape
+        with compositor.composite(outputs, [0], format=format) as frames:
+            want = frames[0].array.tobytes()
+        room = bytearray(int(np.prod(shape)))
+        views = [memoryview(room).cast("B", shape)]
+        if len(shape) == 1:
+            views += [room, memoryview(room)]
+        for view in views:
+            room[:] = bytes(len(room))
+            (length,) = compositor.composite(outputs, [0], format=format, out=[view])
+            assert room[:length] == want
+
+
 def test_bad_buffers_and_formats():
     template = Template.from_arrays([picture(1)], RECTS[0], preset="wav2lip96")
     outputs = np.zeros((1, 3, 96, 96), np.float32)
@@ -288,12 +306,23 @@ def test_bad_buffers_and_formats():
             ([frame[:100]], "shape"),
             ([locked], "read-only"),
         ]:
-            with pytest.raises(ValueError, match=says):
+            with pytest.raises(InputError, match=says):
                 compositor.composite(outputs, [0], out=out)
         with pytest.raises(LayoutError, match=r"out must be a sequence of arrays, .* got int"):
             compositor.composite(outputs, [0], out=5)
-        with pytest.raises(TypeError, match="uint8"):
-            compositor.composite(outputs, [0], out=[frame.astype(np.float32)])
+        with pytest.raises(LayoutError, match=r"out must be a sequence of arrays, .* got ndarray"):
+            compositor.composite(outputs, [0], out=np.zeros((), np.uint8))
+        for format in ("bgr24", "i420", "jpeg"):
+            for wrong in (frame.astype(np.float32), None, 5, "room"):
+                with pytest.raises(LayoutError, match=r"out\[0\] must be .*uint8"):
+                    compositor.composite(outputs, [0], format=format, out=[wrong])
+            with pytest.raises(InputError, match=r"out\[0\] must be writable"):
+                compositor.composite(outputs, [0], format=format, out=[bytes(frame.size)])
+        for format in ("i420", "jpeg"):
+            with pytest.raises(LayoutError, match=r"out\[0\] must be C-contiguous"):
+                compositor.composite(outputs, [0], format=format, out=[frame[::2]])
+        with pytest.raises(InputError, match=r"out\[0\] must have shape"):
+            compositor.composite(outputs, [0], out=[bytearray(frame.size)])
         with pytest.raises(InputError, match="yuyv"):
             compositor.composite(outputs, [0], format="yuyv")
         with pytest.raises(InputError, match="quality"):

@@ -1,7 +1,7 @@
 # cython: language_level=3, freethreading_compatible=True
 """Backgrounds of a template as C structures, and the loop that finishes frames on them."""
 cimport cython
-from cpython.buffer cimport PyBuffer_FillInfo
+from cpython.buffer cimport PyBuffer_FillInfo, PyBuffer_IsContiguous
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
@@ -236,8 +236,8 @@ cdef class Targets:
             item.stride = array.stride
         else:
             array = Array(buffer, name, "uint8", 0, True)
-            if not buffer.flags.c_contiguous:
-                raise InputError(f"{name} must be contiguous, got strides {array.strides}")
+            if not PyBuffer_IsContiguous(&array.view, b"C"):
+                raise LayoutError(f"{name} must be C-contiguous, got strides {array.strides}")
             if canvas.format == LF_FORMAT_I420 and <size_t> array.view.len != canvas.frame_bytes:
                 raise InputError(f"{name} must have {canvas.frame_bytes} bytes, got {array.view.len}")
         item.data, item.capacity = <uint8_t *> array.view.buf, array.view.len

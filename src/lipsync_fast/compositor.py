@@ -41,6 +41,8 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+_Buffer = bytearray | memoryview | NDArray[np.uint8]
+
 _OPAQUE = np.full(64, 255, np.uint8)  # the usual alphas of a request
 _OPAQUE.setflags(write=False)
 
@@ -210,7 +212,7 @@ class Compositor:
         *,
         format: str = "bgr24",
         quality: int | None = None,
-        out: Sequence[NDArray[np.uint8]] | NDArray[np.uint8] | None = None,
+        out: Sequence[_Buffer] | NDArray[np.uint8] | None = None,
         start: int = 0,
         alphas: ArrayLike | None = None,
         track: ColourTrack | None = None,
@@ -228,9 +230,10 @@ class Compositor:
         format : {"bgr24", "rgb24", "bgra", "rgba", "i420", "jpeg"}
         quality : int, optional
             JPEG quality; the template's own by default.
-        out : array or sequence of N arrays, uint8, optional
+        out : array or sequence of N buffers, uint8, optional
             The caller's buffers, each of the canvas's shape: (H, W, channels) with rows
-            any stride apart, flat I420 planes, or flat room for a JPEG.
+            any stride apart, contiguous I420 planes, or contiguous room for a JPEG. A bytearray
+            or a writable memoryview of bytes will do as well.
         start : int
             Number of the first frame, for `Frame.index`; from 0 on.
         alphas : (N,) uint8, optional
@@ -267,7 +270,7 @@ class Compositor:
         if self.colour_match:
             self._measure(canvas, mouths, track or self._still)
         if out is not None:
-            if not hasattr(out, "__len__"):
+            if not isinstance(out, Sequence) and np.ndim(out) == 0:
                 raise LayoutError(
                     f"out must be a sequence of arrays, one a frame, got {type(out).__name__}"
                 )
@@ -356,7 +359,7 @@ class Compositor:
         self,
         canvas: Canvas,
         mouths: _Mouths,
-        buffers: Iterable[NDArray[np.uint8] | _canvas.Painted],
+        buffers: Iterable[_Buffer | _canvas.Painted],
     ) -> NDArray[np.int64]:
         """Finish frames into buffers; their lengths."""
         buffers = list(buffers)

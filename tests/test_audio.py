@@ -123,6 +123,10 @@ def test_frame_counts():
     assert frame_count(0, 25) == 0
     assert frame_count(640, 25) == 1
     assert frame_count(641, 25) == 2
+    assert frame_count(np.int64(641), "25") == 2
+    for wrong in (1.5, -1, "a", None):
+        with pytest.raises(InputError, match="samples must be a whole number, 0 or more"):
+            frame_count(wrong, 25)
     assert frame_count(16000 * 1001, NTSC) == 30000
     assert frame_count(16000 * 1001 + 1, NTSC) == 30001
     assert frame_count(16000 * 1001, 29.97) == 30000

@@ -1,10 +1,10 @@
-"""Whole numbers from callers: one sentence for each that is none, or out of its range."""
+"""Arguments from callers: one sentence for each that is none of its kind, or out of its range."""
 
 import numpy as np
 import pytest
 
-from lipsync_fast.checks import check_whole
-from lipsync_fast.errors import InputError
+from lipsync_fast.checks import check_type, check_whole
+from lipsync_fast.errors import InputError, LayoutError
 
 
 @pytest.mark.parametrize("value", [1, 5, np.int64(3), np.uint8(5), True])
@@ -24,3 +24,12 @@ def test_what_is_counted_stands_in_the_sentence():
     with pytest.raises(InputError, match=r"^n must be a whole number of frames, 2 or more, got 1$"):
         check_whole("n", 1, 2, of="frames")
     assert check_whole("n", 10**30, 2) == 10**30
+
+
+def test_what_is_of_no_type_asked_for_is_named():
+    check_type("path", "a", int, str)
+    check_type("flag", True, int)
+    with pytest.raises(LayoutError, match=r"^path must be of type int or str, got NoneType$"):
+        check_type("path", None, int, str)
+    with pytest.raises(LayoutError, match=r"^n must be of type int, got str; count them$"):
+        check_type("n", "5", int, hint="count them")

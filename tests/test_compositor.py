@@ -330,6 +330,15 @@ def test_bad_buffers_and_formats():
         for start in (-1, 1.5):
             with pytest.raises(InputError, match="start must be a whole number of frames"):
                 compositor.composite(outputs, [0], start=start)
+        with pytest.raises(LayoutError, match="track must be of type ColourTrack, got int"):
+            compositor.composite(outputs, [0], track=5)
     for threads in (0, 1.5):
         with pytest.raises(InputError, match="threads"):
             Compositor(template, threads=threads)
+    for wrong in (None, "tpl"):
+        with pytest.raises(
+            LayoutError, match=r"template must be of type Template, .* Template\.open"
+        ):
+            Compositor(wrong)
+    with pytest.raises(LayoutError, match="pool must be of type BufferPool, got int"):
+        Compositor(template, pool=5)

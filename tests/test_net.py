@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from lipsync_fast.errors import FileMissingError, InputError, ModelError
+from lipsync_fast.errors import FileMissingError, InputError, LayoutError, ModelError
 from lipsync_fast.net import Net
 
 onnx = pytest.importorskip("onnx")
@@ -97,3 +97,13 @@ def test_telemetry_is_off_unless_the_user_says_otherwise(tmp_path, said):
     assert value == (said or "1")
     if said is None:
         assert threads == "1", "a thread beside the caller's runs"
+
+
+def test_arguments_of_another_type_are_named(tmp_path):
+    path = tiny_generator(tmp_path / "net.onnx", WAV2LIP)
+    with pytest.raises(LayoutError, match="path of a net must be of type str or Path, got int"):
+        Net(5)
+    with pytest.raises(LayoutError, match="options must be of type SessionOptions, got dict"):
+        Net(path, options={"device": 1})
+    with pytest.raises(LayoutError, match="providers must be of type Sequence, got int"):
+        Net(path, providers=5)

@@ -12,6 +12,7 @@ from lipsync_fast.inference import pack_visual
 from lipsync_fast.pipeline import Pipeline
 from lipsync_fast.presets import PRESETS, get_preset
 from lipsync_fast.seams import ColourTrack
+from lipsync_fast.session import Generator
 from lipsync_fast.silence import Fades
 from lipsync_fast.template import Template
 from nets import drifting_generator, tiny_encoder, tiny_generator
@@ -340,3 +341,27 @@ def test_bad_speech_and_bad_outputs(pipeline, tmp_path):
     with pytest.raises(InputError, match="mp4"):
         pipeline.render(speech(0.2), tmp_path / "out.gif")
     assert not (tmp_path / "out.mp4").exists()
+
+
+def test_parts_that_are_none_are_named(tmp_path):
+    made, path = template("wav2lip96"), tiny_generator(tmp_path / "n.onnx", get_preset("wav2lip96"))
+    net = Generator(path)
+    opens = "; Pipeline.open opens the path of an ONNX file"
+    for make, says in [
+        (lambda: Pipeline(None, None), "template must be of type Template, got NoneType; Template"),
+        (lambda: Pipeline("anna", net), "template must be of type Template, got str; Template"),
+        (lambda: Pipeline(made, None), f"generator must be of type .*, got NoneType{opens}"),
+        (lambda: Pipeline(made, "a.onnx"), f"generator must be of type .*, got str{opens}"),
+        (lambda: Pipeline(made, [net, path]), f"generator must be of type .*Path{opens}"),
+        (lambda: Pipeline(made, net, path), f"audio_encoder must be of type .*Path{opens}"),
+        (lambda: Pipeline(made, net, pool=5), "pool must be of type BufferPool, got int"),
+        (lambda: Pipeline.open(5, path), "path of a template must be of type str or Path"),
+        (lambda: Pipeline.open(made, None), "generator must be of type .*, got NoneType"),
+        (lambda: Pipeline.open(made, [path]), "generator must be of type .*Path"),
+        (lambda: Pipeline.open(made, path, 5), "audio_encoder must be of type .*, got int"),
+        (lambda: Pipeline.open(made, path, options=5), "options must be of type SessionOptions"),
+    ]:
+        with pytest.raises(LayoutError, match=says):
+            make()
+    with pytest.raises(InputError, match="generator must be at least one generator, got none"):
+        Pipeline(made, [])

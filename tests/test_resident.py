@@ -441,3 +441,12 @@ def test_the_layout_of_the_new_net(tmp_path):
         "pictures": (("batch", 320, 320, 3), "uint8")
     }
     onnx.checker.check_model(onnx.load(str(tmp_path / "out.onnx")), full_check=True)
+
+
+@pytest.mark.parametrize("name", ["constants", "options", "pool"])
+def test_arguments_of_another_type_are_named(tmp_path, name):
+    preset = PRESETS["wav2lip96"]
+    path = tiny_generator(tmp_path / "net.onnx", preset)
+    crops = np.zeros((1, preset.crop, preset.crop, 3), np.uint8)
+    with pytest.raises(LayoutError, match=f"{name} must be of type .*, got int"):
+        ResidentGenerator(path, crops, preset, **{name: 5})

@@ -11,7 +11,7 @@ import reference
 from lipsync_fast import _kernels
 from lipsync_fast.compositor import Compositor
 from lipsync_fast.crops import pack_crop
-from lipsync_fast.errors import InputError
+from lipsync_fast.errors import InputError, LayoutError
 from lipsync_fast.presets import get_preset
 from lipsync_fast.seams import ColourTrack, seam_error, seam_steps
 from lipsync_fast.template import Template
@@ -79,6 +79,14 @@ def test_sides_at_the_frames_edge_are_left_out():
     for rect in [(0, 0, 0, 5), (25, 0, 10, 5), (-1, 0, 5, 5)]:
         with pytest.raises(InputError, match="rect"):
             seam_error(flat, rect)
+    for rect in [(1, 2, 3), None, 5, (0.5, 0, 9, 9)]:
+        with pytest.raises(InputError, match="rect must be x, y, w, h in whole pixels"):
+            seam_error(flat, rect)
+    for frame in (None, [[1, 2]], flat.astype(float)):
+        with pytest.raises(LayoutError, match="frame must be an array of uint8"):
+            seam_error(frame, (0, 0, 5, 5))
+    with pytest.raises(InputError, match=r"frame must have shape \(H, W\) or \(H, W, C\)"):
+        seam_error(flat[0], (0, 0, 5, 1))
 
 
 # ---- colour match ----------------------------------------------------------------------------
@@ -173,8 +181,15 @@ def test_the_track_follows_slowly_and_holds():
     assert moved[6] == moved[5]
     assert (np.diff(moved[7:]) > 0).all()
     assert moved.max() < 10
-    with pytest.raises(InputError, match="settle"):
-        ColourTrack(25, 96, settle=-1)
+    for settle in (-1, "slow", np.nan, np.inf):
+        with pytest.raises(InputError, match="settle"):
+            ColourTrack(25, 96, settle=settle)
+    for fps in (0, -25, "fast"):
+        with pytest.raises(InputError, match="fps"):
+            ColourTrack(fps, 96)
+    for view in (0, -4, 1.5, None):
+        with pytest.raises(InputError, match="view must be a whole number of pixels"):
+            ColourTrack(25, view)
 
 
 def test_the_track_is_not_led_away_by_a_hand():

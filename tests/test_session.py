@@ -473,3 +473,10 @@ def test_a_warm_call_is_small_in_python(generator):
     finally:
         tracemalloc.stop()
     assert peak < BIG
+
+
+@pytest.mark.parametrize("name", ["constants", "options", "pool"])
+def test_arguments_of_another_type_are_named(tmp_path, name):
+    path = summing_generator(tmp_path / "net.onnx")
+    with pytest.raises(LayoutError, match=f"{name} must be of type .*, got int"):
+        Generator(path, **{name: 5})

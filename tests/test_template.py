@@ -252,6 +252,18 @@ def test_bad_arrays(made, rects, error, says):
         Template.from_arrays(made, rects, preset="wav2lip96")
 
 
+def test_what_is_of_another_type_is_named():
+    for options, says in [
+        ({"masks": 5}, "masks must be a sequence of arrays, got int"),
+        ({"masks": [[[255]]]}, "mask 0 must be an array of uint8, got list"),
+        ({"crops": 5}, "crops must be of type ndarray, got int"),
+    ]:
+        with pytest.raises(LayoutError, match=says):
+            Template.from_arrays(frames(1), [(5, 5, 20, 20)], preset="wav2lip96", **options)
+    with pytest.raises(LayoutError, match="path of a template must be of type str or Path"):
+        Template.open(None)
+
+
 def test_bad_options(tmp_path):
     one = frames(1)
     for options, says in [

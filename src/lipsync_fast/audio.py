@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .checks import check_whole
 from .errors import InputError, LayoutError
 from .mel import (
     BANDS,
@@ -85,8 +86,14 @@ def frame_count(samples: int, fps: Fraction | float | int | str) -> int:
         Samples at 16 kHz.
     fps : Fraction, number or str
         Frames a second; see `parse_fps`.
+
+    Raises
+    ------
+    InputError
+        If `samples` is no whole number from 0 on, or fps is bad.
     """
     rate = parse_fps(fps)
+    samples = check_whole("samples", samples, 0)
     return -(-samples * rate.numerator // (SAMPLE_RATE * rate.denominator))
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import operator
 from typing import SupportsIndex
 
-from .errors import InputError
+from .errors import InputError, LayoutError
 
-__all__ = ["check_whole"]
+__all__ = ["check_type", "check_whole"]
 
 
 def check_whole(
@@ -40,3 +40,27 @@ def check_whole(
         span = f"{least} to {most}" if most is not None else f"{least} or more"
         raise InputError(f"{name} must be {kind}, {span}, got {value!r}")
     return number
+
+
+def check_type(name: str, value: object, *types: type, hint: str = "") -> None:
+    """Refuse what is none of some classes.
+
+    Parameters
+    ----------
+    name : str
+        What the caller calls it.
+    value : object
+    *types : type
+        Classes that will do.
+    hint : str
+        What to do, where that is not plain.
+
+    Raises
+    ------
+    LayoutError
+        If it is something else.
+    """
+    if not isinstance(value, types):
+        wanted = " or ".join(kind.__name__ for kind in types)
+        tail = f"; {hint}" if hint else ""
+        raise LayoutError(f"{name} must be of type {wanted}, got {type(value).__name__}{tail}")

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _canvas
 from ._pool import BufferPool
 from .canvas import Canvas, open_canvas
-from .checks import check_whole
+from .checks import check_type, check_whole
 from .errors import InputError, LayoutError, PoolExhausted
 from .once import Once
 from .seams import ColourTrack
@@ -148,6 +148,13 @@ class Compositor:
         which the net's output differs from the stored crop along the border of the view. No
         reference does that.
 
+    Raises
+    ------
+    LayoutError
+        An argument of another type.
+    InputError
+        A number of threads that cannot be.
+
     Examples
     --------
     >>> compositor = Compositor(Template.from_arrays(frames, rects, preset="wav2lip256"))
@@ -167,6 +174,8 @@ class Compositor:
         self.template, self.colour_match = template, colour_match
         self.threads = check_whole("threads", threads, 1)
         self.pool = BufferPool() if pool is None else pool
+        check_type("template", template, Template, hint="Template.open opens a folder")
+        check_type("pool", self.pool, BufferPool)
         # Without smoothing a track keeps no state, so threads may share it.
         self._still = ColourTrack(1, template.preset.view, settle=0)
         self._canvases: dict[tuple[str, int | None], Canvas] = {}
@@ -264,6 +273,8 @@ class Compositor:
         if self._closed:
             raise InputError("this compositor is closed; make another one")
         start = check_start(start)
+        if track is not None:
+            check_type("track", track, ColourTrack)
         canvas = self.canvas(format, quality)
         chosen = self._check(outputs, indices)
         mouths = _Mouths(outputs, chosen, check_alphas(alphas, len(chosen)))

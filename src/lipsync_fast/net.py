@@ -19,6 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 from . import _runtime
 from ._cuda import CAPTURES
 from ._runtime import Provider, SessionOptions, Tensor
+from .checks import check_type
 from .errors import FileMissingError, InputError, LayoutError, MissingExtraError, ModelError
 from .micro_batches import CPU_SIZES, MicroBatches
 
@@ -67,6 +68,8 @@ class Net:
         The device has no memory for it.
     InputError
         An unknown provider, or a number of threads below 1.
+    LayoutError
+        An argument of another type.
     """
 
     def __init__(
@@ -77,6 +80,11 @@ class Net:
         threads: int | None = None,
         options: SessionOptions | None = None,
     ) -> None:
+        check_type("path of a net", path, str, Path)
+        if options is not None:
+            check_type("options", options, SessionOptions)
+        if providers is not None:
+            check_type("providers", providers, Sequence)
         self.path = Path(path)
         if not self.path.exists():
             raise FileMissingError(f"{path}: no such file; give the path of an ONNX model")

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import media
 from ._pool import BufferPool, PoolStats
 from ._runtime import Provider, SessionOptions
-from .checks import check_whole
+from .checks import check_type, check_whole
 from .compositor import Compositor, CompositorStats, Frame, Frames
 from .drive import Neutral, neutral_pose
 from .errors import InputError
@@ -24,9 +24,10 @@ from .generators import AnyGenerator, open_generators
 from .inference import Drawn, Inference, device_names
 from .listening import Features, Heard, Listening, Speech
 from .once import Once
+from .resident import ResidentGenerator
 from .row_encoders import ROW_ENCODERS, RowEncoder
 from .seams import ColourTrack
-from .session import AudioEncoder
+from .session import AudioEncoder, Generator
 from .silence import SILENCE
 from .stages import Stages, StageStats
 from .template import Template
@@ -92,6 +93,13 @@ class Pipeline:
         "params", whose films have a closed mouth, and else "closed".
     neutral : str, Path or (32,) numbers, optional
         The person's closed mouth for presets with "params"; see `LiteAvatarDriver`.
+
+    Raises
+    ------
+    LayoutError
+        An argument of another type; `open` takes paths.
+    InputError
+        A value out of range, or parts that do not fit each other.
     """
 
     def __init__(
@@ -119,6 +127,10 @@ class Pipeline:
         if self.silence not in SILENCE:
             raise InputError(f"silence must be one of {', '.join(SILENCE)}, got {silence!r}")
         self._neutral = None if neutral is None else neutral_pose(neutral)
+        _check_generators(generator)
+        _check_encoder(audio_encoder)
+        if pool is not None:
+            check_type("pool", pool, BufferPool)
         self.template, self.audio_encoder = template, audio_encoder
         self.generators = tuple(generator) if isinstance(generator, Sequence) else (generator,)
         self.request = request
@@ -174,7 +186,7 @@ class Pipeline:
 
         Raises
         ------
-        FileMissingError, TemplateError, ModelError, InputError, MissingExtraError
+        FileMissingError, TemplateError, ModelError, InputError, LayoutError, MissingExtraError
         DeviceMemoryError
         """
         if not isinstance(template, Template):
@@ -184,6 +196,12 @@ class Pipeline:
                 "border and label are said where a template is opened or made; "
                 "give its folder, or leave them out"
             )
+        if options is not None:
+            check_type("options", options, SessionOptions)
+        if not isinstance(generator, (str, Path)):
+            _check_generators(generator)
+        if not isinstance(audio_encoder, (str, Path)):
+            _check_encoder(audio_encoder)
         opened = template.looped(loop, start)
         nets = open_generators(
             generator, opened, providers=providers, devices=devices, options=options
@@ -420,7 +438,25 @@ class Pipeline:
         )
 
 
+_OPENS = "Pipeline.open opens the path of an ONNX file"
+
+
+def _check_generators(generator: object) -> None:
+    several = isinstance(generator, Sequence) and not isinstance(generator, str)
+    given: Any = generator if several else [generator]
+    if len(given) == 0:
+        raise InputError("generator must be at least one generator, got none")
+    for one in given:
+        check_type("generator", one, Generator, ResidentGenerator, hint=_OPENS)
+
+
+def _check_encoder(encoder: object) -> None:
+    if encoder is not None:
+        check_type("audio_encoder", encoder, AudioEncoder, *ROW_ENCODERS.values(), hint=_OPENS)
+
+
 def _check_match(template: Template) -> None:
+    check_type("template", template, Template, hint="Template.open opens a folder")
     preset = template.preset
     if preset.feature_rate and template.fps != Fraction(preset.feature_rate):
         raise InputError(

@@ -24,6 +24,7 @@ from . import _cuda, _runtime, graph
 from ._pool import BufferPool, default_pool
 from ._runtime import CUDA, Provider, SessionOptions
 from .captured import PLAIN, RUNS_TO_CAPTURE, CapturedRun, run_options
+from .checks import check_type
 from .errors import (
     DeviceMemoryError,
     InputError,
@@ -101,6 +102,10 @@ class ResidentGenerator(Net):
     ) -> None:
         self.preset = get_preset(preset)
         _check_crops(crops, self.preset)
+        if constants is not None:
+            check_type("constants", constants, Mapping)
+        if pool is not None:
+            check_type("pool", pool, BufferPool)
         with ExitStack() as stack:
             kept = _kept(path, self.preset, cache, stack)
             super().__init__(kept, providers=providers, threads=threads, options=options)

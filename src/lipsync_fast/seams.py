@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from fractions import Fraction
+from operator import index
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import InputError
+from .checks import check_whole
+from .errors import InputError, LayoutError
+from .timing import parse_fps
 
 __all__ = ["ColourTrack", "seam_error"]
 
@@ -30,19 +33,25 @@ class ColourTrack:
 
     Parameters
     ----------
-    fps : number
-        Frames a second.
+    fps : number or fraction such as "30000/1001"
+        Frames a second, 1 to 1000.
     view : int
         Side in pixels of the pictures that are measured.
     settle : float
         Time constant in seconds; 0 follows each frame at once and keeps nothing, and threads
         may then share the track.
+
+    Raises
+    ------
+    InputError
+        A value out of range.
     """
 
-    def __init__(self, fps: Fraction | float, view: int, settle: float = _SETTLE) -> None:
-        if settle < 0 or not math.isfinite(settle):
-            raise InputError(f"settle must be a time in seconds from 0 on, got {settle}")
-        self._gain = 1.0 - math.exp(-1.0 / (settle * float(fps))) if settle else 1.0
+    def __init__(self, fps: Fraction | float | str, view: int, settle: float = _SETTLE) -> None:
+        if not isinstance(settle, (int, float)) or not 0 <= settle < math.inf:
+            raise InputError(f"settle must be a time in seconds from 0 on, got {settle!r}")
+        rate, view = float(parse_fps(fps)), check_whole("view", view, 1, of="pixels")
+        self._gain = 1.0 - math.exp(-1.0 / (settle * rate)) if settle else 1.0
         # Slopes are a half pixel's; from the centre to the border are `view` half pixels.
         self._most = np.array([_MOST_LEVEL, _MOST_SLOPE / view, _MOST_SLOPE / view])[:, None]
         self._planes: NDArray[np.float64] | None = None
@@ -95,8 +104,10 @@ def seam_error(frame: NDArray[np.uint8], rect: Sequence[int] | NDArray[np.int32]
 
     Raises
     ------
+    LayoutError
+        If the frame is no array of uint8.
     InputError
-        If the rect has no area inside the frame.
+        If it is no picture, or the rect has no area inside it.
     """
     across, outside = seam_steps(frame, rect)
     if outside == 0:
@@ -108,8 +119,16 @@ def seam_steps(
     frame: NDArray[np.uint8], rect: Sequence[int] | NDArray[np.int32]
 ) -> tuple[float, float]:
     """The two means of `seam_error`, in levels: across the border, and outside it."""
+    if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8:
+        got = getattr(frame, "dtype", type(frame).__name__)
+        raise LayoutError(f"frame must be an array of uint8, got {got}; convert it first")
+    if frame.ndim not in (2, 3):
+        raise InputError(f"frame must have shape (H, W) or (H, W, C), got {frame.shape}")
     height, width = frame.shape[:2]
-    x, y, w, h = (int(v) for v in rect)
+    try:
+        x, y, w, h = map(index, rect)
+    except (TypeError, ValueError):
+        raise InputError(f"rect must be x, y, w, h in whole pixels, got {rect!r}") from None
     if w < 1 or h < 1 or x < 0 or y < 0 or x + w > width or y + h > height:
         raise InputError(
             f"rect must have an area inside the {width}×{height} frame, got {x}, {y}, {w}, {h}"

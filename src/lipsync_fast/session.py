@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._pool import BufferPool, default_pool
 from ._runtime import Provider, SessionOptions, Tensor
+from .checks import check_type
 from .errors import InputError, ModelError
 from .micro_batches import padded
 from .net import Net, check_array, check_out, fits, known
@@ -70,6 +71,10 @@ class Generator(Net):
         pool: BufferPool | None = None,
         options: SessionOptions | None = None,
     ) -> None:
+        if constants is not None:
+            check_type("constants", constants, Mapping)
+        if pool is not None:
+            check_type("pool", pool, BufferPool)
         super().__init__(path, providers=providers, threads=threads, options=options)
         self._pool = default_pool() if pool is None else pool
         given = self._checked_constants(constants or {})

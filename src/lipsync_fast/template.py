@@ -16,6 +16,7 @@ from . import _jpeg, _kernels
 from ._folder import open_private, private_files, read_folder
 from ._store import Ragged
 from .backgrounds import JpegBackgrounds, JpegMaker, JpegSettings, relabel
+from .checks import check_type
 from .crops import check_rects, cut_crop
 from .errors import InputError, LayoutError, TemplateError
 from .masks import rect_masks
@@ -189,7 +190,10 @@ class Template:
         TemplateError
             If it is not a template, is of another version, or a file is missing or has
             another size than when it was written.
+        LayoutError
+            If `path` is no path.
         """
+        check_type("path of a template", path, str, Path)
         parts = read_folder(Path(path), load)
         parts["preset"] = parts["preset"].with_border(border)
         if label is not None:
@@ -379,6 +383,7 @@ def _cut_crops(
 
 
 def _check_crops(crops: NDArray[np.uint8], count: int, preset: Preset) -> None:
+    check_type("crops", crops, np.ndarray)
     needed = (count, preset.crop, preset.crop, 3)
     if crops.shape != needed or crops.dtype != np.uint8:
         raise InputError(
@@ -389,9 +394,13 @@ def _check_crops(crops: NDArray[np.uint8], count: int, preset: Preset) -> None:
 def _check_masks(
     masks: Sequence[NDArray[np.uint8] | None], rects: NDArray[np.int32]
 ) -> Sequence[NDArray[np.uint8] | None]:
+    if not hasattr(masks, "__len__"):
+        raise LayoutError(f"masks must be a sequence of arrays, got {type(masks).__name__}")
     if len(masks) != len(rects):
         raise InputError(f"masks must be {len(rects)}, one a frame, got {len(masks)}")
     for i, (mask, (_, _, w, h)) in enumerate(zip(masks, rects, strict=True)):
+        if mask is not None and not isinstance(mask, np.ndarray):
+            raise LayoutError(f"mask {i} must be an array of uint8, got {type(mask).__name__}")
         if mask is not None and (mask.shape != (h, w) or mask.dtype != np.uint8):
             raise InputError(
                 f"mask {i} must be ({h}, {w}) uint8 like its rect, got {mask.dtype} {mask.shape}"

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 import tracemalloc
 from fractions import Fraction
 
@@ -246,6 +247,20 @@ def test_a_neutral_pose_from_a_file(tmp_path):
 def test_bad_neutral_pose(neutral):
     with pytest.raises(InputError, match="32 finite numbers"):
         LiteAvatarDriver(30, neutral=neutral)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.01, 1e30])
+def test_a_number_that_is_no_part_of_a_mouth_shape_is_named(tmp_path, value):
+    pose = np.array(NEUTRAL)
+    pose[7] = value
+    np.save(tmp_path / "pose.npy", pose)
+    for neutral in (pose, tmp_path / "pose.npy"):
+        with pytest.raises(
+            InputError, match=f"from -1 to 1, got {re.escape(str(value))} at index 7"
+        ):
+            neutral_pose(neutral)
+    pose[7] = -1
+    assert neutral_pose(pose)[7] == -1
 
 
 @pytest.mark.parametrize(

@@ -167,6 +167,8 @@ def test_a_toml_file_may_hold_every_field(tmp_path):
         ('base = "wav2lip96"\nname = "x"\nfeature_rate = 0', "feature_rate must be"),
         ('base = "wav2lip96"\nname = "x"\nconstants = 3', "constants must be"),
         ('base = "wav2lip96"\nname = "x"\nconstants = {w = "a"}', "constants must be"),
+        ('base = "wav2lip96"\nname = "x"\nconstants = {w = nan}', "names and their finite numbers"),
+        ('base = "wav2lip96"\nname = "x"\nconstants = {w = [1, -inf]}', "finite numbers"),
     ],
 )
 def test_a_wrong_toml_file_is_refused_in_one_sentence(tmp_path, text, says):

@@ -282,8 +282,10 @@ def _settle(row: Preset) -> None:
     try:
         pairs = row.constants.items() if isinstance(row.constants, Mapping) else row.constants
         settled = tuple((name, _numbers(value)) for name, value in pairs)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise _wrong(row, "constants", "names and their numbers", row.constants) from None
+    if not all(math.isfinite(value) for _, values in settled for value in values):
+        raise _wrong(row, "constants", "names and their finite numbers", row.constants)
     object.__setattr__(row, "constants", settled)
 
 

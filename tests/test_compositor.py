@@ -276,6 +276,21 @@ def test_bad_requests(outputs, indices, error, says):
         compositor.composite(outputs, indices)
 
 
+def test_arguments_of_another_type_are_named():
+    template = Template.from_arrays([picture(1)], RECTS[0], preset="wav2lip96")
+    for wrong in (None, "tpl"):
+        with pytest.raises(LayoutError, match=r"template must be of type Template, .*\.open opens"):
+            Compositor(wrong)
+    with pytest.raises(LayoutError, match="pool must be of type BufferPool, got int"):
+        Compositor(template, pool=5)
+    outputs = np.zeros((1, 3, 96, 96), np.float32)
+    with (
+        Compositor(template) as compositor,
+        pytest.raises(LayoutError, match="track must be of type ColourTrack, got int"),
+    ):
+        compositor.composite(outputs, [0], track=5)
+
+
 @pytest.mark.parametrize("format", ["bgr24", "bgra", "i420", "jpeg"])
 def test_buffers_that_are_no_arrays(rng, format):
     template = Template.from_arrays([picture(1)], RECTS[0], preset="wav2lip96")
@@ -330,15 +345,6 @@ def test_bad_buffers_and_formats():
         for start in (-1, 1.5):
             with pytest.raises(InputError, match="start must be a whole number of frames"):
                 compositor.composite(outputs, [0], start=start)
-        with pytest.raises(LayoutError, match="track must be of type ColourTrack, got int"):
-            compositor.composite(outputs, [0], track=5)
     for threads in (0, 1.5):
         with pytest.raises(InputError, match="threads"):
             Compositor(template, threads=threads)
-    for wrong in (None, "tpl"):
-        with pytest.raises(
-            LayoutError, match=r"template must be of type Template, .* Template\.open"
-        ):
-            Compositor(wrong)
-    with pytest.raises(LayoutError, match="pool must be of type BufferPool, got int"):
-        Compositor(template, pool=5)

@@ -252,7 +252,7 @@ def test_bad_arrays(made, rects, error, says):
         Template.from_arrays(made, rects, preset="wav2lip96")
 
 
-def test_what_is_of_another_type_is_named():
+def test_what_is_of_another_type_is_named(tmp_path):
     for options, says in [
         ({"masks": 5}, "masks must be a sequence of arrays, got int"),
         ({"masks": [[[255]]]}, "mask 0 must be an array of uint8, got list"),
@@ -262,6 +262,11 @@ def test_what_is_of_another_type_is_named():
             Template.from_arrays(frames(1), [(5, 5, 20, 20)], preset="wav2lip96", **options)
     with pytest.raises(LayoutError, match="path of a template must be of type str or Path"):
         Template.open(None)
+    for store in (5, "jpeg", None):
+        with pytest.raises(LayoutError, match="store must be of type tuple or list, got"):
+            TemplateWriter(tmp_path / "t", 10, 10, preset="wav2lip96", store=store)
+    with pytest.raises(InputError, match=r"store must name some of .*, got '5'"):
+        TemplateWriter(tmp_path / "t", 10, 10, preset="wav2lip96", store=[5])
 
 
 def test_bad_options(tmp_path):

@@ -24,6 +24,7 @@ from . import _jpeg, _kernels
 from ._kernels import i420_size
 from ._store import FixedWriter, Ragged, RaggedWriter, open_fixed, save_array
 from .backgrounds import JpegBackgrounds, JpegMaker, JpegSettings
+from .checks import check_type
 from .crops import check_rects, cut_crop
 from .errors import FileMissingError, InputError, LipsyncError, TemplateError
 from .masks import rect_masks
@@ -278,10 +279,11 @@ class TemplateWriter:
     ) -> None:
         self.path, self.width, self.height = Path(path), width, height
         self.preset = get_preset(preset)
+        check_type("store", store, tuple, list)
         unknown = [name for name in store if name not in STORES]
         if unknown or not store:
             raise InputError(
-                f"store must name some of {', '.join(STORES)}, got {', '.join(store)!r}"
+                f"store must name some of {', '.join(STORES)}, got {', '.join(map(str, store))!r}"
             )
         _check_target(self.path)
         self._matrix, self._full_range = matrix, full_range

@@ -41,10 +41,10 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-_Buffer = bytearray | memoryview | NDArray[np.uint8]
-
 _OPAQUE = np.full(64, 255, np.uint8)  # the usual alphas of a request
 _OPAQUE.setflags(write=False)
+
+_Buffer = bytearray | memoryview | NDArray[np.uint8]
 
 
 class Frame:

@@ -438,6 +438,16 @@ class Pipeline:
         )
 
 
+def _check_match(template: Template) -> None:
+    check_type("template", template, Template, hint="Template.open opens a folder")
+    preset = template.preset
+    if preset.feature_rate and template.fps != Fraction(preset.feature_rate):
+        raise InputError(
+            f"preset {preset.name} speaks at {preset.feature_rate} frames a second, the template "
+            f"has {template.fps}; prepare it again, which resamples it"
+        )
+
+
 _OPENS = "Pipeline.open opens the path of an ONNX file"
 
 
@@ -453,13 +463,3 @@ def _check_generators(generator: object) -> None:
 def _check_encoder(encoder: object) -> None:
     if encoder is not None:
         check_type("audio_encoder", encoder, AudioEncoder, *ROW_ENCODERS.values(), hint=_OPENS)
-
-
-def _check_match(template: Template) -> None:
-    check_type("template", template, Template, hint="Template.open opens a folder")
-    preset = template.preset
-    if preset.feature_rate and template.fps != Fraction(preset.feature_rate):
-        raise InputError(
-            f"preset {preset.name} speaks at {preset.feature_rate} frames a second, the template "
-            f"has {template.fps}; prepare it again, which resamples it"
-        )

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lipsync_fast.checks import check_type, check_whole
+from lipsync_fast.checks import as_array, check_type, check_whole
 from lipsync_fast.errors import InputError, LayoutError
 
 
@@ -33,3 +33,11 @@ def test_what_is_of_no_type_asked_for_is_named():
         check_type("path", None, int, str)
     with pytest.raises(LayoutError, match=r"^n must be of type int, got str; count them$"):
         check_type("n", "5", int, hint="count them")
+
+
+def test_lists_become_arrays_where_their_lengths_agree():
+    same = np.arange(4)
+    assert as_array("rects", same) is same
+    assert as_array("rects", [[1, 2], [3, 4]]).shape == (2, 2)
+    with pytest.raises(InputError, match=r"rects must be rows of one length, got \[\[1\], \[1, 2"):
+        as_array("rects", [[1], [1, 2]])

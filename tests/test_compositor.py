@@ -268,6 +268,7 @@ def test_nan_in_a_net_output_is_black():
         (np.zeros((1, 3, 96, 96), np.float32), [0.0], InputError, "integer"),
         (np.zeros((2, 3, 96, 192), np.float32)[..., ::2], [0, 0], LayoutError, "contiguous"),
         ([[0.0]], [0], LayoutError, "list"),
+        (np.zeros((1, 3, 96, 96), np.float32), [[0], [0, 0]], InputError, "indices must be rows"),
     ],
 )
 def test_bad_requests(outputs, indices, error, says):
@@ -340,8 +341,13 @@ def test_bad_buffers_and_formats():
             compositor.composite(outputs, [0], out=[bytearray(frame.size)])
         with pytest.raises(InputError, match="yuyv"):
             compositor.composite(outputs, [0], format="yuyv")
-        with pytest.raises(InputError, match="quality"):
+        with pytest.raises(LayoutError, match="format must be of type str, got list"):
+            compositor.composite(outputs, [0], format=["jpeg"])
+        with pytest.raises(InputError, match="quality is for format 'jpeg' only"):
             compositor.composite(outputs, [0], quality=80)
+        for quality in (0, 101, 75.5, [75], "high"):
+            with pytest.raises(InputError, match="quality must be a whole number, 1 to 100"):
+                compositor.composite(outputs, [0], format="jpeg", quality=quality)
         for start in (-1, 1.5):
             with pytest.raises(InputError, match="start must be a whole number of frames"):
                 compositor.composite(outputs, [0], start=start)

@@ -196,6 +196,7 @@ def test_numbers_that_are_no_whole_ones_are_refused(value):
         lambda: _jpeg.JpegEncoder(75, "4:2:0", value),
         lambda: _jpeg.jpeg_bound(value, 8),
         lambda: _jpeg.choose_restart_interval(value),
+        lambda: _jpeg.choose_restart_interval(48, share=value),
         lambda: _jpeg.jpeg_region(value, 0, 9, 9, 32, 32, "4:2:0", 1),
         lambda: _jpeg.jpeg_region(0, 0, 9, 9, 32, 32, "4:2:0", value),
     ):

@@ -245,6 +245,7 @@ def test_a_head_that_is_no_json_is_refused(tmp_path, text):
         (frames(1), [(5, 10, 20)], InputError, "x, y, w, h"),
         (frames(1), [(5.5, 10, 20, 20)], InputError, "integers"),
         (frames(2), [(5, 10, 20, 20)], InputError, "2 rows"),
+        (frames(2), [(5, 10, 20, 20), (5, 10)], InputError, "rects must be rows of one length"),
     ],
 )
 def test_bad_arrays(made, rects, error, says):

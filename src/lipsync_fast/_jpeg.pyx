@@ -10,6 +10,7 @@ from libc.stdint cimport int64_t
 from lipsync_fast._arguments cimport LF_ERR_DATA, LF_ERR_FULL, Array, check, image_of, need_apart, place_of
 
 from collections import namedtuple
+from numbers import Real
 
 import numpy as np
 
@@ -207,8 +208,8 @@ def choose_restart_interval(width, subsampling="4:2:0", share=1 / 6):
     cdef lf_sampling sampling = sampling_of(subsampling)
     cdef int mcu_width, mcu_height
     width = check_side(width, "width")
-    if not 0 < share <= 1:
-        raise InputError(f"share must be above 0 and at most 1, got {share}")
+    if not isinstance(share, Real) or not 0 < share <= 1:
+        raise InputError(f"share must be a number above 0 and at most 1, got {share!r}")
     lf_jpeg_mcu(sampling, &mcu_width, &mcu_height)
     mcus = (width + mcu_width - 1) // mcu_width
     blocks = _BLOCKS[sampling]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import operator
-from typing import SupportsIndex
+from typing import Any, SupportsIndex
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError, LayoutError
 
-__all__ = ["check_type", "check_whole"]
+__all__ = ["as_array", "check_type", "check_whole"]
 
 
 def check_whole(
@@ -64,3 +67,17 @@ def check_type(name: str, value: object, *types: type, hint: str = "") -> None:
         wanted = " or ".join(kind.__name__ for kind in types)
         tail = f"; {hint}" if hint else ""
         raise LayoutError(f"{name} must be of type {wanted}, got {type(value).__name__}{tail}")
+
+
+def as_array(name: str, value: ArrayLike) -> NDArray[Any]:
+    """`value` as an array; itself where it is one.
+
+    Raises
+    ------
+    InputError
+        If it is lists of different lengths.
+    """
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise InputError(f"{name} must be rows of one length, got {value!r:.80}") from None

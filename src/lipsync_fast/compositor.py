@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _canvas
 from ._pool import BufferPool
 from .canvas import Canvas, open_canvas
-from .checks import check_type, check_whole
+from .checks import as_array, check_type, check_whole
 from .errors import InputError, LayoutError, PoolExhausted
 from .once import Once
 from .seams import ColourTrack
@@ -208,6 +208,9 @@ class Compositor:
 
     def canvas(self, format: str, quality: int | None = None) -> Canvas:
         """The canvas of a format, made at its first use; see `open_canvas`."""
+        check_type("format", format, str)
+        if quality is not None:
+            quality = check_whole("quality", quality, 1, 100)
         key = (format, quality)
         with self._lock:
             if key not in self._canvases:
@@ -328,7 +331,7 @@ class Compositor:
             return CompositorStats(self._frames, self._painted, self._frames - self._painted)
 
     def _check(self, outputs: NDArray[Any], indices: ArrayLike) -> NDArray[np.int64]:
-        chosen = np.asarray(indices)
+        chosen = as_array("indices", indices)
         if chosen.ndim != 1 or chosen.dtype.kind not in "iu":
             raise InputError(
                 f"indices must be one integer a frame, got {chosen.dtype} {chosen.shape}"
@@ -469,7 +472,7 @@ def check_alphas(alphas: ArrayLike | None, count: int) -> NDArray[np.uint8]:
     """
     if alphas is None:
         return _OPAQUE[:count] if count <= len(_OPAQUE) else np.full(count, 255, np.uint8)
-    array = np.asarray(alphas)
+    array = as_array("alphas", alphas)
     if array.shape != (count,) or array.dtype.kind not in "iu":
         raise InputError(
             f"alphas must be {count} whole numbers, one a frame, got {array.dtype} {array.shape}"

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _kernels
+from .checks import as_array
 from .errors import InputError
 from .presets import Preset
 
@@ -38,7 +39,7 @@ def check_rects(rects: ArrayLike, count: int, width: int, height: int) -> NDArra
     InputError
         If the number of rects is wrong, or a rect lies outside the frame or has no area.
     """
-    array = np.asarray(rects)
+    array = as_array("rects", rects)
     if array.shape == (4,):
         array = np.broadcast_to(array, (count, 4))
     if array.shape != (count, 4) or array.dtype.kind not in "iu":

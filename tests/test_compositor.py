@@ -351,6 +351,6 @@ def test_bad_buffers_and_formats():
         for start in (-1, 1.5):
             with pytest.raises(InputError, match="start must be a whole number of frames"):
                 compositor.composite(outputs, [0], start=start)
-    for threads in (0, 1.5):
+    for threads in (0, 1.5, 10**20):
         with pytest.raises(InputError, match="threads"):
             Compositor(template, threads=threads)

@@ -12,7 +12,7 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from lipsync_fast._folder import TemplateWriter
-from lipsync_fast.errors import DeviceMemoryError, InputError
+from lipsync_fast.errors import DeviceMemoryError, InputError, LayoutError
 from lipsync_fast.generators import open_generators
 from lipsync_fast.pipeline import Pipeline
 from lipsync_fast.presets import PRESETS, get_preset
@@ -211,8 +211,9 @@ def test_a_feather_needs_no_other_net(tmp_path, folder):
 # ---- shared ---------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("make", [Pipeline.open, Pipeline], ids=["opened", "made"])
 @pytest.mark.parametrize("way", ["resident", "packed"])
-def test_pipelines_share_a_session(tmp_path, way):
+def test_pipelines_share_a_session(tmp_path, way, make):
     path = mixing_generator(tmp_path / "net.onnx", WAV2LIP)
     anna, bert = template_of(WAV2LIP), template_of(WAV2LIP, seed=50)
     features = hearing(WAV2LIP, 9)
@@ -221,7 +222,7 @@ def test_pipelines_share_a_session(tmp_path, way):
         with Pipeline.open(template, path) as pipeline:
             alone.append(frames_of(pipeline, features))
     first = Pipeline.open(anna, path if way == "resident" else Generator(path))
-    second = Pipeline.open(bert, first.generators)
+    second = make(bert, first.generators)
     assert second.generator._session is first.generator._session
     wrong = []
 
@@ -251,10 +252,15 @@ def test_what_cannot_be_shared(tmp_path):
     for net in (Generator(path), *open_generators(path, template)):
         with pytest.raises(InputError, match=r"for wav2lip256, the generator .* wav2lip96"):
             open_generators(net, other)
-        with pytest.raises(InputError, match="are for a generator to be opened; got 1"):
+        with pytest.raises(InputError, match="are for a generator to be opened; leave"):
             open_generators(net, template, options=SessionOptions())
-    with pytest.raises(InputError, match="got 0 open ones"):
-        open_generators([], template)
+        with pytest.raises(InputError, match=r"for wav2lip256, the generator .* wav2lip96"):
+            Pipeline(other, net)
+    with pytest.raises(InputError, match="at least one generator, got none"):
+        Pipeline(template, [])
+    for given in (5, [5], str(path)):
+        with pytest.raises(LayoutError, match="must be a Generator or ResidentGenerator, got"):
+            Pipeline(template, given)
     with pytest.raises(InputError, match="devices must be a sequence of numbers, got 0"):
         open_generators(path, template, devices=0)
     with pytest.raises(InputError, match=r"different numbers, got \[1, 1\]"):

@@ -41,6 +41,8 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+MOST_THREADS = 256  # each has scratch of its own from the first request on
+
 _OPAQUE = np.full(64, 255, np.uint8)  # the usual alphas of a request
 _OPAQUE.setflags(write=False)
 
@@ -140,7 +142,8 @@ class Compositor:
     ----------
     template : Template
     threads : int, optional
-        Threads that share a request's frames; the machine's cores by default, at most 8.
+        Threads that share a request's frames, 1 to 256; the machine's cores by default, at most
+        8.
     pool : BufferPool, optional
         Where frames are lent from; a pool of its own by default.
     colour_match : bool
@@ -172,7 +175,7 @@ class Compositor:
         if threads is None:
             threads = min(os.cpu_count() or 1, 8)
         self.template, self.colour_match = template, colour_match
-        self.threads = check_whole("threads", threads, 1)
+        self.threads = check_whole("threads", threads, 1, MOST_THREADS)
         self.pool = BufferPool() if pool is None else pool
         check_type("template", template, Template, hint="Template.open opens a folder")
         check_type("pool", self.pool, BufferPool)

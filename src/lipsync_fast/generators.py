@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from ._runtime import Provider, SessionOptions
-from .errors import InputError, ModelError
+from .errors import InputError, LayoutError, ModelError
 from .graph.resident import BUILT_IN
 from .presets import Preset
 from .resident import ResidentGenerator, try_resident
 from .session import Generator
 from .template import Template
 
-__all__ = ["AnyGenerator", "open_generators"]
+__all__ = ["AnyGenerator", "open_generators", "share_generators"]
 
 AnyGenerator = Generator | ResidentGenerator
 
@@ -53,13 +53,12 @@ def open_generators(
         The generator is of another preset, or the devices cannot be.
     """
     if not isinstance(given, (str, Path)):
-        ready = [given] if isinstance(given, (Generator, ResidentGenerator)) else list(given)
-        if devices is not None or options is not None or providers is not None or not ready:
+        if devices is not None or options is not None or providers is not None:
             raise InputError(
                 "providers, devices and options are for a generator to be opened; "
-                f"got {len(ready)} open ones"
+                "leave them out with open ones"
             )
-        return [_share(generator, template) for generator in ready]
+        return share_generators(given, template)
     first = options or SessionOptions()
     if devices is not None and not isinstance(devices, Iterable):
         raise InputError(f"devices must be a sequence of numbers, got {devices!r}")
@@ -73,6 +72,42 @@ def open_generators(
             "here; see lipsync-fast doctor, or leave devices out"
         )
     return made
+
+
+def share_generators(
+    given: AnyGenerator | Sequence[AnyGenerator], template: Template
+) -> list[AnyGenerator]:
+    """Open generators for a template: those that pack crops as they are, others over its crops.
+
+    Parameters
+    ----------
+    given : generator, or sequence of generators
+    template : Template
+
+    Returns
+    -------
+    list of Generator or ResidentGenerator
+        On the sessions of those given.
+
+    Raises
+    ------
+    LayoutError
+        They are no generators.
+    InputError
+        There are none, or they are of another preset than the template.
+    DeviceMemoryError
+        A device has no memory for the template's crops.
+    """
+    ready: list[AnyGenerator] = list(given) if isinstance(given, Iterable) else [given]
+    for generator in ready:
+        if not isinstance(generator, (Generator, ResidentGenerator)):
+            raise LayoutError(
+                f"a generator must be a Generator or ResidentGenerator, got "
+                f"{type(generator).__name__}; Pipeline.open takes the path of an ONNX file"
+            )
+    if not ready:
+        raise InputError("there must be at least one generator, got none")
+    return [_share(generator, template) for generator in ready]
 
 
 def _open(

@@ -20,7 +20,7 @@ from .checks import check_type, check_whole
 from .compositor import Compositor, CompositorStats, Frame, Frames
 from .drive import Neutral, neutral_pose
 from .errors import InputError
-from .generators import AnyGenerator, open_generators
+from .generators import AnyGenerator, open_generators, share_generators
 from .inference import Drawn, Inference, device_names
 from .listening import Features, Heard, Listening, Speech
 from .once import Once
@@ -70,7 +70,8 @@ class Pipeline:
     ----------
     template : Template
     generator : Generator or ResidentGenerator, or a sequence of them
-        One for each device that requests are spread over. Pipelines may share them.
+        One for each device that requests are spread over. Pipelines may share them: each takes
+        what was opened for another template over to its own.
     audio_encoder : AudioEncoder, HubertEncoder or WenetEncoder, optional
         Makes the features of speech where the preset hears "ave", "hubert" or "wenet"; not
         needed where they are given.
@@ -132,7 +133,7 @@ class Pipeline:
         if pool is not None:
             check_type("pool", pool, BufferPool)
         self.template, self.audio_encoder = template, audio_encoder
-        self.generators = tuple(generator) if isinstance(generator, Sequence) else (generator,)
+        self.generators = tuple(share_generators(generator, template))
         self.request = request
         self.pool = BufferPool() if pool is None else pool
         self.stages = Stages(device_names(self.generators))

@@ -146,7 +146,7 @@ class ResidentGenerator(Net):
             self._on_thread(self._settle)
 
     def with_crops(self, crops: NDArray[np.uint8]) -> ResidentGenerator:
-        """The same net on the same session, over another template's crops.
+        """The same net on the same session, over another template's crops; itself over its own.
 
         Parameters
         ----------
@@ -155,7 +155,7 @@ class ResidentGenerator(Net):
         Returns
         -------
         ResidentGenerator
-            Fresh; runs of both may be mixed freely, from any thread.
+            Runs of both may be mixed freely, from any thread.
 
         Raises
         ------
@@ -164,6 +164,8 @@ class ResidentGenerator(Net):
         InputError, LayoutError
             The crops are not those of the preset.
         """
+        if crops is self._crops:
+            return self
         _check_crops(crops, self.preset)
         other = copy.copy(self)
         other._take(crops)

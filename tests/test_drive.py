@@ -249,14 +249,14 @@ def test_bad_neutral_pose(neutral):
         LiteAvatarDriver(30, neutral=neutral)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -1.01, 1e30])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -10.1, 1e30])
 def test_a_number_that_is_no_part_of_a_mouth_shape_is_named(tmp_path, value):
     pose = np.array(NEUTRAL)
     pose[7] = value
     np.save(tmp_path / "pose.npy", pose)
     for neutral in (pose, tmp_path / "pose.npy"):
         with pytest.raises(
-            InputError, match=f"from -1 to 1, got {re.escape(str(value))} at index 7"
+            InputError, match=f"from -10 to 10, got {re.escape(str(value))} at index 7"
         ):
             neutral_pose(neutral)
     pose[7] = -1

@@ -259,7 +259,9 @@ def test_what_cannot_be_shared(tmp_path):
     with pytest.raises(InputError, match="at least one generator, got none"):
         Pipeline(template, [])
     for given in (5, [5], str(path)):
-        with pytest.raises(LayoutError, match="must be a Generator or ResidentGenerator, got"):
+        with pytest.raises(
+            LayoutError, match="must be of type Generator or ResidentGenerator, got"
+        ):
             Pipeline(template, given)
     with pytest.raises(InputError, match="devices must be a sequence of numbers, got 0"):
         open_generators(path, template, devices=0)

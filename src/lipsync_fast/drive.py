@@ -26,9 +26,9 @@ __all__ = ["NEUTRAL", "LiteAvatarDriver", "Neutral", "neutral_pose"]
 Neutral = str | Path | ArrayLike
 
 PARAMS = 32
-# A parameter is how much of a mouth shape is shown, 1 being all of it. The sample person's closed
-# mouth reaches 0.16, and this rule adds at most 0.42.
-_MOST = 1
+# A parameter is how much of a mouth shape is shown, 1 being all of it: the sample person's closed
+# mouth reaches 0.16, and this rule adds at most 0.42. No person's pose is ten times a shape.
+_MOST = 10
 
 NEUTRAL: tuple[float, ...] = (
     *(0.03052, 0.02963, 0.03288, 0.02568, 0.01039, 0.01431, -0.00225, 0.02497),
@@ -104,14 +104,14 @@ def neutral_pose(neutral: Neutral) -> NDArray[np.float64]:
     Parameters
     ----------
     neutral : str, Path or (32,) numbers
-        A ``.npy`` file or the numbers themselves, from -1 to 1.
+        A ``.npy`` file or the numbers themselves, from -10 to 10.
 
     Raises
     ------
     FileMissingError
         No such file.
     InputError
-        Not a plain ``.npy`` file, another shape, or values that are not numbers from -1 to 1.
+        Not a plain ``.npy`` file, another shape, or values that are not numbers from -10 to 10.
     """
     source = "neutral"
     if isinstance(neutral, (str, Path)):

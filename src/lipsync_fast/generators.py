@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ._runtime import Provider, SessionOptions
-from .errors import InputError, LayoutError, ModelError
+from .checks import check_type
+from .errors import InputError, ModelError
 from .graph.resident import BUILT_IN
 from .presets import Preset
 from .resident import ResidentGenerator, try_resident
 from .session import Generator
 from .template import Template
 
-__all__ = ["AnyGenerator", "open_generators", "share_generators"]
+__all__ = ["OPENS", "AnyGenerator", "open_generators", "share_generators"]
+
+OPENS = "Pipeline.open opens the path of an ONNX file"
 
 AnyGenerator = Generator | ResidentGenerator
 
@@ -98,15 +102,13 @@ def share_generators(
     DeviceMemoryError
         A device has no memory for the template's crops.
     """
-    ready: list[AnyGenerator] = list(given) if isinstance(given, Iterable) else [given]
-    for generator in ready:
-        if not isinstance(generator, (Generator, ResidentGenerator)):
-            raise LayoutError(
-                f"a generator must be a Generator or ResidentGenerator, got "
-                f"{type(generator).__name__}; Pipeline.open takes the path of an ONNX file"
-            )
+    ready: list[Any] = [given]
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        ready = list(given)
     if not ready:
-        raise InputError("there must be at least one generator, got none")
+        raise InputError("generator must be at least one generator, got none")
+    for generator in ready:
+        check_type("generator", generator, Generator, ResidentGenerator, hint=OPENS)
     return [_share(generator, template) for generator in ready]
 
 

@@ -20,14 +20,13 @@ from .checks import check_type, check_whole
 from .compositor import Compositor, CompositorStats, Frame, Frames
 from .drive import Neutral, neutral_pose
 from .errors import InputError
-from .generators import AnyGenerator, open_generators, share_generators
+from .generators import OPENS, AnyGenerator, open_generators, share_generators
 from .inference import Drawn, Inference, device_names
 from .listening import Features, Heard, Listening, Speech
 from .once import Once
-from .resident import ResidentGenerator
 from .row_encoders import ROW_ENCODERS, RowEncoder
 from .seams import ColourTrack
-from .session import AudioEncoder, Generator
+from .session import AudioEncoder
 from .silence import SILENCE
 from .stages import Stages, StageStats
 from .template import Template
@@ -128,12 +127,12 @@ class Pipeline:
         if self.silence not in SILENCE:
             raise InputError(f"silence must be one of {', '.join(SILENCE)}, got {silence!r}")
         self._neutral = None if neutral is None else neutral_pose(neutral)
-        _check_generators(generator)
+        nets = share_generators(generator, template)
         _check_encoder(audio_encoder)
         if pool is not None:
             check_type("pool", pool, BufferPool)
         self.template, self.audio_encoder = template, audio_encoder
-        self.generators = tuple(share_generators(generator, template))
+        self.generators = tuple(nets)
         self.request = request
         self.pool = BufferPool() if pool is None else pool
         self.stages = Stages(device_names(self.generators))
@@ -199,8 +198,6 @@ class Pipeline:
             )
         if options is not None:
             check_type("options", options, SessionOptions)
-        if not isinstance(generator, (str, Path)):
-            _check_generators(generator)
         if not isinstance(audio_encoder, (str, Path)):
             _check_encoder(audio_encoder)
         opened = template.looped(loop, start)
@@ -449,18 +446,6 @@ def _check_match(template: Template) -> None:
         )
 
 
-_OPENS = "Pipeline.open opens the path of an ONNX file"
-
-
-def _check_generators(generator: object) -> None:
-    several = isinstance(generator, Sequence) and not isinstance(generator, str)
-    given: Any = generator if several else [generator]
-    if len(given) == 0:
-        raise InputError("generator must be at least one generator, got none")
-    for one in given:
-        check_type("generator", one, Generator, ResidentGenerator, hint=_OPENS)
-
-
 def _check_encoder(encoder: object) -> None:
     if encoder is not None:
-        check_type("audio_encoder", encoder, AudioEncoder, *ROW_ENCODERS.values(), hint=_OPENS)
+        check_type("audio_encoder", encoder, AudioEncoder, *ROW_ENCODERS.values(), hint=OPENS)

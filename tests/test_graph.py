@@ -1,5 +1,6 @@
 """Surgery on nets: a free batch axis, float16 inside; proved, or refused with the reason."""
 
+import os
 import subprocess
 import sys
 
@@ -20,6 +21,7 @@ pytest.importorskip("onnxruntime")
 
 from lipsync_fast.graph import describe, make_batch_dynamic, make_half  # noqa: E402
 from lipsync_fast.graph.files import read_model  # noqa: E402
+from lipsync_fast.graph.resident import make_resident  # noqa: E402
 from lipsync_fast.session import Generator, Net  # noqa: E402
 from nets import exported_generator, ints, save  # noqa: E402
 
@@ -265,6 +267,24 @@ def test_what_is_no_net(tmp_path, change):
         exported_generator(tmp_path / "in.onnx", WAV2LIP)
         with pytest.raises(FileMissingError, match="no such folder"):
             change(tmp_path / "in.onnx", tmp_path / "none" / "out.onnx")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+@pytest.mark.parametrize("change", [make_batch_dynamic, make_half, make_resident])
+def test_what_cannot_be_replaced_is_refused_before_anything_is_read(tmp_path, change):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link.onnx").symlink_to(os.devnull)
+    for name, kind, words in (
+        ("folder", ModelError, "it is a folder"),
+        ("link.onnx", ModelError, "it is a device or a pipe"),
+    ):
+        with pytest.raises(kind, match=words):
+            change(tmp_path / "nothing.onnx", tmp_path / name)
+    for name in ("", "."):
+        with pytest.raises(InputError, match="names no file"):
+            change(tmp_path / "nothing.onnx", name)
+        for options in (["half"], ["batch"], ["batch", "--half"]):
+            assert cli.main(["model", *options, str(tmp_path / "nothing.onnx"), name, "-q"]) == 2
 
 
 def test_onnx_missing_names_its_extra(tmp_path, monkeypatch):

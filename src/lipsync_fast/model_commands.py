@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InputError, ModelError
+from .outputs import check_file
 
 if TYPE_CHECKING:
     from .presets import Preset
@@ -65,12 +65,12 @@ def _add(kinds: Any, name: str, brief: str, description: str) -> argparse.Argume
 def _batch(options: argparse.Namespace) -> None:
     from . import graph
 
+    target = check_file(options.target, ModelError)
     inputs = _probe_inputs(options)
     if not options.half:
         changed = graph.make_batch_dynamic(options.source, options.target, inputs=inputs)
         _say(options, f"{options.target}: any batch, {len(changed)} nodes changed inside")
         return
-    target = Path(options.target)
     between = target.with_name(f".{target.name}.full.part")
     try:
         graph.make_batch_dynamic(options.source, between, inputs=inputs)
@@ -85,8 +85,9 @@ def _batch(options: argparse.Namespace) -> None:
 def _half(options: argparse.Namespace) -> None:
     from . import graph
 
-    found = graph.make_half(options.source, options.target, inputs=_probe_inputs(options))
-    _say(options, f"{options.target}: float16 inside; {found}")
+    target = check_file(options.target, ModelError)
+    found = graph.make_half(options.source, target, inputs=_probe_inputs(options))
+    _say(options, f"{target}: float16 inside; {found}")
 
 
 def _say(options: argparse.Namespace, line: str) -> None:

@@ -19,11 +19,12 @@ from ._runtime import Provider, SessionOptions
 from .checks import check_type, check_whole
 from .compositor import Compositor, CompositorStats, Frame, Frames
 from .drive import Neutral, neutral_pose
-from .errors import InputError
+from .errors import InputError, MediaError
 from .generators import OPENS, AnyGenerator, open_generators, share_generators
 from .inference import Drawn, Inference, device_names
 from .listening import Features, Heard, Listening, Speech
 from .once import Once
+from .outputs import check_file, check_new_folder
 from .row_encoders import ROW_ENCODERS, RowEncoder
 from .seams import ColourTrack
 from .session import AudioEncoder
@@ -401,13 +402,12 @@ class Pipeline:
         ------
         MediaError
             If the speech cannot be read or the output cannot be written.
+        InputError, FileMissingError
+            As `check_target`, before anything is computed; or features that do not fit.
         """
-        target = Path(path)
-        to_mp4 = target.suffix.lower() == ".mp4"
+        target, to_mp4 = check_target(path)
         if to_mp4 and quality is not None:
             raise InputError("quality is for JPEG files; an mp4 takes none")
-        if target.suffix and not to_mp4:
-            raise InputError(f"{target}: output must be .mp4 or a folder name without a suffix")
         listening = self._listen(speech, features)
         total = listening.expected()
         done = 0
@@ -434,6 +434,25 @@ class Pipeline:
             audio=speech,
             label=t.label,
         )
+
+
+def check_target(path: str | Path) -> tuple[Path, bool]:
+    """Where a speech is rendered to, and whether that is an mp4.
+
+    Raises
+    ------
+    InputError
+        A name of neither an mp4 nor a folder.
+    FileMissingError, MediaError
+        There is no folder for it, or something that is not to be replaced is there.
+    """
+    target = Path(path)
+    to_mp4 = ".mp4" in (target.suffix.lower(), target.name.lower())
+    if target.suffix and not to_mp4:
+        raise InputError(f"{target}: output must be .mp4 or a folder name without a suffix")
+    if to_mp4:
+        return check_file(path, MediaError, (".mp4",)), True
+    return check_new_folder(path, MediaError), False
 
 
 def _check_match(template: Template) -> None:

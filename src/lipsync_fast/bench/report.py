@@ -18,6 +18,7 @@ from PIL import Image
 
 from .. import __version__, _jpeg, _kernels, demo
 from ..errors import InputError, MediaError, MissingExtraError
+from ..outputs import beside, check_file
 from ..pipeline import Pipeline
 from ..template import Template
 from . import need
@@ -104,26 +105,24 @@ class Report:
         ------
         InputError
             If the name ends otherwise.
-        MediaError
+        MediaError, FileMissingError
             If the file cannot be written.
         MissingExtraError
             If matplotlib is not installed.
         """
-        target = Path(path)
-        check_target(target)
+        target = check_target(path)
         plots = draw_plots(self)
         data = plots if target.suffix.lower() == ".png" else _page(self, plots).encode()
         try:
-            target.write_bytes(data)
+            with beside(target) as part:
+                part.write_bytes(data)
         except OSError as error:
             raise MediaError(f"{target} cannot be written: {error.strerror}") from None
 
 
-def check_target(path: str | Path) -> None:
-    """Refuse names that say no kind of report, with an `InputError`."""
-    target = Path(path)
-    if target.suffix.lower() not in (".html", ".png"):
-        raise InputError(f"{target}: the report must be a .html or a .png file")
+def check_target(path: str | Path) -> Path:
+    """Where the report can be written; refuses what `check_file` refuses, and other kinds."""
+    return check_file(path, MediaError, (".html", ".png"))
 
 
 def run_benchmark(

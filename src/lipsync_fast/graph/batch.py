@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import InputError, ModelError
+from ..outputs import beside, check_file
 from . import files
 from .proof import prove_batch
 
@@ -74,14 +75,14 @@ def make_batch_dynamic(
     """
     if probes < 2:
         raise InputError(f"probes must be 2 or more frames, got {probes}")
-    src, dst = Path(src), Path(dst)
+    src, dst = Path(src), check_file(dst, ModelError)
     model = files.read_model(src)
     try:
         surgeon = _Surgeon(model)
         changed = surgeon.free()
     except ModelError as error:
         raise ModelError(f"{src}: {error}") from error
-    with files.beside(dst) as part:
+    with beside(dst) as part:
         files.write_model(model, part)
         prove_batch(src, part, model, surgeon.batch, probes, inputs or {})
     _log.info("%s: batch axis is free, proved on %d frames", dst, probes)

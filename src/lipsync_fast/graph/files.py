@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,6 @@ from ..errors import FileMissingError, MissingExtraError, ModelError
 __all__ = [
     "ModelFacts",
     "axes_of",
-    "beside",
     "constants_of",
     "describe",
     "load_onnx",
@@ -125,19 +122,6 @@ def _import_once(model: Any) -> None:
 def opset_of(model: Any) -> int:
     """Version of the plain operators; 0 where it imports none."""
     return max((e.version for e in model.opset_import if e.domain == ""), default=0)
-
-
-@contextmanager
-def beside(path: Path) -> Iterator[Path]:
-    """A file to write next to `path`, renamed to it at the end and removed on failure."""
-    if not path.parent.is_dir():
-        raise FileMissingError(f"{path.parent}: no such folder; make it first")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def write_model(model: Any, path: Path) -> None:

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _kernels
 from ..errors import InputError, ModelError
+from ..outputs import beside, check_file
 from ..presets import Preset, find_preset
 from ..session import Net
 from . import files
@@ -102,13 +103,13 @@ def make_half(
     """
     if probes < 1:
         raise InputError(f"probes must be 1 or more frames, got {probes}")
-    src, dst = Path(src), Path(dst)
+    src, dst = Path(src), check_file(dst, ModelError)
     model = files.read_model(src)
     try:
         _Halver(model).rewrite()
     except ModelError as error:
         raise ModelError(f"{src}: {error}") from error
-    with files.beside(dst) as part:
+    with beside(dst) as part:
         try:
             files.write_model(rounding_twin(model), part)
             twin = open_reference(part)

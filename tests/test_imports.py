@@ -19,13 +19,13 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "lipsync_fast"
 # line. Units of one line do not know each other.
 LAYERS = [
     ["errors", "_version", "labels", "misfits", "once", "reading"],
-    ["_blocks", "_cuda", "checks", "pool_stats"],
+    ["_blocks", "_cuda", "checks", "outputs", "pool_stats"],
     ["_arguments"],
     ["_blend", "_convert", "_mel", "_pool", "_resize", "_spectrum", "_yuv"],
     ["_jpeg", "_match"],
     ["_patch", "_splice"],
     ["_canvas", "_kernels"],
-    ["presets", "_runtime", "_store", "stages", "micro_batches"],
+    ["presets", "_runtime", "_store", "stages", "micro_batches", "template_files"],
     ["timing"],
     ["masks", "seams", "crops", "backgrounds", "mel", "rects", "plain_pickle"],
     ["_folder", "net"],

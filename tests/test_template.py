@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -163,6 +164,47 @@ def test_a_folder_with_other_files_is_not_replaced(tmp_path):
     ):
         pass
     assert not (tmp_path / "t").exists()
+
+
+def one_frame(path):
+    with TemplateWriter(path, WIDTH, HEIGHT, preset="wav2lip96") as writer:
+        writer.add(RECTS[0], bgr24=frames(1)[0])
+    return path
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_a_template_behind_a_link_is_replaced_there(tmp_path):
+    real = one_frame(tmp_path / "real")
+    (real / "crops.npy").unlink()
+    (tmp_path / "link").symlink_to("real")
+    one_frame(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "real"]
+    with Template.open(real) as template:
+        assert template.count == 1
+
+
+def test_folders_that_were_made_for_a_template_go_with_it(tmp_path):
+    for place in ("a/b/t", "mine/b/t"):
+        (tmp_path / "mine").mkdir(exist_ok=True)
+        with (
+            pytest.raises(InputError, match="one frame"),
+            TemplateWriter(tmp_path / place, 10, 10, preset="wav2lip96"),
+        ):
+            pass
+        assert [p.name for p in tmp_path.rglob("*")] == ["mine"]
+
+
+def test_what_is_put_into_a_template_while_it_is_made_anew_stays(tmp_path):
+    path = one_frame(tmp_path / "t")
+    before = {p.name: p.read_bytes() for p in path.iterdir()}
+    writer = TemplateWriter(path, WIDTH, HEIGHT, preset="wav2lip96")
+    writer.add(RECTS[1], bgr24=frames(1)[0])
+    (path / "film.mp4").write_bytes(b"mine")
+    with pytest.raises(InputError, match=r"film\.mp4 among them"):
+        writer.finish()
+    assert {p.name: p.read_bytes() for p in path.iterdir()} == before | {"film.mp4": b"mine"}
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_no_template(tmp_path):

@@ -11,6 +11,7 @@ import json
 import secrets
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
@@ -30,6 +31,7 @@ from .errors import FileMissingError, InputError, LipsyncError, TemplateError
 from .masks import rect_masks
 from .presets import PRESETS, Preset, get_preset
 from .reading import parse_json, read_npy
+from .template_files import FORMAT, check_target
 from .timing import check_loop, check_start, parse_fps
 
 __all__ = ["STORES", "TemplateWriter", "open_private", "private_files", "read_folder"]
@@ -285,7 +287,7 @@ class TemplateWriter:
             raise InputError(
                 f"store must name some of {', '.join(STORES)}, got {', '.join(map(str, store))!r}"
             )
-        _check_target(self.path)
+        self._place = check_target(self.path)
         self._matrix, self._full_range = matrix, full_range
         settings = replace(jpeg or JpegSettings(), label=label)
         self._maker = JpegMaker(settings, width, height) if "jpeg" in store else None
@@ -294,7 +296,7 @@ class TemplateWriter:
         self._masks: list[int] = []
         self._mask_numbers: dict[tuple[tuple[int, ...], bytes], int] = {}
         self._head: dict[str, Any] = {
-            "format": "lipsync_fast template",
+            "format": FORMAT,
             "version": VERSION,
             "width": width,
             "height": height,
@@ -313,14 +315,16 @@ class TemplateWriter:
         if self._maker is not None:
             self._head["jpeg"] = asdict(self._maker.settings)
         # No process number: in a container the one after a killed one often has the same.
-        self._own = f"{self.path.name}.{secrets.token_hex(4)}"
-        self._part = self.path.with_name(f"{self._own}.part")
+        self._own = f"{self._place.name}.{secrets.token_hex(4)}"
+        self._part = self._place.with_name(f"{self._own}.part")
+        self._parents = [p for p in self._place.parents if not p.exists()]  # innermost first
         self._writers: dict[str, FixedWriter | RaggedWriter] = self._open_writers(store)
 
     def _open_writers(self, store: tuple[str, ...]) -> dict[str, FixedWriter | RaggedWriter]:
         try:
             self._part.mkdir(parents=True)
         except OSError as error:
+            self._remove_parents()
             raise TemplateError(f"{self.path} cannot be written: {error.strerror}") from None
         side = self.preset.crop
         writers: dict[str, FixedWriter | RaggedWriter] = {
@@ -441,32 +445,42 @@ class TemplateWriter:
             files = {p.name: p.stat().st_size for p in sorted(self._part.iterdir())}
             head = {**self._head, "count": len(self._rects), "files": files}
             (self._part / "template.json").write_text(json.dumps(head, indent=1) + "\n", "utf-8")
+            check_target(self.path)  # again: what has been put there meanwhile
             self._take_name()
+        except LipsyncError:
+            self.abort()
+            raise
         except OSError as error:
             self.abort()
             raise TemplateError(f"{self.path} cannot be written: {error.strerror}") from None
 
     def _take_name(self) -> None:
         """Put the folder in the place of an older one, which comes back if that fails."""
-        old = self.path.with_name(f"{self._own}.old")
-        if self.path.exists():
-            self.path.rename(old)
+        old = self._place.with_name(f"{self._own}.old")
+        if self._place.exists():
+            self._place.rename(old)
         try:
-            self._part.rename(self.path)
+            self._part.rename(self._place)
         except OSError:
             if old.exists():
-                old.rename(self.path)
+                old.rename(self._place)
             raise
         shutil.rmtree(old, ignore_errors=True)
 
     def abort(self) -> None:
-        """Remove what was written."""
+        """Remove what was written, and the folders that were made to hold it."""
         for writer in self._writers.values():
             try:
                 writer.close()
             except OSError:
                 continue  # a full disk: the folder goes anyway
         shutil.rmtree(self._part, ignore_errors=True)
+        self._remove_parents()
+
+    def _remove_parents(self) -> None:
+        with suppress(OSError):  # missing already, or used by others
+            for folder in self._parents:
+                folder.rmdir()
 
     def __enter__(self) -> TemplateWriter:
         return self
@@ -481,11 +495,3 @@ class TemplateWriter:
             self.finish()
         else:
             self.abort()
-
-
-def _check_target(path: Path) -> None:
-    """Refuse to replace anything that is not a template."""
-    if path.is_dir() and any(path.iterdir()) and not (path / "template.json").exists():
-        raise InputError(f"{path} is a folder with other files in it; name a new folder")
-    if path.exists() and not path.is_dir():
-        raise InputError(f"{path} is a file; name a folder for the template")

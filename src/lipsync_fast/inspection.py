@@ -12,12 +12,12 @@ from . import graph
 from .bridges import find_avatar
 from .errors import FileMissingError, MissingExtraError, ModelError, TemplateError
 from .faces import FaceDetector, FaceLandmarks
-from .graph.resident import KEPT
 from .net_probes import SEAM_FRAMES, probe, seam_facts
 from .presets import PRESETS, Preset, find_preset, get_preset
 from .row_encoders import HubertEncoder, WenetEncoder
 from .session import AudioEncoder, Net
 from .template import Template
+from .template_files import KEPT_NETS
 
 __all__ = ["inspect"]
 
@@ -118,7 +118,7 @@ def _template_facts(path: Path) -> Facts:
             facts["jpeg"] = (
                 f"quality {s.quality}, {s.subsampling}, restart interval {s.restart_interval}"
             )
-        size = sum(f.stat().st_size for f in path.iterdir() if not f.match(KEPT))
+        size = sum(f.stat().st_size for f in path.iterdir() if not f.match(KEPT_NETS))
         facts["megabytes"] = _megabytes(size)
         return facts
 

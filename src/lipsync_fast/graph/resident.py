@@ -22,6 +22,7 @@ from .. import _kernels
 from .._runtime import cache_folder
 from ..crops import pack_crop
 from ..errors import FileMissingError, ModelError
+from ..outputs import beside, check_file
 from ..presets import Preset, find_preset, get_preset
 from ..session import Net
 from . import files
@@ -32,7 +33,6 @@ __all__ = [
     "BUILT_IN",
     "CROPS",
     "FRAMES",
-    "KEPT",
     "PICTURES",
     "cached_resident",
     "make_resident",
@@ -82,14 +82,17 @@ def make_resident(src: str | Path, dst: str | Path, preset: str | Preset | None 
         The file is no ONNX model or fits no preset; its operators are too old; or the new net
         would not draw the same.
     """
-    src, dst = Path(src), Path(dst)
+    return _make(Path(src), check_file(dst, ModelError), preset)
+
+
+def _make(src: Path, dst: Path, preset: str | Preset | None) -> Preset:
     model = files.read_model(src)
     try:
         builder = _Builder(model, preset)
         builder.build()
     except ModelError as error:
         raise ModelError(f"{src}: {error}") from error
-    with files.beside(dst) as part:
+    with beside(dst) as part:
         files.write_model(model, part)
         _prove(src, part, builder)
     return builder.preset
@@ -316,8 +319,6 @@ def _ones_for(net: Net, preset: Preset) -> dict[str, NDArray[Any]]:
 
 # ---- kept for the next time ----------------------------------------------------------------
 
-KEPT = "resident-*.onnx"  # names of such files
-
 
 def cached_resident(
     src: str | Path, preset: str | Preset | None = None, folder: str | Path | None = None
@@ -362,7 +363,7 @@ def cached_resident(
     source = hashlib.sha256(f"{fields!r} ".encode() + os.fsencode(src.resolve())).hexdigest()[:16]
     made = place / f"resident-{net}-{source}.onnx"
     place.mkdir(parents=True, exist_ok=True)
-    make_resident(src, made, preset)
+    _make(src, made, preset)
     _log.info("%s: takes its picture from the template now, kept as %s", src, made)
     for old in set(place.glob(f"resident-*-{source}.onnx")) - {made}:
         with suppress(OSError):  # open on Windows, or removed by another process

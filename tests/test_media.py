@@ -1,5 +1,6 @@
 """Video in, images in and out."""
 
+import sys
 from fractions import Fraction
 from itertools import pairwise
 
@@ -384,7 +385,29 @@ def test_jpeg_folder(tmp_path):
     with pytest.raises(ZeroDivisionError):
         fail()
     assert [p.name for p in tmp_path.iterdir()] == ["frames"]
-    with pytest.raises(errors.MediaError, match="cannot be written"):
+    with pytest.raises(errors.FileMissingError, match="cannot be written"):
         media.JpegFolder(tmp_path / "none" / "frames")
     with pytest.raises(errors.MediaError, match="cannot be written"):
         media.JpegFolder(target / "00000000.jpg")
+
+
+def test_a_jpeg_folder_that_cannot_take_its_name_leaves_nothing(tmp_path):
+    target = tmp_path / "frames"
+    folder = media.JpegFolder(target)
+    folder.write(b"one")
+    target.mkdir()
+    (target / "mine").touch()
+    with pytest.raises(errors.MediaError, match="frames cannot be written: "):
+        folder.close()
+    assert [p.name for p in tmp_path.rglob("*")] == ["frames", "mine"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_a_jpeg_folder_behind_a_link(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    with media.JpegFolder(tmp_path / "link") as folder:
+        folder.write(b"one")
+    assert (tmp_path / "link").is_symlink()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "real"]
+    assert (tmp_path / "real" / "00000000.jpg").read_bytes() == b"one"

@@ -360,13 +360,14 @@ def test_an_exception_leaves_nothing_but_the_earlier_file(tmp_path):
 def test_outputs_that_cannot_be(tmp_path):
     (tmp_path / "file").write_text("x")
     for target, words in [
-        (tmp_path / "none" / "a.mp4", "is not a folder"),
         (tmp_path / "file" / "a.mp4", "is not a folder"),
         (tmp_path, "must end in"),
         (tmp_path / "a.avi", "must end in"),
     ]:
         with pytest.raises(ValueError, match=words):
             media.VideoWriter(target, 64, 48, 25)
+    with pytest.raises(errors.FileMissingError, match="no such folder"):
+        media.VideoWriter(tmp_path / "none" / "a.mp4", 64, 48, 25)
     (tmp_path / "b.mp4").mkdir()
     with pytest.raises(errors.MediaError, match="it is a folder"):
         media.VideoWriter(tmp_path / "b.mp4", 64, 48, 25)

@@ -14,7 +14,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ..errors import FileMissingError, MediaError
+from ..outputs import check_new_folder
 from ._av import require_file
+from ._part import hold_folder, let_go, part_of, remove_frames
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
@@ -108,7 +110,8 @@ def _natural(path: Path) -> list[tuple[int, int, str]]:
 class JpegFolder:
     """A folder of numbered JPEG files: 00000000.jpg, 00000001.jpg and so on.
 
-    They are written to ``<folder>.part``, which `close` renames. As a context manager it closes
+    They are written to ``<folder>.part``, which `close` renames, and which one writer at a time
+    holds; frames that a killed one left there are removed. As a context manager it closes
     at the end of the block, and aborts where the block raises.
 
     Parameters
@@ -118,19 +121,21 @@ class JpegFolder:
 
     Raises
     ------
+    InputError
+        A name that names no folder.
+    FileMissingError
+        The folder that it is to lie in does not exist.
     MediaError
-        The folder has files in it, or cannot be made.
+        The folder has files in it, or cannot be made; another writer is at it, or ``.part`` holds
+        what is no frame.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = Path(folder)
+        self.folder = check_new_folder(folder, MediaError)
         self.frames = 0
-        self._part = self.folder.with_name(self.folder.name + ".part")
+        self._part = part_of(self.folder)
         try:
-            if self.folder.exists() and any(self.folder.iterdir()):
-                raise MediaError(f"{self.folder} has files in it already; name a new folder")
-            self._part.mkdir(exist_ok=True)
-            self._remove_frames()
+            self._hold = hold_folder(self.folder)
         except OSError as error:
             raise self._unwritable(error) from error
         self._open = True
@@ -170,7 +175,13 @@ class JpegFolder:
         self.frames += 1
 
     def close(self) -> None:
-        """Give the folder its name; a closed one does nothing."""
+        """Give the folder its name; a closed one does nothing.
+
+        Raises
+        ------
+        MediaError
+            The name has been taken; ``.part`` has been removed.
+        """
         if not self._open:
             return
         try:
@@ -178,20 +189,19 @@ class JpegFolder:
                 self.folder.rmdir()
             self._part.rename(self.folder)
         except OSError as error:
+            self.abort()
             raise self._unwritable(error) from error
         self._open = False
+        let_go(self._hold)
 
     def abort(self) -> None:
         """Remove what was written."""
         if self._open:
             self._open = False
-            with suppress(OSError):
-                self._remove_frames()
+            with suppress(OSError, MediaError):
+                remove_frames(self._part, self.folder)
                 self._part.rmdir()
-
-    def _remove_frames(self) -> None:
-        for path in self._part.glob("*.jpg"):
-            path.unlink()
+            let_go(self._hold)
 
     def _unwritable(self, error: OSError) -> MediaError:
         return MediaError(f"{self.folder} cannot be written: {error.strerror or error}")

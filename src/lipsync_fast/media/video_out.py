@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from fractions import Fraction
-from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -16,7 +15,9 @@ import numpy as np
 from .._kernels import i420_planes
 from ..errors import InputError, LipsyncError, MediaError
 from ..labels import MP4_BOX, SOURCE_TYPE
+from ..outputs import check_file
 from ._av import load_av
+from ._part import PartFile
 from .sound import SAMPLE_RATE
 from .sound_out import SoundTrack
 
@@ -51,7 +52,8 @@ class VideoWriter:
 
     What is written goes to ``<path>.part``, which plays as far as it got even if the process is
     killed; `close` makes a plain mp4 of it and renames it to `path`. A file that was there before
-    stays until then. As a context manager it closes at the end of the block, and aborts where the
+    stays until then. One writer at a time holds ``.part``; what a killed one left there is
+    overwritten. As a context manager it closes at the end of the block, and aborts where the
     block raises.
 
     Parameters
@@ -95,7 +97,7 @@ class VideoWriter:
     MediaError
         The output cannot be written, or the sound not be read.
     FileMissingError
-        The sound file does not exist.
+        The sound file, or the folder to write to, does not exist.
     MissingExtraError
         PyAV is not installed.
     """
@@ -118,20 +120,20 @@ class VideoWriter:
         label: bool = False,
     ) -> None:
         self._container: Any = None
-        self.path = Path(path)
+        self._part: PartFile | None = None
+        self.path = check_file(path, MediaError, tuple(_FORMATS))
         self.frames = 0
         self._av = load_av("writing video")
         self._size = width, height
         self._fps = Fraction(fps)
-        _check_output(self.path)
         _check_video(width, height, self._fps, matrix, crf, preset)
-        self._part = self.path.with_name(self.path.name + ".part")
         self._even = width + width % 2, height + height % 2
         # PyAV can alias a buffer whose height is a multiple of four; others are copied into this.
         self._copy: Any = None
         if self._even != self._size or height % 4:
             self._copy = self._av.VideoFrame(*self._even, "yuv420p")
         sound = None if audio is None else SoundTrack(audio, audio_rate)
+        self._part = self._guard(PartFile, self.path)
         self._container = self._guard(self._open_container)
         try:
             self._video = self._guard(self._add_video, crf, preset, threads)
@@ -213,12 +215,11 @@ class VideoWriter:
     def abort(self) -> None:
         """Give up: remove ``.part``, leave an earlier file of the name as it is."""
         container, self._container = self._container, None
-        if container is None:
-            return
-        with suppress(self._av.error.FFmpegError, OSError, ValueError):
-            container.close()
-        with suppress(OSError):
-            self._part.unlink()
+        if container is not None:
+            with suppress(self._av.error.FFmpegError, OSError, ValueError):
+                container.close()
+        if self._part is not None:
+            self._part.discard()
 
     def _guard(self, action: Callable[..., Result], *arguments: Any) -> Result:
         """Run `action`; whatever it raises ends the writer, FFmpeg's errors as MediaError."""
@@ -235,8 +236,9 @@ class VideoWriter:
             raise
 
     def _open_container(self) -> Any:
+        assert self._part is not None
         return self._av.open(
-            f"file:{self._part}",
+            f"file:{self._part.path}",
             "w",
             format=_FORMATS[self.path.suffix.lower()],
             container_options=_MUXER_OPTIONS,
@@ -277,25 +279,15 @@ class VideoWriter:
         self._encode(None)
         self._container.close()
         # On the disk before it takes the name of a file that may be there already.
-        with self._part.open("ab") as file:
+        assert self._part is not None
+        with self._part.path.open("ab") as file:
             if self._label:
                 file.write(MP4_BOX)
                 file.flush()
             os.fsync(file.fileno())
-        self._part.replace(self.path)
+        self._part.finish()
         self._container = None
         log.debug("%s: %d frames", self.path, self.frames)
-
-
-def _check_output(path: Path) -> None:
-    if path.suffix.lower() not in _FORMATS:
-        raise InputError(
-            f"{path} must end in {', '.join(_FORMATS)}; got {path.suffix or 'no'} ending"
-        )
-    if path.is_dir():
-        raise MediaError(f"{path} cannot be written: it is a folder")
-    if not path.parent.is_dir():
-        raise MediaError(f"{path} cannot be written: {path.parent} is not a folder")
 
 
 def _check_video(

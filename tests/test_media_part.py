@@ -1,0 +1,138 @@
+"""One writer at a time: what two would write at once, and what was never theirs, stays whole."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from lipsync_fast import media
+from lipsync_fast.errors import MediaError
+from lipsync_fast.media import _part
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows takes no folder over")
+
+
+def mp4(path):
+    pytest.importorskip("av")
+    return media.VideoWriter(path, 64, 48, 25)
+
+
+def frame(writer):
+    if isinstance(writer, media.JpegFolder):
+        writer.write(b"\xff\xd8")
+    else:
+        writer.write(np.full(64 * 72, 128, np.uint8))
+
+
+@pytest.mark.parametrize(("kind", "name"), [(mp4, "out.mp4"), (media.JpegFolder, "out")])
+def test_a_second_writer_is_refused_while_the_first_lives(tmp_path, kind, name):
+    first = kind(tmp_path / name)
+    frame(first)
+    with pytest.raises(MediaError, match=f"{name} cannot be written: (another writer|.* is there)"):
+        kind(tmp_path / name)
+    frame(first)
+    first.close()
+    whole = tmp_path / name
+    if kind is mp4:
+        import clips
+
+        assert len(clips.decoded(whole)[0]) == 2
+        with kind(whole) as again:  # and the next one may
+            frame(again)
+        assert len(clips.decoded(whole)[0]) == 1
+    else:
+        assert len(list(whole.iterdir())) == 2
+    assert list(tmp_path.iterdir()) == [whole]
+
+
+@pytest.mark.parametrize(("kind", "name"), [(mp4, "out.mp4"), (media.JpegFolder, "out")])
+def test_who_gives_up_lets_the_next_one_in(tmp_path, kind, name):
+    first = kind(tmp_path / name)
+    frame(first)
+    first.abort()
+    assert not list(tmp_path.iterdir())
+    second = kind(tmp_path / name)
+    first.abort()  # a second time: not what is the other's now
+    first.close()
+    frame(second)
+    second.close()
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+@posix
+@pytest.mark.parametrize("name", ["out.mp4", "out"])
+def test_another_process_is_refused_too_and_let_in_when_this_one_is_killed(tmp_path, name):
+    pytest.importorskip("av")
+    code = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from lipsync_fast.media import _part\n"
+        "target = Path(sys.argv[1])\n"
+        "held = _part.PartFile(target) if target.suffix else _part.hold_folder(target)\n"
+        "print('held', flush=True)\n"
+        "time.sleep(100)\n"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / name)], stdout=subprocess.PIPE, text=True
+    )
+    kind = mp4 if name.endswith("4") else media.JpegFolder
+    try:
+        assert child.stdout.readline() == "held\n"
+        with pytest.raises(MediaError, match="another writer is at it"):
+            kind(tmp_path / name)
+    finally:
+        child.kill()
+        child.communicate()
+    assert (tmp_path / f"{name}.part").exists()
+    with kind(tmp_path / name) as writer:
+        frame(writer)
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+@posix
+def test_frames_of_a_killed_writer_go_and_nothing_else_does(tmp_path):
+    part = tmp_path / "out.part"
+    part.mkdir()
+    for i in range(3):
+        (part / f"{i:08d}.jpg").write_bytes(b"old")
+    with media.JpegFolder(tmp_path / "out") as folder:
+        folder.write(b"new")
+    assert [p.read_bytes() for p in (tmp_path / "out").iterdir()] == [b"new"]
+
+
+@posix
+@pytest.mark.parametrize("name", ["holiday.jpg", "00000001.png", "1.jpg", ".hidden"])
+def test_what_is_no_frame_is_left_alone(tmp_path, name):
+    part = tmp_path / "out.part"
+    part.mkdir()
+    (part / "00000000.jpg").write_bytes(b"old")
+    (part / name).write_bytes(b"mine")
+    for _ in range(2):  # refusing it lets go of it
+        with pytest.raises(MediaError, match=f"{name}, which is no frame; move it away"):
+            media.JpegFolder(tmp_path / "out")
+    assert sorted(p.name for p in part.iterdir()) == sorted(["00000000.jpg", name])
+    assert list(tmp_path.iterdir()) == [part]
+
+
+@posix
+def test_a_part_that_changes_hands_between_opening_and_locking(tmp_path, monkeypatch):
+    """Who has opened what another writer then renames must not write into the finished file."""
+    target = tmp_path / "out.mp4"
+    first = _part.PartFile(target)
+    lock, calls = _part.fcntl.flock, []
+
+    def late(descriptor, how):
+        if not calls:
+            calls.append(1)
+            first.path.write_bytes(b"whole")
+            first.finish()
+        lock(descriptor, how)
+
+    monkeypatch.setattr(_part.fcntl, "flock", late)
+    second = _part.PartFile(target)
+    assert target.read_bytes() == b"whole"
+    assert os.path.samestat(os.stat(second.path), os.fstat(second._descriptor))
+    second.discard()
+    assert list(tmp_path.iterdir()) == [target]

@@ -108,6 +108,7 @@ def test_bad_input_is_one_line(tmp_path, images, wave, capsys):
     assert "area" in fails(capsys, *prepare, "--rect", "500,500,20,20", "--quiet")
     assert "rect" in fails(capsys, *prepare, "--rect", "1,2,3", "--quiet")
     assert "store" in fails(capsys, *prepare, "--rect", "9,9,50,50", "--store", "gif", "-q")
+    assert "not both" in fails(capsys, *prepare, "--rect", "9,9,50,50", "--rects", "no.json", "-q")
     assert not template.exists()
     assert "no such" in fails(
         capsys, "prepare", tmp_path / "no.mp4", template, "--preset", "wav2lip96", "-q",

@@ -269,6 +269,8 @@ def test_what_cannot_be_shared(tmp_path):
         open_generators(path, template, devices=[1, 1])
     with pytest.raises(InputError, match="devices 0, 1 were asked for and nets run on the CPU"):
         open_generators(path, template, devices=[0, 1], providers=["cpu"])
+    with pytest.raises(InputError, match="devices 0 were asked for and nets run on the CPU"):
+        open_generators(path, template, devices=[0], providers=["cpu"])
 
 
 # ---- several devices ------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from lipsync_fast import cli, net_probes
-from lipsync_fast.errors import FileMissingError, ModelError, TemplateError
+from lipsync_fast.errors import FileMissingError, InputError, ModelError, TemplateError
 from lipsync_fast.graph import cached_resident
 from lipsync_fast.inference import pack_visual
 from lipsync_fast.inspection import _jitter, inspect
@@ -142,6 +142,12 @@ def test_why_a_net_is_none(tmp_path):
     assert facts["plane order"].startswith("masked+reference: ")
     with pytest.raises(ModelError, match="fit no preset"):
         inspect(path, preset="wav2lip256")
+
+
+def test_a_template_is_what_it_says_it_is(tmp_path):
+    for more in ({"preset": "wav2lip96"}, {"template": tmp_path}):
+        with pytest.raises(InputError, match="are given beside a net: leave them out"):
+            inspect(tmp_path, **more)
 
 
 def test_without_onnx_the_rest_is_told(tmp_path, monkeypatch):

@@ -229,6 +229,7 @@ def test_rects_over_the_edge_are_told(images, tmp_path, caplog):
         ("wav2lip96", {"rects": "1,2,3,4", "masks": False}, "masks must be one of source"),
         ("wav2lip96", {"rects": "1,2,3,4", "masks": "landmarks"}, "need both a detector"),
         ("wav2lip96", {"detector": "d.onnx", "masks": "landmarks"}, "need both a detector"),
+        ("wav2lip96", {"rects": "1,2,3,4", "landmarks": "m.onnx"}, "landmarks are for rects that"),
         ("wav2lip96", {"rects": "1,2,3,4", "feather": "soft"}, "feather must be auto"),
         ("wav2lip96", {"rects": "1,2,3,4", "smooth": "steady"}, "leave out smooth"),
         ("wav2lip96", {"detector": "d.onnx", "smooth": "much"}, "smooth must be one of"),

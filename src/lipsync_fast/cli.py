@@ -15,7 +15,7 @@ from typing import Any
 
 from . import __version__
 from .doctor_command import add_doctor
-from .errors import LipsyncError, MissingExtraError
+from .errors import InputError, LipsyncError, MissingExtraError
 from .model_commands import add_model
 from .presets import FEATHERS, LOOPS, PRESETS
 from .silence import SILENCE
@@ -210,6 +210,8 @@ def _add_order(command: Any, whose: str) -> None:
 def _prepare(options: argparse.Namespace) -> None:
     from .prepare import prepare
 
+    if options.rect and options.rects:
+        raise InputError("rects are given once: pass --rect or --rects, not both")
     with _Progress("prepare", options.quiet) as progress:
         template = prepare(
             options.source,

@@ -70,7 +70,7 @@ def open_generators(
     if not numbers or len(set(numbers)) < len(numbers):
         raise InputError(f"devices must be different numbers, got {numbers}")
     made = [_open(given, template, providers, replace(first, device=n)) for n in numbers]
-    if len(made) > 1 and any(generator.on_cpu for generator in made):
+    if devices is not None and any(generator.on_cpu for generator in made):
         raise InputError(
             f"devices {', '.join(map(str, numbers))} were asked for and nets run on the CPU "
             "here; see lipsync-fast doctor, or leave devices out"

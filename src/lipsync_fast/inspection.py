@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from . import graph
 from .bridges import find_avatar
-from .errors import FileMissingError, MissingExtraError, ModelError, TemplateError
+from .errors import FileMissingError, InputError, MissingExtraError, ModelError, TemplateError
 from .faces import FaceDetector, FaceLandmarks
 from .net_probes import SEAM_FRAMES, probe, seam_facts
 from .presets import PRESETS, Preset, find_preset, get_preset
@@ -65,12 +65,17 @@ def inspect(
     TemplateError, ModelError
         If it is neither a template nor a net, or the net is not what `preset` says.
     InputError
-        No such preset.
+        No such preset; or a template or preset is given beside a template.
     """
     found = Path(path)
     if not found.exists():
         raise FileMissingError(f"{path}: no such file or folder")
     if found.is_dir():
+        if template is not None or preset is not None:
+            raise InputError(
+                f"{path} is a folder; a template and a preset are given beside a net: leave "
+                "them out"
+            )
         return _template_facts(found)
     if template is None:
         return _net_facts(found, None, preset)

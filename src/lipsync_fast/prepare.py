@@ -198,6 +198,12 @@ def _check_ways(
             "masks from landmarks need both a detector (YuNet as .onnx) and landmarks "
             "(the 478-point face mesh as .onnx)"
         )
+    found = rects is None and (avatar is None or detector is not None)
+    if landmarks is not None and not by_landmarks and not found:
+        raise InputError(
+            "landmarks are for rects that are found and for masks: leave them out, or ask for "
+            "masks from landmarks"
+        )
     if smooth is not None and smooth not in SMOOTHING:
         raise InputError(f"smooth must be one of {', '.join(SMOOTHING)}, got {smooth!r}")
     if rects is not None:

@@ -257,7 +257,7 @@ def test_who_is_asked_to_end_leaves_nothing(tmp_path, anna, net, images, wave, c
     done = subprocess.run(
         [sys.executable, "-c", patched, *map(str, arguments), "-q"], capture_output=True, text=True
     )
-    assert (done.returncode, done.stderr) == (130, "lipsync-fast: interrupted\n")
+    assert (done.returncode, done.stderr) == (143, "lipsync-fast: asked to end\n")
     assert not list(out.parent.iterdir())
 
 
@@ -300,6 +300,27 @@ def test_output_on_a_full_disk_is_one_line(anna):
         done = run_module("inspect", anna, stdout=full, check=False)
     assert done.returncode == 2
     assert done.stderr == "lipsync-fast: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell of POSIX closes them")
+@pytest.mark.parametrize("streams", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-", "2>/dev/full"])
+def test_closed_streams_lose_what_is_said_and_nothing_else(tmp_path, anna, net, wave, streams):
+    if "full" in streams and not Path("/dev/full").exists():
+        pytest.skip("this system has no full device")
+    out = tmp_path / "out.mp4"
+    render = [sys.executable, "-m", "lipsync_fast", "render", anna, wave, out, "--generator", net]
+    for command in (render, [*render[:3], "inspect", anna]):
+        done = subprocess.run(
+            ["sh", "-c", f'exec "$@" {streams}', "sh", *map(str, command)],
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "Traceback" not in done.stderr
+    assert out.stat().st_size > 1000
+    assert [p.name for p in tmp_path.glob("out*")] == ["out.mp4"]
+    missing = [*render[:3], "inspect", str(tmp_path / "none")]
+    assert subprocess.run(["sh", "-c", f'exec "$@" {streams}', "sh", *missing]).returncode == 2
 
 
 def test_nets_are_tried_with_a_templates_faces(tmp_path, anna, net, capsys):

@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "lipsync_fast"
 # From the ground up. A unit is a module or a folder; it may import what stands on a lower
 # line. Units of one line do not know each other.
 LAYERS = [
-    ["errors", "_version", "labels", "misfits", "once", "reading"],
+    ["errors", "_version", "labels", "misfits", "once", "reading", "standard_streams"],
     ["_blocks", "_cuda", "checks", "outputs", "pool_stats"],
     ["_arguments"],
     ["_blend", "_convert", "_mel", "_pool", "_resize", "_spectrum", "_yuv"],

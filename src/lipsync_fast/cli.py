@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from . import __version__
@@ -19,6 +18,7 @@ from .errors import InputError, LipsyncError, MissingExtraError
 from .model_commands import add_model
 from .presets import FEATHERS, LOOPS, PRESETS
 from .silence import SILENCE
+from .standard_streams import drop, losing_messages, open_closed
 
 __all__ = ["main"]
 
@@ -38,12 +38,17 @@ Finished talking-head frames from a template, an ONNX generator and speech.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; the exit status: 0, 2 for bad input, 130 when interrupted or asked to end.
+    """Run a command; the exit status: 0, 2 for bad input, 130 interrupted, 143 asked to end.
 
     `doctor` ends with 1 where no GPU is used.
     """
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    open_closed()
+    with losing_messages():
+        return _main(arguments)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
+    options = _parser().parse_args(arguments)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("lipsync_fast").setLevel(logging.INFO if options.verbose else "WARNING")
     try:
@@ -53,17 +58,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LipsyncError as error:
         print(f"lipsync-fast: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("lipsync-fast: interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stopped:
+        asked = isinstance(stopped, _AskedToEnd)
+        print(f"lipsync-fast: {'asked to end' if asked else 'interrupted'}", file=sys.stderr)
+        return 128 + (signal.SIGTERM if asked else signal.SIGINT)
     except BrokenPipeError:
-        _drop_output()
+        drop(sys.stdout)
         return 0
     except OSError as error:
         print(f"lipsync-fast: {error}", file=sys.stderr)
-        _drop_output()
+        drop(sys.stdout)
         return 2
     return status or 0
+
+
+class _AskedToEnd(KeyboardInterrupt):
+    """A request to end, which ends all that an interrupt ends."""
 
 
 @contextmanager
@@ -73,17 +83,15 @@ def _ending_cleanly() -> Iterator[None]:
     if not mine or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
         return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _raise_asked_to_end)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _drop_output() -> None:
-    """Let go of what could not be printed, which Python would try again at exit."""
-    with suppress(OSError), open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+def _raise_asked_to_end(signum: int, frame: object) -> None:
+    raise _AskedToEnd
 
 
 def _parser() -> argparse.ArgumentParser:

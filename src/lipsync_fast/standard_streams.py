@@ -1,0 +1,60 @@
+"""Standard output and error of a command that may be closed, or lead to a full disk."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, suppress
+from typing import Any
+
+__all__ = ["drop", "losing_messages", "open_closed"]
+
+
+def open_closed() -> None:
+    """Open closed standard streams to nowhere.
+
+    Else the next file that is opened would take a closed one's number, and with it what
+    libraries print there.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
+        os.set_inheritable(descriptor, True)  # as standard streams are
+    os.close(descriptor)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (for the process's life)
+
+
+@contextmanager
+def losing_messages() -> Iterator[None]:
+    """Inside, messages for standard error that cannot be written are lost, and nothing else is."""
+    with redirect_stderr(_Messages(sys.stderr)):
+        yield
+
+
+def drop(stream: Any) -> None:
+    """Let go of what could not be printed, which Python would try again at exit."""
+    with suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
+
+
+class _Messages:
+    """A stream that drops what cannot be written, and all that follows."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except OSError:
+            drop(self._stream)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)

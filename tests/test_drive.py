@@ -241,6 +241,8 @@ def test_a_neutral_pose_from_a_file(tmp_path):
     (tmp_path / "text.npy").write_text("no numbers")
     with pytest.raises(InputError, match=r"text\.npy cannot be read"):
         neutral_pose(tmp_path / "text.npy")
+    with pytest.raises(InputError, match="is no plain file; name a"):
+        neutral_pose(tmp_path)
 
 
 @pytest.mark.parametrize("neutral", [np.zeros(31), np.full(32, np.nan), 0.0, ["a"] * 32])

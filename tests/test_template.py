@@ -1,9 +1,11 @@
 """Templates in memory and on disk: what is written is what is read, damage is noticed."""
 
+import io
 import json
 import os
 import sys
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -214,6 +216,9 @@ def test_no_template(tmp_path):
         Template.open(tmp_path / "nothing")
     with pytest.raises(TemplateError, match="no prepared template"):
         Template.open(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(TemplateError, match="file is a file; name a template"):
+        Template.open(tmp_path / "file")
 
 
 FILES = [
@@ -232,6 +237,26 @@ def test_a_truncated_or_missing_file_is_named(tmp_path, name):
     (path / name).unlink()
     with pytest.raises(TemplateError, match=name):
         Template.open(path)
+
+
+@pytest.mark.parametrize("name", ["template.json", *FILES])
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, name, monkeypatch):
+    """The superuser may read all, so the system's refusal is played."""
+    path = write(tmp_path / "t", "wav2lip384")
+    whole = io.open
+
+    def refusing(file, *arguments, **named):
+        if not isinstance(file, int) and Path(file).name == name:
+            raise PermissionError(13, "Permission denied", str(file))
+        return whole(file, *arguments, **named)
+
+    monkeypatch.setattr(io, "open", refusing)  # pathlib's
+    monkeypatch.setattr("builtins.open", refusing)
+    said = f"{path / name} cannot be read: Permission denied"
+    for load in (False, True):
+        with pytest.raises(TemplateError) as caught:
+            Template.open(path, load=load)
+        assert str(caught.value) == said
 
 
 @pytest.mark.parametrize("name", FILES)

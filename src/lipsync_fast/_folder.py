@@ -48,11 +48,13 @@ def read_folder(folder: Path, load: bool) -> dict[str, Any]:
     head = _read_head(folder)
     try:
         return _read_parts(folder, head, load)
+    except TemplateError:
+        raise
+    except LipsyncError as error:
+        raise TemplateError(f"{folder}: {error}") from None
+    except PermissionError as error:
+        raise TemplateError(f"{error.filename} cannot be read: {error.strerror}") from None
     except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
-        if isinstance(error, TemplateError):
-            raise
-        if isinstance(error, LipsyncError):
-            raise TemplateError(f"{folder}: {error}") from None
         raise TemplateError(
             f"{folder}: template.json or a file it names is damaged ({error!r}); "
             "prepare the template again"
@@ -154,7 +156,9 @@ def _file_id(path: Path) -> FileId | None:
 def _read_head(folder: Path) -> dict[str, Any]:
     """template.json, checked against the sizes of the files it names."""
     path = folder / "template.json"
-    if not folder.is_dir():
+    if folder.exists() and not folder.is_dir():
+        raise TemplateError(f"{folder} is a file; name a template, a folder that prepare made")
+    if not folder.exists():
         raise FileMissingError(
             f"{folder}: no such template folder; make one with lipsync-fast prepare"
         )
@@ -162,7 +166,9 @@ def _read_head(folder: Path) -> dict[str, Any]:
         head = parse_json(path.read_text("utf-8"))
     except FileNotFoundError:
         raise TemplateError(f"{folder} has no template.json; it is no prepared template") from None
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        raise TemplateError(f"{path} cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
         raise TemplateError(
             f"{path} cannot be read ({error}); prepare the template again"
         ) from None
@@ -470,10 +476,8 @@ class TemplateWriter:
     def abort(self) -> None:
         """Remove what was written, and the folders that were made to hold it."""
         for writer in self._writers.values():
-            try:
+            with suppress(OSError):  # a full disk: the folder goes anyway
                 writer.close()
-            except OSError:
-                continue  # a full disk: the folder goes anyway
         shutil.rmtree(self._part, ignore_errors=True)
         self._remove_parents()
 

@@ -132,7 +132,9 @@ def open_fixed(
         array = read_npy(path, None if load else "c" if private else "r")
     except FileNotFoundError:
         raise TemplateError(f"{path} is missing; prepare the template again") from None
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        raise TemplateError(f"{path} cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
         raise TemplateError(f"{path} is damaged ({error}); prepare the template again") from None
     if array.dtype != np.dtype(dtype) or array.shape[1:] != shape:
         raise TemplateError(

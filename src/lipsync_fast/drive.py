@@ -116,8 +116,10 @@ def neutral_pose(neutral: Neutral) -> NDArray[np.float64]:
     source = "neutral"
     if isinstance(neutral, (str, Path)):
         source = str(neutral)
-        if not Path(neutral).is_file():
+        if not Path(neutral).exists():
             raise FileMissingError(f"{neutral}: no such file with a neutral pose")
+        if not Path(neutral).is_file():
+            raise InputError(f"{neutral}: is no plain file; name a .npy file with a neutral pose")
         try:
             neutral = read_npy(neutral)
         except (ValueError, OSError) as error:

@@ -178,8 +178,10 @@ class FeatureFile:
 
 
 def _load(path: Path) -> NDArray[Any]:
-    if not path.is_file():
+    if not path.exists():
         raise FileMissingError(f"{path}: no such file with features")
+    if not path.is_file():
+        raise InputError(f"{path}: is no plain file; name a .npy file with features")
     try:
         return read_npy(path, "r")
     except (ValueError, OSError) as error:

@@ -95,6 +95,7 @@ def test_silence_order_and_neutral_pose(tmp_path, images, wave, capsys):
     assert all(np.array_equal(np.asarray(Image.open(f)), held[1]) for f in files)
     assert main([*render[:3], str(tmp_path / "net"), *render[4:], "--silence", "net"]) == 0
     assert (tmp_path / "net" / files[0].name).read_bytes() != files[0].read_bytes()
+    render[3] = str(tmp_path / "never")
     assert "no such file" in fails(capsys, *render, "--neutral", tmp_path / "no.npy")
     assert "start" in fails(capsys, *render, "--start", "-1")
     assert "to hold" in fails(capsys, *render, "--loop", "still", "--start", "5")
@@ -187,6 +188,59 @@ def test_demo_speaks_the_users_sound(tmp_path, wave, capsys, monkeypatch):
         assert len(files) == 25
         assert {JPEG_SEGMENT in file.read_bytes() for file in files} == {name == "marked"}
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_what_cannot_be_written_or_heard_is_refused_before_the_work(tmp_path, capsys, monkeypatch):
+    from lipsync_fast.bench import report
+    from lipsync_fast.demo import run
+
+    def worked(*_, **__):
+        raise AssertionError("it was worked")
+
+    monkeypatch.setattr(report, "measure_peers", worked)
+    monkeypatch.setattr(run, "draw_frames", worked)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").touch()
+    for name in ("none/x.html", "full", "full/", ".html", "x.pdf", "."):
+        fails(capsys, "bench", tmp_path / name if name != "." else name, "-q")
+    for name in ("none/x.mp4", "full", "x.avi", "none/x", "full/mine"):
+        fails(capsys, "demo", tmp_path / name, "-q")
+    for name in (".", "/", "out.mp4/", ".mp4"):
+        fails(capsys, "demo", name, "-q")
+    out = tmp_path / "out.mp4"
+    assert "no such file" in fails(capsys, "demo", out, "--audio", tmp_path / "none.wav", "-q")
+    assert "is a folder" in fails(capsys, "demo", out, "--audio", tmp_path, "-q")
+    assert not out.exists()
+
+
+def test_empty_names_are_no_paths(tmp_path, anna, net, wave, capsys):
+    out = tmp_path / "out.mp4"
+    render = ("render", anna, wave, out, "--generator")
+    for name, arguments in (
+        ("generator", (*render, "")),
+        ("output", ("render", anna, wave, "", "--generator", net)),
+        ("audio", ("demo", out, "--audio", "")),
+        ("audio-encoder", (*render, net, "--audio-encoder", "")),
+        ("provider", (*render, net, "--provider", "")),
+        ("template", ("prepare", wave, "", "--preset", "wav2lip96")),
+    ):
+        assert f": {name} is empty" in fails(capsys, *arguments, "-q")
+    assert not out.exists()
+
+
+def test_names_that_are_none(tmp_path, anna, net, wave, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "out.mp4").write_bytes(b"an earlier file")
+    before = sorted(p.name for p in tmp_path.iterdir())
+    for name in (".", "..", "/", ".mp4", "out.mp4/"):
+        fails(capsys, "render", anna, wave, name, "--generator", net, "-q")
+    (tmp_path / "new").mkdir()
+    monkeypatch.chdir(tmp_path / "new")
+    prepare = ("prepare", tmp_path / "images", ".", "--preset", "wav2lip96", "--rect", "9,9,50,50")
+    assert "is the current folder" in fails(capsys, *prepare, "-q")
+    (tmp_path / "new").rmdir()
+    assert sorted(p.name for p in tmp_path.iterdir()) == before
+    assert (tmp_path / "out.mp4").read_bytes() == b"an earlier file"
 
 
 def test_inspect_reads_well(anna, net, capsys):

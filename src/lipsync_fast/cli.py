@@ -52,6 +52,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("lipsync_fast").setLevel(logging.INFO if options.verbose else "WARNING")
     try:
+        _refuse_empty(options)
         with _ending_cleanly():
             status: int | None = options.run(options)
             sys.stdout.flush()
@@ -70,6 +71,13 @@ def _main(arguments: Sequence[str] | None) -> int:
         drop(sys.stdout)
         return 2
     return status or 0
+
+
+def _refuse_empty(options: argparse.Namespace) -> None:
+    """Refuse "", such as of a shell's variable that is not set; it would be a path of its own."""
+    for name, value in vars(options).items():
+        if value == "" or (isinstance(value, list) and "" in value):
+            raise InputError(f"{name.replace('_', '-')} is empty; say what it is, or leave it out")
 
 
 class _AskedToEnd(KeyboardInterrupt):
@@ -145,10 +153,12 @@ def _add_label(command: Any) -> None:
 
 
 def _demo(options: argparse.Namespace) -> None:
-    from . import demo
+    from . import demo, media
     from .demo.run import open_pipeline
+    from .pipeline import check_target
 
-    speech = options.audio if options.audio else demo.speech()
+    check_target(options.output)
+    speech = demo.speech() if options.audio is None else media.require_file(options.audio)
     with ExitStack() as stack:
         with _Progress("draw", options.quiet) as progress:
             pipeline = stack.enter_context(
@@ -289,8 +299,9 @@ def _add_render(commands: Any) -> None:
 
 
 def _render_command(options: argparse.Namespace) -> None:
-    from .pipeline import Pipeline
+    from .pipeline import Pipeline, check_target
 
+    check_target(options.output)
     with Pipeline.open(
         options.template,
         options.generator,

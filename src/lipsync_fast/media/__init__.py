@@ -1,5 +1,6 @@
 """Files in and out: sound, video, images; PyAV (extra ``video``) is loaded when a file needs it."""
 
+from ._av import require_file
 from .images import JpegFolder, list_images, read_image, read_images
 from .sound import SAMPLE_RATE, AudioSource, duration, load_audio
 from .video_in import VideoReader
@@ -16,4 +17,5 @@ __all__ = [
     "load_audio",
     "read_image",
     "read_images",
+    "require_file",
 ]

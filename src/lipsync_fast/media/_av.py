@@ -29,7 +29,19 @@ def load_av(purpose: str) -> ModuleType:
 
 
 def require_file(path: str | os.PathLike[str]) -> Path:
-    """Return `path` as a Path; FileMissingError or MediaError where it is no readable file."""
+    """Check that a file can be read, before anything is done for it.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    FileMissingError
+        There is none.
+    MediaError
+        It is a folder, or may not be read.
+    """
     path = Path(path)
     if path.is_dir():
         raise MediaError(f"{path} is a folder; name a file")

@@ -1,5 +1,6 @@
 """One writer at a time: what two would write at once, and what was never theirs, stays whole."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -117,6 +118,36 @@ def test_what_is_no_frame_is_left_alone(tmp_path, name):
 
 
 @posix
+@pytest.mark.parametrize(("kind", "name"), [(mp4, "out.mp4"), (media.JpegFolder, "out")])
+def test_links_and_pipes_in_its_place_are_refused(tmp_path, kind, name):
+    (tmp_path / "others").mkdir()
+    (tmp_path / "others" / "00000000.jpg").write_bytes(b"theirs")
+    (tmp_path / "film").write_bytes(b"theirs")
+    part = tmp_path / f"{name}.part"
+    for place in ("others", "film", "none", os.devnull):
+        part.symlink_to(tmp_path / place)
+        with pytest.raises(MediaError, match=r"\.part, where it lies at first, is a link or"):
+            kind(tmp_path / name)
+        part.unlink()
+    os.mkfifo(part)
+    with pytest.raises(MediaError, match=r"\.part, where it lies at first, is a link or"):
+        kind(tmp_path / name)
+    part.unlink()
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["00000000.jpg", "film", "others"]
+    assert (tmp_path / "film").read_bytes() == b"theirs"
+
+
+@posix
+@pytest.mark.parametrize(("kind", "name"), [(mp4, "out.mp4"), (media.JpegFolder, "out")])
+def test_who_is_forgotten_holds_nothing(tmp_path, kind, name):
+    frame(kind(tmp_path / name))
+    gc.collect()
+    with kind(tmp_path / name) as writer:
+        frame(writer)
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+@posix
 def test_a_part_that_changes_hands_between_opening_and_locking(tmp_path, monkeypatch):
     """Who has opened what another writer then renames must not write into the finished file."""
     target = tmp_path / "out.mp4"
@@ -133,6 +164,6 @@ def test_a_part_that_changes_hands_between_opening_and_locking(tmp_path, monkeyp
     monkeypatch.setattr(_part.fcntl, "flock", late)
     second = _part.PartFile(target)
     assert target.read_bytes() == b"whole"
-    assert os.path.samestat(os.stat(second.path), os.fstat(second._descriptor))
+    assert not os.path.samestat(os.stat(second.path), os.stat(target))
     second.discard()
     assert list(tmp_path.iterdir()) == [target]

@@ -63,6 +63,22 @@ def test_devices_and_pipes_stay(tmp_path):
 
 
 @posix
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "disk").mkdir()
+    for name in ("old", "new"):
+        (tmp_path / name).symlink_to(tmp_path / "disk" / name)
+    (tmp_path / "disk" / "old").write_text("x")
+    for name in ("old", "new"):
+        with beside(check_file(tmp_path / name, MediaError)) as part:
+            part.write_text("y")
+        assert (tmp_path / name).is_symlink()
+        assert (tmp_path / "disk" / name).read_text() == "y"
+    (tmp_path / "lost").symlink_to(tmp_path / "none" / "lost")
+    with pytest.raises(FileMissingError, match=r"no such folder as .*none"):
+        check_file(tmp_path / "lost", MediaError)
+
+
+@posix
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="may write everywhere")
 def test_a_folder_that_may_not_be_written_to(tmp_path):
     tmp_path.chmod(0o500)

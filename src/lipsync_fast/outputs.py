@@ -30,6 +30,7 @@ def check_file(
     Returns
     -------
     Path
+        What a link leads to, which stays a link.
 
     Raises
     ------
@@ -46,6 +47,8 @@ def check_file(
         bare = target.name.lower() in endings
         got = "nothing before it" if bare else target.suffix or "no ending"
         raise InputError(f"{path} must end in {', '.join(endings)}; got {got}")
+    if target.is_symlink():
+        target = Path(os.path.realpath(target))
     if os.path.isdir(target):
         raise error(f"{path} cannot be written: it is a folder")
     _check_parent(target, error)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import weakref
 from contextlib import suppress
 from pathlib import Path
 
@@ -42,7 +43,7 @@ class PartFile:
 
     def __init__(self, target: Path) -> None:
         self.target, self.path = target, part_of(target)
-        self._descriptor: int | None = self._hold()
+        self._let_go = weakref.finalize(self, let_go, self._hold())  # also where it is forgotten
 
     def _hold(self) -> int:
         if sys.platform == "win32":
@@ -52,7 +53,8 @@ class PartFile:
                 raise _held(self.target) from None
             return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         while True:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+            _refuse_links(self.path, self.target)
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
             if _lock(descriptor, self.path, self.target):
                 return descriptor
 
@@ -65,17 +67,13 @@ class PartFile:
 
     def discard(self) -> None:
         """Remove it; nothing where it has its name, or is removed already."""
-        if self._descriptor is None:
+        if not self._let_go.alive:
             return
         if sys.platform == "win32":
             self._let_go()
         with suppress(OSError):
             self.path.unlink()
         self._let_go()
-
-    def _let_go(self) -> None:
-        descriptor, self._descriptor = self._descriptor, None
-        let_go(descriptor)
 
 
 def hold_folder(target: Path) -> int | None:
@@ -104,10 +102,11 @@ def hold_folder(target: Path) -> int | None:
             ) from None
         return None
     while True:
+        _refuse_links(part, target)
         with suppress(FileExistsError):
             part.mkdir()
         try:
-            descriptor = os.open(part, os.O_RDONLY | os.O_DIRECTORY)
+            descriptor = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except FileNotFoundError:
             continue  # another writer has just finished, or given up
         if _lock(descriptor, part, target):
@@ -131,6 +130,16 @@ def remove_frames(part: Path, target: Path) -> None:
             )
     for path in found:
         path.unlink()
+
+
+def _refuse_links(part: Path, target: Path) -> None:
+    """What lies behind a link is another's, and what is written to a pipe is lost."""
+    plain = part.is_file() or part.is_dir() or not part.exists()
+    if part.is_symlink() or not plain:
+        raise MediaError(
+            f"{target} cannot be written: {part}, where it lies at first, is a link or a device; "
+            "move it away, or name another output"
+        )
 
 
 def let_go(descriptor: int | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -135,7 +136,7 @@ class JpegFolder:
         self.frames = 0
         self._part = part_of(self.folder)
         try:
-            self._hold = hold_folder(self.folder)
+            self._let_go = weakref.finalize(self, let_go, hold_folder(self.folder))
         except OSError as error:
             raise self._unwritable(error) from error
         self._open = True
@@ -192,7 +193,7 @@ class JpegFolder:
             self.abort()
             raise self._unwritable(error) from error
         self._open = False
-        let_go(self._hold)
+        self._let_go()
 
     def abort(self) -> None:
         """Remove what was written."""
@@ -201,7 +202,7 @@ class JpegFolder:
             with suppress(OSError, MediaError):
                 remove_frames(self._part, self.folder)
                 self._part.rmdir()
-            let_go(self._hold)
+            self._let_go()
 
     def _unwritable(self, error: OSError) -> MediaError:
         return MediaError(f"{self.folder} cannot be written: {error.strerror or error}")

@@ -147,6 +147,43 @@ def test_who_is_forgotten_holds_nothing(tmp_path, kind, name):
     assert [p.name for p in tmp_path.iterdir()] == [name]
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.parametrize("name", ["out.mp4", "out"])
+def test_a_forked_process_neither_ends_a_hold_nor_keeps_it(tmp_path, name):
+    # In a process of its own, which has one thread.
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from lipsync_fast import media\n"
+        "from lipsync_fast.errors import MediaError\n"
+        "from lipsync_fast.media import _part\n"
+        "target = Path(sys.argv[1])\n"
+        "make = _part.PartFile if target.suffix else media.JpegFolder\n"
+        "first = make(target)\n"
+        "ended = os.pipe()\n"
+        "if not os.fork():\n"
+        "    sys.exit()\n"  # with all that Python does at exit
+        "os.wait()\n"
+        "try:\n"
+        "    make(target)\n"
+        "    sys.exit('the second one was let in')\n"
+        "except MediaError:\n"
+        "    pass\n"
+        "if not os.fork():\n"
+        "    os.close(ended[1])\n"
+        "    os.read(ended[0], 1)\n"  # lives until the other one ends
+        "    os._exit(0)\n"
+        "first.finish() if target.suffix else first.close()\n"
+        "os.rename(target, target.with_name('done'))\n"
+        "second = make(target)\n"
+        "second.finish() if target.suffix else second.close()\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / name)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["done", name]
+
+
 @posix
 def test_a_part_that_changes_hands_between_opening_and_locking(tmp_path, monkeypatch):
     """Who has opened what another writer then renames must not write into the finished file."""

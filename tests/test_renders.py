@@ -179,6 +179,7 @@ def test_command_line(tmp_path, capsys):
     render = ["render", anna, "-", str(tmp_path / "out"), "--generator", str(net), "-q"]
     assert main([*render, "--features", str(tmp_path / "aud_hu.npy")]) == 0
     assert len(list((tmp_path / "out").iterdir())) == COUNT
+    render[3] = str(tmp_path / "never")
     assert main(render) == 2
     assert "frames need a speech or features, got neither" in capsys.readouterr().err
     assert main([*render, "--features", str(tmp_path / "no.npy")]) == 2

@@ -143,13 +143,13 @@ def _refuse_links(part: Path, target: Path) -> None:
 
 
 def let_go(descriptor: int | None) -> None:
-    """End a hold."""
-    if descriptor is None:
-        return
-    if sys.platform != "win32":
-        with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_UN)  # a forked process has it open, too
-    os.close(descriptor)
+    """End a hold of this process.
+
+    It is closed, not unlocked: that would end the hold of a process that this one was forked
+    from. Who shares it with a forked one has renamed or removed what is locked by then.
+    """
+    if descriptor is not None:
+        os.close(descriptor)
 
 
 def _lock(descriptor: int, part: Path, target: Path) -> bool:

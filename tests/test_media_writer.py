@@ -368,6 +368,8 @@ def test_outputs_that_cannot_be(tmp_path):
             media.VideoWriter(target, 64, 48, 25)
     with pytest.raises(errors.FileMissingError, match="no such folder"):
         media.VideoWriter(tmp_path / "none" / "a.mp4", 64, 48, 25)
+    with pytest.raises(errors.MediaError, match=r"\.mp4 cannot be written: File name too long"):
+        media.VideoWriter(tmp_path / ("n" * 300 + ".mp4"), 64, 48, 25)
     (tmp_path / "b.mp4").mkdir()
     with pytest.raises(errors.MediaError, match="it is a folder"):
         media.VideoWriter(tmp_path / "b.mp4", 64, 48, 25)

@@ -27,12 +27,12 @@ def test_what_names_no_file(name):
         check_file(name, MediaError)
 
 
-@pytest.mark.parametrize(
-    ("name", "got"), [("a.avi", r"\.avi"), ("a", "no ending"), (".mp4", "nothing before it")]
-)
+@pytest.mark.parametrize(("name", "got"), [("a.avi", r"\.avi"), ("a", "no ending")])
 def test_endings(tmp_path, name, got):
     with pytest.raises(InputError, match=rf"must end in \.mp4, \.mov; got {got}$"):
         check_file(tmp_path / name, MediaError, (".mp4", ".mov"))
+    with pytest.raises(InputError, match=r"\.MP4 is an ending alone; put a name before it"):
+        check_file(tmp_path / ".MP4", MediaError, (".mp4", ".mov"))
 
 
 def test_folders_in_a_files_place_and_files_in_a_folders(tmp_path):

@@ -44,10 +44,11 @@ def check_file(
     if text.endswith(_SEPARATORS) or target.name in ("", ".."):
         raise InputError(f"{text!r} names no file; give a name for the output")
     if endings and target.suffix.lower() not in endings:
-        bare = target.name.lower() in endings
-        got = "nothing before it" if bare else target.suffix or "no ending"
+        if target.name.lower() in endings:
+            raise InputError(f"{path} is an ending alone; put a name before it")
+        got = target.suffix or "no ending"
         raise InputError(f"{path} must end in {', '.join(endings)}; got {got}")
-    if target.is_symlink():
+    if os.path.islink(target):
         target = Path(os.path.realpath(target))
     if os.path.isdir(target):
         raise error(f"{path} cannot be written: it is a folder")

@@ -113,9 +113,8 @@ def check_request(compositor, outputs, chosen, format):
 
 @pytest.fixture
 def pipeline(folder, nets):
-    encoder = object()  # features are given, so that none is asked for
     template = Template.open(folder)
-    made = Pipeline(template, Generator(nets, PRESET), encoder, threads=2)
+    made = Pipeline(template, Generator(nets, PRESET), threads=2)
     with template, made:
         yield made
 

@@ -58,6 +58,14 @@ def test_json_of_the_go_server_holds_corners(tmp_path):
     assert read_rects(path).tolist() == [[544, 215, 176, 176], [544, 216, 177, 177]]
 
 
+@pytest.mark.parametrize("corner", ["Infinity", "1e308", "NaN"])
+def test_corners_that_are_no_pixels_are_refused_without_a_warning(tmp_path, corner):
+    path = tmp_path / "crop_rects.json"
+    path.write_text(f"[[1, 2, 3, 4], [{corner}, -1e308, {corner}, 1e308]]")
+    with pytest.raises((InputError, LayoutError), match=r"whole pixels|beyond"):
+        read_rects(path)
+
+
 def test_shared_rects_of_the_go_server(assets):
     path = assets / "geometry" / "crop_rects_523.json"
     corners = np.array(json.loads(path.read_text()))

@@ -228,7 +228,8 @@ def _read_lms_folder(folder: Path) -> NDArray[Any]:
 
 
 def _from_corners(rects: NDArray[Any]) -> NDArray[Any]:
-    return np.concatenate([rects[:, :2], rects[:, 2:] - rects[:, :2]], axis=1)
+    with np.errstate(all="ignore"):  # what is no pixel is refused afterwards, by name
+        return np.concatenate([rects[:, :2], rects[:, 2:] - rects[:, :2]], axis=1)
 
 
 def _fit(rects: NDArray[Any]) -> NDArray[np.bool_]:

@@ -10,6 +10,7 @@ from lipsync_fast.compositor import Compositor
 from lipsync_fast.errors import InputError, LayoutError
 from lipsync_fast.labels import XMP
 from lipsync_fast.masks import edge_mask
+from lipsync_fast.seams import ColourTrack
 from lipsync_fast.template import Template
 
 cv2 = pytest.importorskip("cv2")
@@ -308,6 +309,20 @@ def test_buffers_that_are_no_arrays(rng, format):
             room[:] = bytes(len(room))
             (length,) = compositor.composite(outputs, [0], format=format, out=[view])
             assert room[:length] == want
+
+
+def test_buffers_that_are_refused_leave_the_colours_track_as_it_was():
+    template = Template.from_arrays([picture(1)], RECTS[0], preset="wav2lip96")
+    outputs = np.stack([np.full((3, 96, 96), level, np.float32) for level in (0.2, 0.8)])
+    frames = []
+    with Compositor(template, colour_match=True) as compositor:
+        for refused in (False, True):
+            track = ColourTrack(25, 96)
+            if refused:
+                with pytest.raises(InputError, match="1 buffers"):
+                    compositor.composite(outputs[1:], [0], out=[], track=track)
+            frames.append(compositor.composite(outputs[:1], [0], track=track)[0].array)
+    assert np.array_equal(*frames)
 
 
 def test_bad_buffers_and_formats():

@@ -151,16 +151,19 @@ def test_tensorrt_only_where_it_loads(tmp_path, monkeypatch, caplog):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"device": -1}, "device must be 0 or more"),
+        ({"device": -1}, "device must be a whole number, 0 or more"),
         ({"sizes": ()}, "sizes must be ascending"),
         ({"sizes": (4, 2)}, "sizes must be ascending"),
         ({"sizes": (0, 2)}, "sizes must be ascending"),
-        ({"memory_limit": 0}, "memory_limit must be 1 byte or more"),
-        ({"device": 1.5}, "device must be 0 or more, got 1.5"),
-        ({"device": "cuda:1"}, "device must be 0 or more, got 'cuda:1'"),
+        ({"memory_limit": 0}, "memory_limit must be a whole number of bytes, 1 or more"),
+        ({"device": 1.5}, "device must be a whole number, 0 or more, got 1.5"),
+        ({"device": "cuda:1"}, "device must be a whole number, 0 or more, got 'cuda:1'"),
         ({"sizes": (1.5, 2)}, "sizes must be ascending"),
         ({"sizes": 8}, "sizes must be ascending numbers of frames, got 8"),
-        ({"memory_limit": "4G"}, "memory_limit must be 1 byte or more, got '4G'"),
+        (
+            {"memory_limit": "4G"},
+            "memory_limit must be a whole number of bytes",
+        ),
     ],
 )
 def test_session_options_that_cannot_be(options, says):

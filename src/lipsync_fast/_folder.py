@@ -15,7 +15,6 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,7 @@ from .errors import FileMissingError, InputError, LipsyncError, TemplateError
 from .masks import rect_masks
 from .presets import PRESETS, Preset, get_preset
 from .reading import parse_json, read_npy
-from .template_files import FORMAT, check_target
+from .template_files import FORMAT, HEAD, check_target
 from .timing import check_loop, check_start, parse_fps
 
 __all__ = ["STORES", "TemplateWriter", "open_private", "private_files", "read_folder"]
@@ -155,7 +154,7 @@ def _file_id(path: Path) -> FileId | None:
 
 def _read_head(folder: Path) -> dict[str, Any]:
     """template.json, checked against the sizes of the files it names."""
-    path = folder / "template.json"
+    path = folder / HEAD
     if folder.exists() and not folder.is_dir():
         raise TemplateError(f"{folder} is a file; name a template, a folder that prepare made")
     if not folder.exists():
@@ -450,7 +449,7 @@ class TemplateWriter:
                 save_array(self._part / "masks.npy", np.array(self._masks, np.int32))
             files = {p.name: p.stat().st_size for p in sorted(self._part.iterdir())}
             head = {**self._head, "count": len(self._rects), "files": files}
-            (self._part / "template.json").write_text(json.dumps(head, indent=1) + "\n", "utf-8")
+            (self._part / HEAD).write_text(json.dumps(head, indent=1) + "\n", "utf-8")
             check_target(self.path)  # again: what has been put there meanwhile
             self._take_name()
         except LipsyncError:
@@ -489,12 +488,7 @@ class TemplateWriter:
     def __enter__(self) -> TemplateWriter:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         if kind is None:
             self.finish()
         else:

@@ -44,10 +44,6 @@ _SHORT = {"cpu": CPU, "cuda": CUDA, "tensorrt": TENSORRT}
 _DTYPES = {"float": "float32", "double": "float64", "string": "object"}
 
 
-def _is_whole(value: object, least: int) -> bool:
-    return isinstance(value, Integral) and int(value) >= least
-
-
 @dataclass(frozen=True)
 class SessionOptions:
     """How nets run on a CUDA device; the CPU takes no notice.
@@ -83,14 +79,13 @@ class SessionOptions:
     memory_limit: int | None = None
 
     def __post_init__(self) -> None:
-        if not _is_whole(self.device, 0):
-            raise InputError(f"device must be 0 or more, got {self.device!r}")
+        check_whole("device", self.device, 0)
         sizes = self.sizes if isinstance(self.sizes, (tuple, list)) else ()
-        ascending = all(_is_whole(n, 1) for n in sizes) and list(sizes) == sorted(set(sizes))
-        if not sizes or not ascending:
+        whole = all(isinstance(n, Integral) and int(n) >= 1 for n in sizes)
+        if not sizes or not whole or list(sizes) != sorted(set(sizes)):
             raise InputError(f"sizes must be ascending numbers of frames, got {self.sizes!r}")
-        if self.memory_limit is not None and not _is_whole(self.memory_limit, 1):
-            raise InputError(f"memory_limit must be 1 byte or more, got {self.memory_limit!r}")
+        if self.memory_limit is not None:
+            check_whole("memory_limit", self.memory_limit, 1, of="bytes")
 
     def of_provider(self, name: str, capture: bool) -> dict[str, str]:
         """Options of an ONNX Runtime provider; `capture` for CUDA graphs, where asked for."""

@@ -284,15 +284,11 @@ class Compositor:
         canvas = self.canvas(format, quality)
         chosen = self._check(outputs, indices)
         mouths = _Mouths(outputs, chosen, check_alphas(alphas, len(chosen)))
+        if out is not None:
+            _check_out(out, len(chosen))
         if self.colour_match:
             self._measure(canvas, mouths, track or self._still)
         if out is not None:
-            if not isinstance(out, Sequence) and np.ndim(out) == 0:
-                raise LayoutError(
-                    f"out must be a sequence of arrays, one a frame, got {type(out).__name__}"
-                )
-            if len(out) != len(chosen):
-                raise InputError(f"out must hold {len(chosen)} buffers, got {len(out)}")
             return self._finish(canvas, mouths, out)
         if canvas.in_place is not None and (canvas, len(chosen)) not in self._reserved:
             self._reserve(canvas, len(chosen))
@@ -463,6 +459,15 @@ class _Mouths:
     indices: NDArray[np.int64]
     alphas: NDArray[np.uint8]
     matches: NDArray[np.int32] | None = None
+
+
+def _check_out(out: Sequence[_Buffer] | NDArray[np.uint8], count: int) -> None:
+    if not isinstance(out, Sequence) and np.ndim(out) == 0:
+        raise LayoutError(
+            f"out must be a sequence of arrays, one a frame, got {type(out).__name__}"
+        )
+    if len(out) != count:
+        raise InputError(f"out must hold {count} buffers, got {len(out)}")
 
 
 def check_alphas(alphas: ArrayLike | None, count: int) -> NDArray[np.uint8]:

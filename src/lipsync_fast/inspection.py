@@ -17,7 +17,7 @@ from .presets import PRESETS, Preset, find_preset, get_preset
 from .row_encoders import HubertEncoder, WenetEncoder
 from .session import AudioEncoder, Net
 from .template import Template
-from .template_files import KEPT_NETS
+from .template_files import HEAD, KEPT_NETS
 
 __all__ = ["inspect"]
 
@@ -87,7 +87,7 @@ def inspect(
 
 
 def _template_facts(path: Path) -> Facts:
-    if not (path / "template.json").exists() and (avatar := find_avatar(path)) is not None:
+    if not (path / HEAD).exists() and (avatar := find_avatar(path)) is not None:
         raise TemplateError(
             f"{path} is {avatar.system}, not a template; make one of it with lipsync-fast prepare"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +72,7 @@ def _batch(options: argparse.Namespace) -> None:
         changed = graph.make_batch_dynamic(options.source, options.target, inputs=inputs)
         _say(options, f"{options.target}: any batch, {len(changed)} nodes changed inside")
         return
-    between = target.with_name(f".{target.name}.full.part")
+    between = target.with_name(f".{target.name}.{os.getpid()}.full.part")
     try:
         graph.make_batch_dynamic(options.source, between, inputs=inputs)
         found = graph.make_half(between, target, inputs=inputs)

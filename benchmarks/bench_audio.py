@@ -5,10 +5,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from extra import time_it
-from lipsync_fast.audio import FeatureStream, frame_count
-from lipsync_fast.drive import LiteAvatarDriver
-from lipsync_fast.mel import mel_spectrogram
+from benchmarks.support.extra import time_it
+from lipsync_fast.audio.feature_stream import FeatureStream, frame_count
+from lipsync_fast.audio.lite_avatar import LiteAvatarDriver
+from lipsync_fast.audio.mel import mel_spectrogram
 
 SECONDS = 60
 FPS = Fraction(25)

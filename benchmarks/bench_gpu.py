@@ -8,17 +8,18 @@ from functools import cache
 import numpy as np
 import pytest
 
-from build_unet import build
-from extra import time_it
-from lipsync_fast import _cuda, demo
+from benchmarks.support.build_unet import build
+from benchmarks.support.extra import time_it
+from lipsync_fast import demo
 from lipsync_fast.bench.scenes import drifting_rects, photos, write_template
-from lipsync_fast.doctor import request_bytes
+from lipsync_fast.diagnostics.doctor import request_bytes
 from lipsync_fast.errors import LipsyncError
-from lipsync_fast.pipeline import Pipeline
+from lipsync_fast.nets import cuda
+from lipsync_fast.nets.generator import Generator, Net, SessionOptions
+from lipsync_fast.nets.resident import ResidentGenerator
+from lipsync_fast.pipeline.pipeline import Pipeline
 from lipsync_fast.presets import get_preset
-from lipsync_fast.resident import ResidentGenerator
-from lipsync_fast.session import Generator, Net, SessionOptions
-from lipsync_fast.template import Template
+from lipsync_fast.templates.template import Template
 
 pytestmark = pytest.mark.gpu
 
@@ -37,7 +38,7 @@ WAYS = {
 @cache
 def on_cuda() -> bool:
     """Whether a session that asks for CUDA gets it; the driver alone tells too little."""
-    if not _cuda.devices():
+    if not cuda.devices():
         return False
     try:
         return Net(demo.GENERATOR, providers=["cuda"]).provider == "CUDAExecutionProvider"
@@ -64,7 +65,7 @@ def template(tmp_path_factory, gpu):
 def net(request, tmp_path_factory, gpu):
     """The U-Net of users' size, and what `model half` makes of it."""
     onnx = pytest.importorskip("onnx")
-    from lipsync_fast.graph import make_half
+    from lipsync_fast.nets.graph import make_half
 
     folder = tmp_path_factory.mktemp("nets")
     onnx.save(build(), str(folder / "full.onnx"))

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from extra import time_it
-from lipsync_fast._pool import BufferPool
+from benchmarks.support.extra import time_it
+from lipsync_fast.memory._pool import BufferPool
 
 SHAPES = {
     "720p": (720, 1280, 3),

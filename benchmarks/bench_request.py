@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from build_unet import CHANNELS, build
-from extra import is_timed, time_it
-from lipsync_fast import _jpeg
+from benchmarks.support.build_unet import CHANNELS, build
+from benchmarks.support.extra import is_timed, time_it
 from lipsync_fast.bench.encoders import ENCODERS
 from lipsync_fast.bench.peers import PEERS, make_inputs
 from lipsync_fast.bench.scenes import (
@@ -15,12 +14,13 @@ from lipsync_fast.bench.scenes import (
     request_outputs,
     write_template,
 )
-from lipsync_fast.compositor import Compositor
-from lipsync_fast.inference import pack_visual
-from lipsync_fast.pipeline import Pipeline
+from lipsync_fast.compositing.compositor import Compositor
+from lipsync_fast.kernels import _jpeg
+from lipsync_fast.nets.generator import Generator
+from lipsync_fast.pipeline.inference import pack_visual
+from lipsync_fast.pipeline.pipeline import Pipeline
 from lipsync_fast.presets import get_preset
-from lipsync_fast.session import Generator
-from lipsync_fast.template import Template
+from lipsync_fast.templates.template import Template
 
 FORMATS = ["jpeg", "i420", "bgr24"]
 SIZES = [8, 25]

@@ -4,16 +4,16 @@ import numpy as np
 import onnx
 import pytest
 
-from build_unet import CHANNELS, build
-from extra import is_timed, time_it
+from benchmarks.support.build_unet import CHANNELS, build
+from benchmarks.support.extra import is_timed, time_it
 from lipsync_fast import demo
 from lipsync_fast.bench.scenes import drifting_rects, photos, write_template
-from lipsync_fast.doctor import request_bytes
-from lipsync_fast.pipeline import Pipeline
+from lipsync_fast.diagnostics.doctor import request_bytes
+from lipsync_fast.nets.generator import Generator
+from lipsync_fast.nets.resident import ResidentGenerator
+from lipsync_fast.pipeline.pipeline import Pipeline
 from lipsync_fast.presets import get_preset
-from lipsync_fast.resident import ResidentGenerator
-from lipsync_fast.session import Generator
-from lipsync_fast.template import Template
+from lipsync_fast.templates.template import Template
 
 PRESET = get_preset("synctalk328")
 COUNT = 30

@@ -6,10 +6,10 @@ import sys
 import cv2
 import pytest
 
-import scenery
-from extra import is_timed, time_it
-from lipsync_fast.compositor import Compositor
-from lipsync_fast.template import Template
+from benchmarks.support import scenery
+from benchmarks.support.extra import is_timed, time_it
+from lipsync_fast.compositing.compositor import Compositor
+from lipsync_fast.templates.template import Template
 
 QUICK = (48, 320, 180)  # frames, width, height where nothing is timed
 FULL = (523, 1920, 1080)
@@ -73,7 +73,7 @@ def test_first_use(benchmark, folder, format):
 @pytest.mark.benchmark(group="serve a whole template in a process of its own")
 @pytest.mark.parametrize("format", ["jpeg", "i420"])
 def test_private_memory(benchmark, folder, shape, format):
-    command = [sys.executable, scenery.__file__, "serve", str(folder), format]
+    command = [sys.executable, "-m", "benchmarks.support.scenery", "serve", str(folder), format]
     answers = []
 
     def serve():

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from lipsync_fast import _kernels
+from lipsync_fast import kernels
 
 CANARY = 0xA5
 MARGIN = 64
 SIDES = (0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 40)
-ISAS = _kernels.available_isas()
+ISAS = kernels.available_isas()
 FILTERS = (
     *("nearest", "bilinear", "bilinear_topleft", "bicubic", "area"),
     *("lanczos_aa", "bilinear_aa", "bicubic_aa"),
@@ -127,13 +127,13 @@ class Draw:
 
 def convert(d: Draw) -> Call:
     out = d.new(d.h, d.w, d.rng.choice((3, 4)))
-    return Call(_kernels.convert, [d.new(3, d.h, d.w, dtype="float32")], d.tone(), out)
+    return Call(kernels.convert, [d.new(3, d.h, d.w, dtype="float32")], d.tone(), out)
 
 
 def resize(d: Draw) -> Call:
     out = d.picture(side(d.rng), side(d.rng), d.c)
     keywords = {"filter": d.rng.choice(FILTERS)}
-    return Call(_kernels.resize, [d.picture(d.h, d.w, d.c)], keywords, out)
+    return Call(kernels.resize, [d.picture(d.h, d.w, d.c)], keywords, out)
 
 
 def blend(d: Draw) -> Call:
@@ -141,44 +141,44 @@ def blend(d: Draw) -> Call:
     c = 3 if d.c == 4 and d.rng.random() < 0.5 else d.c
     inputs = [d.picture(h, w, c), d.picture(d.h, d.w, d.c), *d.mask(h, w)]
     swap = c == 3 and d.rng.random() < 0.3
-    return Call(_kernels.blend, inputs, {"x": place(d.rng), "y": place(d.rng), "swap": swap})
+    return Call(kernels.blend, inputs, {"x": place(d.rng), "y": place(d.rng), "swap": swap})
 
 
 def to_i420(d: Draw) -> Call:
-    return Call(_kernels.to_i420, [d.new(d.h, d.w, 3)], d.colour(), d.new(d.i420()))
+    return Call(kernels.to_i420, [d.new(d.h, d.w, 3)], d.colour(), d.new(d.i420()))
 
 
 def from_i420(d: Draw) -> Call:
     flat = d.new(d.i420() + d.rng.choice((0, 0, 0, 1)))
     keywords = {"width": d.w, "height": d.h, **d.colour()}
-    return Call(_kernels.from_i420, [flat], keywords, d.new(d.h, d.w, d.rng.choice((3, 4))))
+    return Call(kernels.from_i420, [flat], keywords, d.new(d.h, d.w, d.rng.choice((3, 4))))
 
 
 def blend_i420(d: Draw) -> Call:
     h, w = side(d.rng), side(d.rng)
     keywords = {"width": d.w, "height": d.h, "x": place(d.rng), "y": place(d.rng), **d.colour()}
     inputs = [d.new(h, w, 3), d.new(d.i420()), *d.mask(h, w)]
-    return Call(_kernels.blend_i420, inputs, keywords, takes_out=False)
+    return Call(kernels.blend_i420, inputs, keywords, takes_out=False)
 
 
 def to_planes(d: Draw) -> Call:
     box = d.rng.choice((None, (0, 0, 1, 1), (2, 3, 9, 9), (-1, 0, 99, 2**31)))
     keywords = {"low": d.rng.choice((0.0, -1.0)), "high": 1.0, "black": box}
     out = d.new(3, d.h, d.w, dtype="float32")
-    return Call(_kernels.to_planes, [d.new(d.h, d.w, 3)], keywords, out)
+    return Call(kernels.to_planes, [d.new(d.h, d.w, 3)], keywords, out)
 
 
 def patch(d: Draw) -> Call:
     """A net's output in a crop with a border, on to a rect of any size."""
     view, border = max(d.h, 1), d.rng.choice((0, 1, 4))
     crop, h, w = view + 2 * border, max(side(d.rng), 1), max(side(d.rng), 1)
-    plan = _kernels.ResizePlan((crop, crop), (w, h), d.rng.choice(FILTERS))
+    plan = kernels.ResizePlan((crop, crop), (w, h), d.rng.choice(FILTERS))
     planar = d.new(3, view, view, dtype="float32")
     edge = [d.new(crop, crop, 3)] if border or d.rng.random() < 0.2 else []
     planes = d.planes() if d.rng.random() < 0.4 else None
 
     def kernel(planar: Any, *edge: Any, **keywords: Any) -> Any:
-        return _kernels.patch(planar, plan, *edge, **keywords)
+        return kernels.patch(planar, plan, *edge, **keywords)
 
     return Call(kernel, [planar, *edge], {**d.tone(), "planes": planes}, d.new(h, w, 3))
 
@@ -187,7 +187,7 @@ def match_colour(d: Draw) -> Call:
     planes = d.planes()
 
     def kernel(pixels: Any, **keywords: Any) -> Any:
-        return _kernels.match_colour(pixels, planes, **keywords)
+        return kernels.match_colour(pixels, planes, **keywords)
 
     return Call(kernel, [d.picture(d.h, d.w, d.c)], {}, d.picture(d.h, d.w, d.c))
 
@@ -197,7 +197,7 @@ def colour_planes(d: Draw) -> Call:
     ring = d.rng.choice((8, 1, 2, 100, 2**31 - 1, 0))
 
     def kernel(pixels: Any, background: Any) -> None:
-        found = _kernels.colour_planes(pixels, background, ring=ring)
+        found = kernels.colour_planes(pixels, background, ring=ring)
         assert np.isfinite(found).all()
         assert (np.abs(found[0]) <= 255).all()
 
@@ -213,14 +213,14 @@ def mel(d: Draw) -> Call:
         edges.array[...] = first
     total = int((first[:, 1] - first[:, 0]).sum()) + d.rng.choice((0, 0, 0, 1))
     inputs = [d.new(frames, bins, 2, dtype="float64"), edges, d.new(total, dtype="float32")]
-    return Call(_kernels.mel, inputs, {}, d.new(frames, bands, dtype="float32"))
+    return Call(kernels.mel, inputs, {}, d.new(frames, bands, dtype="float32"))
 
 
 def spectrum(d: Draw) -> Call:
     frames = d.rng.choice((0, 1, 2, 4, 5, 8, 9, 11))
     samples = d.rng.choice((800, 800, 800, 799))
     out = d.new(frames, 401, 2, dtype="float64")
-    return Call(_kernels.spectrum, [d.new(frames, samples, dtype="float64")], {}, out)
+    return Call(kernels.spectrum, [d.new(frames, samples, dtype="float64")], {}, out)
 
 
 KERNELS = (

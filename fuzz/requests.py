@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lipsync_fast import PRESETS, Compositor, Preset, Template
-from lipsync_fast.canvas import PACKED_FORMATS
+from lipsync_fast.compositing.canvas import PACKED_FORMATS
 
 from .kernels import Canvas
 

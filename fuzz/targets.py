@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from lipsync_fast import FeatureFile, SplicedJpeg, _jpeg
-from lipsync_fast.bridges import read_boxes
+from lipsync_fast import FeatureFile, SplicedJpeg
+from lipsync_fast.kernels import _jpeg
+from lipsync_fast.preparation.foreign import read_boxes
 from lipsync_fast.errors import LipsyncError
 from lipsync_fast.media.wav import WavFile
-from lipsync_fast.plain_pickle import load_plain
+from lipsync_fast.files.plain_pickle import load_plain
 from lipsync_fast.presets import Preset
-from lipsync_fast.rects import read_rects
+from lipsync_fast.preparation.rect_files import read_rects
 
 from .kernels import call_kernel
 from .requests import request

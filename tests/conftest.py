@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lipsync_fast import _kernels
+from lipsync_fast import kernels
 
 # As session.py does: some tests import ONNX Runtime before it.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(config, items):
 ASSETS = Path(__file__).resolve().parents[2] / "shared" / "assets"
 
 
-@pytest.fixture(params=_kernels.available_isas())
+@pytest.fixture(params=kernels.available_isas())
 def isa(request):
     """Name of an ISA; every test that takes it runs once per ISA of this machine."""
     return request.param

@@ -18,11 +18,10 @@ compile() { # $1: folder of the build, which gets a folder "package"; the rest: 
     cmake -S . -B "$folder" -G Ninja -DSKBUILD_PROJECT_NAME=lipsync_fast \
         -DSKBUILD_PROJECT_VERSION=0 -DSKBUILD_SABI_VERSION= -DSKBUILD_SABI_COMPONENT= \
         -DCMAKE_MODULE_PATH="$modules" -DPython_EXECUTABLE="$python" "$@" >/dev/null
-    rm -f "$folder"/*.so # of modules that are no more
     cmake --build "$folder" --parallel "$(nproc)"
     rm -rf "$folder/package"
     mkdir -p "$folder/package"
     cp -r src/lipsync_fast "$folder/package/"
     find "$folder/package" -name '*.so' -delete
-    cp "$folder"/*.so "$folder/package/lipsync_fast/"
+    cmake --install "$folder" --prefix "$folder/package" >/dev/null
 }

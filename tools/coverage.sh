@@ -2,7 +2,7 @@
 # Tells which lines of src/ (coverage.py) and csrc/ (gcov) the tests run. The whole suite fails
 # below 95 % of either.
 #   bash tools/coverage.sh [arguments of pytest]     default: the whole suite
-# Not counted: the NEON rows, which need another CPU (tests/test_neon.py runs them under qemu);
+# Not counted: the NEON rows, which need another CPU (tests/kernels/test_neon.py runs them under qemu);
 # the Cython files, whose C is generated; Python lines that only child processes run. Left out
 # are tests that count memory, and one whose child may write no file: so must gcov.
 # Reports: build/coverage/python.txt, c.txt and, line by line, html/c.html.
@@ -33,9 +33,9 @@ SETTINGS
 status=0
 env PYTHONPATH="$build/package" \
     "$python" -m coverage run --rcfile="$build/settings" \
-    -m pytest -q -p no:cacheprovider --ignore=tests/test_steady.py \
-    --deselect=tests/test_drive.py::test_memory_stays_flat_over_minutes \
-    --deselect=tests/test_media_writer.py::test_a_full_disk_is_one_clear_error \
+    -m pytest -q -p no:cacheprovider --ignore=tests/system/test_steady.py \
+    --deselect=tests/audio/test_lite_avatar.py::test_memory_stays_flat_over_minutes \
+    --deselect=tests/media/test_video_out.py::test_a_full_disk_is_one_clear_error \
     "$@" || status=$?
 [ $# = 0 ] || least=0 # a part of the suite runs a part of the lines
 "$python" -m coverage report --rcfile="$build/settings" --show-missing --fail-under="$least" \

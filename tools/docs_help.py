@@ -6,7 +6,7 @@ import re
 from contextlib import redirect_stdout
 from unittest.mock import patch
 
-from lipsync_fast.cli import main
+from lipsync_fast.cli.main import main
 
 _WIDTH = "96"
 

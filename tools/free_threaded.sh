@@ -32,8 +32,8 @@ CFLAGS="${sanitized:+-fsanitize=thread -g -O1}" "${python[@]}" -m pip install --
 export PYTHON_GIL=0
 tests=(-m "not repository" tests)
 if [ -n "$sanitized" ]; then
-    tests=(tests/test_threads.py tests/test_pool.py tests/test_compositor.py tests/test_canvas.py
-        tests/test_session.py -k "not fork")
+    tests=(tests/system/test_threads.py tests/memory/test_pool.py tests/compositing/test_compositor.py tests/compositing/test_finish.py
+        tests/nets/test_generator.py -k "not fork")
     export TSAN_OPTIONS="log_path=$work/race exitcode=0"
 fi
 "${python[@]}" -m pytest -q -p no:cacheprovider "${tests[@]}" "$@"

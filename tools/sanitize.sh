@@ -14,9 +14,9 @@ compile "$build" -DCMAKE_BUILD_TYPE=None -DCMAKE_C_FLAGS="$flags"
 # has its own red zones.
 # The sanitizers hold freed memory back, so tests that count memory cannot be judged with them; and
 # a process that forks while another thread allocates leaves its child a lock that nobody opens.
-unfit=(--ignore=tests/test_steady.py
-    --deselect=tests/test_media_writer.py::test_memory_does_not_grow_with_length
-    --deselect=tests/test_threads.py::test_a_forked_pipeline_speaks_on)
+unfit=(--ignore=tests/system/test_steady.py
+    --deselect=tests/media/test_video_out.py::test_memory_does_not_grow_with_length
+    --deselect=tests/system/test_threads.py::test_a_forked_pipeline_speaks_on)
 options=detect_leaks=0:detect_stack_use_after_return=1:allocator_may_return_null=1:handle_sigbus=0
 env LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" \
     ASAN_OPTIONS="$options" \

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from lipsync_fast import JpegEncoder, SplicedJpeg, _jpeg
-from lipsync_fast.labels import XMP
+from lipsync_fast import JpegEncoder, SplicedJpeg
+from lipsync_fast.kernels import _jpeg
+from lipsync_fast.provenance import XMP
 
 rng = np.random.default_rng(5)
 spliced = 0

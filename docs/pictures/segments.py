@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 
 import lipsync_fast as lf
-from lipsync_fast import _jpeg, demo
+from lipsync_fast import demo
+from lipsync_fast.kernels import _jpeg
 
 SCALE = 2  # frame pixels to a pixel of the drawing
 WIDTH, HEIGHT = demo.WIDTH // SCALE, demo.HEIGHT // SCALE

@@ -3,15 +3,21 @@
 from ._version import __version__
 
 try:
-    from . import _kernels as _kernels
+    from . import kernels as kernels
 except ImportError as error:
     raise ImportError(
         "lipsync_fast: its compiled parts could not be loaded "
         f"({error}); install it with `pip install .` and do not import it from its source folder"
     ) from error
 
-from ._jpeg import JpegEncoder
-from ._kernels import (
+from .audio.feature_file import FeatureFile
+from .audio.feature_stream import FeatureStream, feature_windows, frame_count
+from .audio.mel import MelStream, mel_spectrogram
+from .audio.silence import Fades, Hush
+from .compositing.colour import ColourTrack, seam_error
+from .compositing.compositor import Compositor, Frame, Frames
+from .errors import LipsyncError
+from .kernels import (
     ResizePlan,
     blend,
     blend_i420,
@@ -23,22 +29,16 @@ from ._kernels import (
     to_i420,
     to_planes,
 )
-from ._pool import BufferPool, default_pool
-from ._splice import SplicedJpeg
-from .audio import FeatureStream, feature_windows, frame_count
-from .compositor import Compositor, Frame, Frames
-from .errors import LipsyncError
-from .features import FeatureFile
-from .mel import MelStream, mel_spectrogram
-from .pipeline import Pipeline
-from .prepare import prepare
+from .kernels._jpeg import JpegEncoder
+from .kernels._splice import SplicedJpeg
+from .memory._pool import BufferPool, default_pool
+from .nets.encoders import HubertEncoder, WenetEncoder
+from .nets.generator import AudioEncoder, Generator, SessionOptions
+from .nets.resident import ResidentGenerator
+from .pipeline.pipeline import Pipeline
+from .preparation.prepare import prepare
 from .presets import PRESETS, Preset
-from .resident import ResidentGenerator
-from .row_encoders import HubertEncoder, WenetEncoder
-from .seams import ColourTrack, seam_error
-from .session import AudioEncoder, Generator, SessionOptions
-from .silence import Fades, Hush
-from .template import Template
+from .templates.template import Template
 
 __all__ = [
     "PRESETS",

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _kernels
-from ..compositor import Compositor
+from .. import kernels
+from ..audio.mel import mel_spectrogram
+from ..compositing.compositor import Compositor
 from ..errors import MissingExtraError
-from ..inference import pack_visual
-from ..mel import mel_spectrogram
-from ..pipeline import Pipeline
-from ..template import Template
+from ..pipeline.inference import pack_visual
+from ..pipeline.pipeline import Pipeline
+from ..templates.template import Template
 from . import memory, need
 from .clock import Timing, ratio, run_in_turn
 from .encoders import ENCODERS
@@ -207,10 +207,10 @@ def _kernels_alone(
 
     synctalk = inputs["synctalk2d"]
     w, h = synctalk.rect[2:]
-    plan = _kernels.ResizePlan(synctalk.crop.shape[1::-1], (w, h), "bicubic")
+    plan = kernels.ResizePlan(synctalk.crop.shape[1::-1], (w, h), "bicubic")
     out = np.empty((h, w, 3), np.uint8)
     works = {
-        OURS: lambda: _kernels.patch(synctalk.output, plan, synctalk.crop, out),
+        OURS: lambda: kernels.patch(synctalk.output, plan, synctalk.crop, out),
         "OpenCV and NumPy": lambda: _opencv_patch(synctalk),
     }
     yield from _lines("net output to patch, cubic", works, rounds)

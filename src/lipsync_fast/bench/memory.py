@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .._pool import BufferPool
+from ..memory._pool import BufferPool
 from . import need
 
 __all__ = [

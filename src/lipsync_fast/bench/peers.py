@@ -20,7 +20,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _kernels
+from .. import kernels
 from ..errors import InputError
 from . import need
 from .encoders import ENCODERS
@@ -324,7 +324,7 @@ class Peer:
     view, border : int
         Side of the net's output, and pixels of the stored crop round it.
     patch_filter : str
-        How crop becomes rect: a filter name of `_kernels.resize`.
+        How crop becomes rect: a filter name of `kernels.resize`.
     masked : bool
         Whether the patch blends through the mask.
     channels : int
@@ -397,12 +397,12 @@ def kernel_frame(peer: Peer, inputs: Inputs) -> Image:
     """
     crop = inputs.crop.copy()
     inner = slice(peer.border, peer.border + peer.view)
-    _kernels.convert(inputs.output, crop[inner, inner])
-    patch = _kernels.resize(crop, size=inputs.rect[2:], filter=peer.patch_filter)
+    kernels.convert(inputs.output, crop[inner, inner])
+    patch = kernels.resize(crop, size=inputs.rect[2:], filter=peer.patch_filter)
     frame = (inputs.background_rgba if peer.channels == 4 else inputs.background).copy()
     x, y = inputs.rect[:2]
     mask = inputs.mask if peer.masked else None
-    finished: Image = _kernels.blend(patch, frame, mask, frame, x=x, y=y, swap=peer.channels == 4)
+    finished: Image = kernels.blend(patch, frame, mask, frame, x=x, y=y, swap=peer.channels == 4)
     return finished
 
 

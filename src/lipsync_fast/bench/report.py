@@ -16,11 +16,13 @@ from typing import Any
 
 from PIL import Image
 
-from .. import __version__, _jpeg, _kernels, demo
+from .. import demo, kernels
+from .._version import __version__
 from ..errors import InputError, MediaError, MissingExtraError
-from ..outputs import beside, check_file
-from ..pipeline import Pipeline
-from ..template import Template
+from ..files.targets import beside, check_file
+from ..kernels import _jpeg
+from ..pipeline.pipeline import Pipeline
+from ..templates.template import Template
 from . import need
 from .measure import OURS, Line, measure_peers, measure_pipeline
 from .scenes import drifting_rects, photos, write_template
@@ -234,7 +236,7 @@ def _facts(
         "version": f"lipsync_fast {__version__}, {_jpeg.LIBRARY}, Python "
         f"{platform.python_version()}",
         "machine": f"{_cpu()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}",
-        "ISA": _kernels.ISA,
+        "ISA": kernels.ISA,
         **_load(),
         "template": f"{template.count} frames of {template.width}×{template.height}, "
         f"{template.preset.name}, stores {', '.join(template.stored)}",

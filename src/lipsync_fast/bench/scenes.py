@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._folder import TemplateWriter
-from ..crops import check_rects
 from ..presets import Preset, get_preset
-from ..template import Template
+from ..templates.crops import check_rects
+from ..templates.reader import TemplateWriter
+from ..templates.template import Template
 from .peers import PEERS, Inputs, make_inputs
 from .pictures import net_output, photo
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .._folder import TemplateWriter
-from ..pipeline import Pipeline, Progress
+from ..pipeline.pipeline import Pipeline, Progress
+from ..templates.reader import TemplateWriter
 from . import AUDIO_ENCODER, COUNT, FPS, GENERATOR, HEIGHT, PRESET, WIDTH
 from .person import draw_frames, mouth_rects
 

@@ -1,8 +1,8 @@
 """Files in and out: sound, video, images; PyAV (extra ``video``) is loaded when a file needs it."""
 
-from ._av import require_file
 from .images import JpegFolder, list_images, read_image, read_images
-from .sound import SAMPLE_RATE, AudioSource, duration, load_audio
+from .pyav import require_file
+from .sound_in import SAMPLE_RATE, AudioSource, duration, load_audio
 from .video_in import VideoReader
 from .video_out import VideoWriter
 

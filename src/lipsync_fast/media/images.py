@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ..errors import FileMissingError, MediaError
-from ..outputs import check_new_folder
-from ._av import require_file
-from ._part import hold_folder, let_go, part_of, remove_frames
+from ..files.part import hold_folder, let_go, part_of, remove_frames
+from ..files.targets import check_new_folder
+from .pyav import require_file
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer

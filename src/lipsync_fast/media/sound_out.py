@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, LayoutError
-from ._av import load_av
-from .sound import open_sound, resampled
+from .pyav import load_av
+from .sound_in import open_sound, resampled
 
 # What an AAC stream can state (ISO/IEC 14496-3, samplingFrequencyIndex).
 _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)

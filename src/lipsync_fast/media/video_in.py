@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from .._kernels import i420_planes, i420_size
 from ..errors import InputError, MediaError
-from ._av import load_av, open_input, require_file
+from ..kernels import i420_planes, i420_size
+from .pyav import load_av, open_input, require_file
 
 # Numbers of ITU-T H.273, which FFmpeg uses for its colour tags.
 _UNTAGGED = 2

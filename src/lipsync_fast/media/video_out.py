@@ -12,13 +12,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .._kernels import i420_planes
 from ..errors import InputError, LipsyncError, MediaError
-from ..labels import MP4_BOX, SOURCE_TYPE
-from ..outputs import check_file
-from ._av import load_av
-from ._part import PartFile
-from .sound import SAMPLE_RATE
+from ..files.part import PartFile
+from ..files.targets import check_file
+from ..kernels import i420_planes
+from ..provenance import MP4_BOX, SOURCE_TYPE
+from .pyav import load_av
+from .sound_in import SAMPLE_RATE
 from .sound_out import SoundTrack
 
 _FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov"}

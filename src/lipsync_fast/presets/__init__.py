@@ -1,8 +1,8 @@
 """Presets: the contracts of the model families, and which of them a net fits."""
 
-from .finding import find_preset
-from .row import FEATHERS, FEATURES, LOOPS, ROW_SIZES, Preset
-from .rows import PRESETS, get_preset
+from .detect import find_preset
+from .families import PRESETS, get_preset
+from .preset import FEATHERS, FEATURES, LOOPS, ROW_SIZES, Preset
 
 __all__ = [
     "FEATHERS",

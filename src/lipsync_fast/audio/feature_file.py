@@ -1,0 +1,219 @@
+"""Feature windows of rows that were made elsewhere, one row for each video frame.
+
+References
+----------
+SyncTalk_2D and Ultralight-Digital-Human, inference scripts (rows from 8, or 4, frames before a
+frame to as many from it on, zeros outside).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FileMissingError, InputError, LayoutError
+from ..files.untrusted import read_npy
+from ..presets import ROW_SIZES, Preset, get_preset
+from ..timing import parse_fps
+from .feature_stream import frame_count
+from .mel import check_out, check_samples
+
+__all__ = ["FeatureFile"]
+
+_log = logging.getLogger("lipsync_fast")
+
+_SCANNED_ROWS = 256  # rows looked at a time, so that a mapped file is never all in memory
+
+Floats = NDArray[np.float32]
+
+
+class FeatureFile:
+    """Feature windows from a file of rows, one window for each video frame.
+
+    Takes the place of a `FeatureStream`: the sound, if there is one, only says how many frames
+    there are. Beyond the rows, windows hold zeros. One thread at a time.
+
+    Parameters
+    ----------
+    source : str, Path or (T, …) float array
+        A plain ``.npy`` file, which is mapped, or an array; float16, float32 or float64, one
+        row for each frame of the preset's feature rate: HuBERT (T, 2, 1024), wenet
+        (T, 1, 16, 512), ``ave`` (T, 512) with both duplicates, or as long a row in any shape.
+        For other presets a row of any size that a window is a multiple of.
+    preset : str or Preset
+    fps : number or fraction, optional
+        Video frames a second; the preset's feature rate, else 25.
+
+    Attributes
+    ----------
+    rows : int
+    shape : tuple of int
+        Shape of one window, `Preset.audio_shape`.
+    samples : int
+        Samples received.
+    taken : int
+        Frames handed out.
+
+    Raises
+    ------
+    FileMissingError
+        No such file.
+    InputError
+        Not a plain ``.npy`` file, rows of another size than the preset's, or not finite.
+    LayoutError
+        Not floats.
+    """
+
+    def __init__(
+        self,
+        source: str | Path | NDArray[np.floating[Any]],
+        preset: str | Preset,
+        fps: Fraction | float | int | str | None = None,
+    ) -> None:
+        row = get_preset(preset)
+        self.shape = row.audio_shape
+        self.fps = parse_fps(row.feature_rate or 25 if fps is None else fps)
+        name = str(source) if isinstance(source, (str, Path)) else "features"
+        array = _load(Path(source)) if isinstance(source, (str, Path)) else source
+        self._rows = _check_rows(array, name, row)
+        self._name = name
+        self._window = math.prod(self.shape) // self._rows.shape[1]
+        self.rows = len(self._rows)
+        self.samples = self.taken = 0
+        self._with_sound = False
+        self._total: int | None = None
+
+    @property
+    def ready(self) -> int:
+        """Frames that can be taken now."""
+        if self._total is not None:
+            return self._total - self.taken
+        return (frame_count(self.samples, self.fps) if self.samples else 0) - self.taken
+
+    def push(self, samples: Floats) -> int:
+        """Take the next samples of the sound that the rows belong to.
+
+        Parameters
+        ----------
+        samples : (n,) float32, 16 kHz mono, any n including 0
+
+        Returns
+        -------
+        int
+            Frames that can be taken now.
+        """
+        check_samples(samples)
+        self._with_sound = True
+        self.samples += len(samples)
+        return self.ready
+
+    def finish(self) -> int:
+        """End the sound; without one there is a frame for each row.
+
+        Returns
+        -------
+        int
+            Frames that can be taken now.
+
+        Raises
+        ------
+        InputError
+            A sound without samples, or finished before.
+        """
+        if self._total is not None:
+            raise InputError("the sound is finished already; open the features again")
+        if self._with_sound and not self.samples:
+            raise InputError("the sound has no samples; needed is at least one")
+        total = frame_count(self.samples, self.fps) if self._with_sound else self.rows
+        if abs(total - self.rows) > self.fps:
+            _log.warning(
+                "%s holds %d rows for the %d frames of the speech: are they of this speech, "
+                "and at %s a second?", self._name, self.rows, total, self.fps,
+            )  # fmt: skip
+        self._total = total
+        return self.ready
+
+    def take(self, count: int, out: Floats | None = None) -> Floats:
+        """Write the next feature windows; see `FeatureStream.take`.
+
+        Parameters
+        ----------
+        count : int
+            Frames wanted, at most `ready`.
+        out : (count, *shape) float32, C-contiguous, optional
+
+        Returns
+        -------
+        (count, *shape) float32
+            ``out``, or a fresh array. Frame i holds rows [i − n // 2, i − n // 2 + n), n to a
+            window, zeros where there is no such row, all in C order.
+        """
+        if not 0 <= count <= self.ready:
+            raise InputError(
+                f"{count} frames were asked for and {self.ready} are ready; push more sound, "
+                "or finish it, first"
+            )
+        shape = (count, *self.shape)
+        target = np.empty(shape, np.float32) if out is None else check_out(out, shape)
+        if not target.flags.c_contiguous:
+            raise LayoutError("out must be C-contiguous, got a strided view; pass a packed array")
+        windows = target.reshape(count, self._window, self._rows.shape[1])
+        for window in windows:
+            first = self.taken - self._window // 2
+            begin, end = max(first, 0), min(first + self._window, self.rows)
+            if begin < end:
+                window[: begin - first] = 0.0
+                window[begin - first : end - first] = self._rows[begin:end]
+                window[end - first :] = 0.0
+            else:
+                window[...] = 0.0
+            self.taken += 1
+        return target
+
+
+def _load(path: Path) -> NDArray[Any]:
+    if not path.exists():
+        raise FileMissingError(f"{path}: no such file with features")
+    if not path.is_file():
+        raise InputError(f"{path}: is no plain file; name a .npy file with features")
+    try:
+        return read_npy(path, "r")
+    except (ValueError, OSError) as error:
+        raise InputError(
+            f"{path} cannot be read as a plain .npy array ({error}); "
+            "save it with np.save(path, features)"
+        ) from None
+
+
+def _check_rows(array: Any, name: str, preset: Preset) -> NDArray[np.floating[Any]]:
+    """The rows as (T, size), a view."""
+    if not isinstance(array, np.ndarray) or array.dtype not in (np.float16, np.float32, np.float64):
+        got = getattr(array, "dtype", type(array).__name__)
+        raise LayoutError(f"{name} must hold float32 (or float16, float64), got {got}")
+    window = math.prod(preset.audio_shape)
+    row = math.prod(array.shape[1:])
+    needed = ROW_SIZES.get(preset.features)
+    if needed is None and preset.features != "file":
+        needed = window  # what mel windows and parameters come in: one for each frame
+    fits = array.ndim >= 2 and len(array) > 0 and row > 0
+    fits = fits and (window % row == 0 if needed is None else row == needed)
+    if not fits:
+        text = f"a part of {window}" if needed is None else str(needed)
+        raise InputError(
+            f"{name} must hold a row of {text} numbers for each frame ({preset.name}, "
+            f"{preset.features}), got shape {array.shape}"
+        )
+    rows: NDArray[np.floating[Any]] = array.reshape(len(array), row)
+    for start in range(0, len(rows), _SCANNED_ROWS):
+        finite = np.isfinite(rows[start : start + _SCANNED_ROWS]).all(axis=1)
+        if not finite.all():
+            raise InputError(
+                f"{name}: row {start + int(np.argmin(finite))} holds numbers that are not finite"
+            )
+    return rows

@@ -1,0 +1,144 @@
+"""The commands that change nets: lipsync-fast model batch, half."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError, ModelError
+from ..files.targets import check_file
+
+if TYPE_CHECKING:
+    from ..presets import Preset
+    from ..templates.template import Template
+
+__all__ = ["add_model"]
+
+_PROBES = 4  # real frames that a net is tried with, spread over the template
+
+
+def add_model(commands: Any) -> None:
+    """Add the group `model` to the commands."""
+    group = commands.add_parser(
+        "model",
+        help="change a net: free its batch axis, halve its precision",
+        description="Change an ONNX net and prove that it still draws the same.",
+    )
+    kinds = group.add_subparsers(dest="kind", required=True, metavar="change")
+    batch = _add(
+        kinds,
+        "batch",
+        "give a net of fixed batch a free batch axis",
+        "Give a net of fixed batch a free batch axis; proved by one run on several frames "
+        "against runs on each.",
+    )
+    batch.add_argument("--half", action="store_true", help="float16 inside as well")
+    batch.set_defaults(run=_batch)
+    half = _add(
+        kinds,
+        "half",
+        "turn a generator's inside to float16",
+        "Turn a generator's inside to float16, inputs and outputs stay float32; refused where "
+        "pictures change by more than 4 levels of 255, or more than 0.1 % by more than 1.",
+    )
+    half.set_defaults(run=_half)
+
+
+def _add(kinds: Any, name: str, brief: str, description: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = kinds.add_parser(name, help=brief, description=description)
+    command.add_argument("source", metavar="IN.onnx")
+    command.add_argument("target", metavar="OUT.onnx")
+    command.add_argument(
+        "--template", metavar="FOLDER", help="prove it on its faces instead of random pictures"
+    )
+    for flags, brief in ((("-q", "--quiet"), "no summary"), (("-v", "--verbose"), "log more")):
+        command.add_argument(
+            *flags, action="store_true", default=argparse.SUPPRESS, help=brief
+        )  # given before or after the change's name
+    return command
+
+
+def _batch(options: argparse.Namespace) -> None:
+    from ..nets import graph
+
+    target = check_file(options.target, ModelError)
+    inputs = _probe_inputs(options)
+    if not options.half:
+        changed = graph.make_batch_dynamic(options.source, options.target, inputs=inputs)
+        _say(options, f"{options.target}: any batch, {len(changed)} nodes changed inside")
+        return
+    between = target.with_name(f".{target.name}.{os.getpid()}.full.part")
+    try:
+        graph.make_batch_dynamic(options.source, between, inputs=inputs)
+        found = graph.make_half(between, target, inputs=inputs)
+    except ModelError as error:
+        raise ModelError(str(error).replace(str(between), str(options.source))) from None
+    finally:
+        between.unlink(missing_ok=True)
+    _say(options, f"{target}: any batch, float16 inside; {found}")
+
+
+def _half(options: argparse.Namespace) -> None:
+    from ..nets import graph
+
+    target = check_file(options.target, ModelError)
+    found = graph.make_half(options.source, target, inputs=_probe_inputs(options))
+    _say(options, f"{target}: float16 inside; {found}")
+
+
+def _say(options: argparse.Namespace, line: str) -> None:
+    if not options.quiet:
+        print(line, file=sys.stderr)
+
+
+def _probe_inputs(options: argparse.Namespace) -> dict[str, NDArray[np.float32]]:
+    """What to try a generator with: speech, and the template's faces, by its own input names.
+
+    A net hears parameters and mel columns in the range it was trained on, not random numbers.
+    """
+    from ..nets.generator import Net
+    from ..presets import PRESETS, find_preset
+    from ..templates.template import Template
+
+    shapes = Net(options.source).input_shapes
+    if not options.template:
+        try:
+            return _sounds(find_preset(shapes, PRESETS))
+        except ModelError:
+            return {}
+    with Template.open(options.template) as template:
+        preset = find_preset(shapes, {template.preset.name: template.preset})
+        return _sounds(preset) | {preset.image_input: _faces(template)}
+
+
+def _faces(template: Template) -> NDArray[np.float32]:
+    from ..templates.crops import pack_crop
+
+    faces = np.flatnonzero(template.rects[:, 2])
+    if not len(faces):
+        raise InputError("the template has no frame with a face to try the net with")
+    chosen = faces[np.linspace(0, len(faces) - 1, _PROBES).astype(int)]
+    return np.stack([pack_crop(template.crops[i], template.preset) for i in chosen])
+
+
+def _sounds(preset: Preset) -> dict[str, NDArray[np.float32]]:
+    """Feature windows spread over a synthesised speech, where they are made of sound alone."""
+    from ..audio.feature_stream import FeatureStream
+    from ..audio.lite_avatar import NEUTRAL, LiteAvatarDriver
+    from ..demo import speech
+
+    shape = {"mel": (1, 80, 16), "params": (len(NEUTRAL),)}.get(preset.features)
+    if preset.audio_shape != shape:
+        return {}
+    rate = preset.feature_rate or 25
+    driver = LiteAvatarDriver(rate) if preset.features == "params" else None
+    stream = FeatureStream(preset.features, rate, driver=driver)
+    stream.push(speech())
+    windows = stream.take(stream.finish())
+    chosen = np.linspace(0, len(windows) - 1, _PROBES + 2).astype(int)[1:-1]  # it begins in silence
+    return {preset.audio_input: windows[chosen]}

@@ -1,0 +1,494 @@
+# cython: language_level=3, freethreading_compatible=True
+"""Backgrounds of a template as C structures, and the loop that finishes frames on them."""
+cimport cython
+from cpython.buffer cimport PyBuffer_FillInfo, PyBuffer_IsContiguous
+from libc.stdlib cimport calloc, free
+from libc.string cimport memset
+
+from libc.stdint cimport int64_t, uint32_t
+
+from lipsync_fast.kernels._arguments cimport (
+    LF_ERR_DATA,
+    LF_ERR_FULL,
+    LF_OK,
+    check,
+    image_of,
+    rows_of,
+)
+from lipsync_fast.kernels._jpeg cimport (
+    lf_jpeg_bound,
+    lf_jpeg_create,
+    lf_jpeg_destroy,
+    lf_jpeg_fits,
+    lf_jpeg_info,
+    lf_jpeg_read_header,
+    sampling_of,
+)
+from lipsync_fast.kernels._patch cimport lf_patch_scratch_size
+from lipsync_fast.kernels._yuv cimport LF_BT601, LF_BT709
+
+import numpy as np
+
+from ..kernels._yuv import i420_size
+
+from ..errors import InputError, LayoutError
+
+_FORMATS = {
+    "bgr24": (LF_FORMAT_BGR24, 3), "rgb24": (LF_FORMAT_RGB24, 3), "bgra": (LF_FORMAT_BGRA, 4), "rgba": (LF_FORMAT_RGBA, 4),
+    "i420": (LF_FORMAT_I420, 0), "jpeg": (LF_FORMAT_JPEG, 0),
+}
+
+
+cdef class Backgrounds:
+    """All backgrounds of a template in one output format.
+
+    Filled once, by one thread, before the first `finish`; then read-only and shared. It
+    points into the arrays that it was given and keeps their buffers exported.
+
+    Parameters
+    ----------
+    count : int
+        Number of backgrounds.
+    width, height : int
+        Size of a frame in pixels.
+    format : {"bgr24", "rgb24", "bgra", "rgba", "i420", "jpeg"}
+    view, border : int
+        Side of the net's square, and how many pixels of the stored crop surround it in the
+        patch.
+    crop : int
+        Side of the stored crop, whose middle is what the net saw.
+    low, high : float
+        Black and white in the net's output.
+    swap : bool
+        True where the net's planes are R, G, B.
+    patch_filter : str
+        Filter of crop → rect, as in `resize`.
+    matrix : {"bt601", "bt709"}
+    full_range : bool
+    """
+
+    def __cinit__(self, Py_ssize_t count, *, int width, int height, str format, int view,
+                  int border, int crop, float low, float high, bint swap, str patch_filter, str matrix,
+                  bint full_range):
+        self.items = <lf_background *> calloc(count, sizeof(lf_background))
+        if self.items == NULL:
+            raise MemoryError(f"no memory for {count} backgrounds")
+        self.count = count
+        self.held, self.plans = [], {}
+        self.patch_filter, self.side = patch_filter, view + 2 * border
+        memset(&self.limits, 0, sizeof(lf_worker_limits))
+        cdef lf_canvas *canvas = &self.canvas
+        canvas.format, canvas.channels = _FORMATS[format]
+        canvas.width, canvas.height = width, height
+        canvas.frame_bytes = (
+            i420_size(width, height) if format == "i420" else <size_t> width * height * canvas.channels
+        )
+        canvas.view, canvas.border, canvas.crop = view, border, crop
+        canvas.tone.low, canvas.tone.high = low, high
+        canvas.tone.truncate, canvas.tone.swap = True, swap
+        canvas.matrix = LF_BT709 if matrix == "bt709" else LF_BT601
+        canvas.full_range = full_range
+
+    def __dealloc__(self):
+        free(self.items)
+        lf_jpeg_destroy(self.pattern)
+
+    cdef lf_background *at(self, Py_ssize_t index) except NULL:
+        if not 0 <= index < self.count:
+            raise IndexError(f"background {index} of {self.count}")
+        return &self.items[index]
+
+    cdef const uint8_t *hold(self, object array, str name, Py_ssize_t size) except NULL:
+        """Pointer to the bytes of a C-contiguous uint8 array that stays exported."""
+        cdef Array held = Array(array, name, "uint8", 0)
+        if held.view.len != size or not array.flags.c_contiguous:
+            raise InputError(f"{name} must be {size} contiguous bytes, got shape {held.shape}")
+        self.held.append(held)
+        return <const uint8_t *> held.view.buf
+
+    def set_mouth(self, Py_ssize_t index, rect, crop, mask):
+        """Say where the mouth goes: rect (x, y, w, h), stored crop, alpha over the rect or None."""
+        cdef lf_background *item = self.at(index)
+        item.x, item.y, item.width, item.height = rect
+        if item.width == 0:
+            return
+        if (item.x < 0 or item.y < 0 or item.width < 0 or item.height <= 0
+                or item.x + item.width > self.canvas.width
+                or item.y + item.height > self.canvas.height):
+            raise InputError(f"rect {index} must lie inside the frame, got {tuple(rect)}")
+        cdef ResizePlan plan = self.plan(item.width, item.height)
+        item.plan = plan.plan
+        item.crop = self.hold(crop, "crop", <Py_ssize_t> self.canvas.crop * self.canvas.crop * 3)
+        item.mask = NULL
+        if mask is not None:
+            item.mask = self.hold(mask, "mask", <Py_ssize_t> item.width * item.height)
+        self.limits.mask = max(self.limits.mask, <size_t> item.width * item.height)
+        self.limits.patch = 3 * self.limits.mask
+        self.limits.resize = max(self.limits.resize, lf_patch_scratch_size(plan.plan))
+
+    cdef ResizePlan plan(self, int width, int height):
+        """The plan of a rect's size; equal sizes share one."""
+        key = (width, height)
+        if key not in self.plans:
+            self.plans[key] = ResizePlan((self.side, self.side), key, self.patch_filter)
+        return self.plans[key]
+
+    def set_bgr24(self, Py_ssize_t index, frame):
+        """Give a background as (H, W, 3) uint8, bgr24."""
+        cdef Array image = image_of(frame, "frame")
+        if image.width != self.canvas.width or image.height != self.canvas.height or image.channels != 3:
+            raise InputError(
+                f"frame {index} must be {self.canvas.width}x{self.canvas.height} bgr24, got shape {image.shape}"
+            )
+        cdef lf_background *item = self.at(index)
+        item.pixels, item.stride = <const uint8_t *> image.view.buf, image.stride
+        self.held.append(image)
+
+    def set_i420(self, Py_ssize_t index, planes):
+        """Give a background as flat I420 planes, uint8."""
+        self.at(index).i420 = self.hold(planes, "i420", i420_size(self.canvas.width, self.canvas.height))
+
+
+    def use_jpeg(self, int quality, str subsampling, int restart_interval):
+        """Say how the backgrounds were encoded; frames are encoded alike."""
+        self.quality, self.restart_interval = quality, restart_interval
+        self.sampling = sampling_of(subsampling)
+        lf_jpeg_destroy(self.pattern)
+        self.pattern = lf_jpeg_create(quality, self.sampling, restart_interval)
+        if self.pattern == NULL:
+            raise MemoryError("no memory for a JPEG encoder")
+
+    def set_jpeg(self, Py_ssize_t index, file, segments, box, region):
+        """Give a background as JPEG: file, uint32 segment offsets, region (x, y, w, h), its pixels."""
+        cdef lf_background *item = self.at(index)
+        cdef Array offsets = Array(segments, "segments", "uint32", 1)
+        x, y, w, h = box
+        item.jpeg.data = self.hold(file, "file", file.size)
+        item.jpeg.size, item.jpeg.offsets = file.size, <const uint32_t *> offsets.view.buf
+        item.jpeg.width, item.jpeg.height = self.canvas.width, self.canvas.height
+        self.held.append(offsets)
+        cdef lf_jpeg_info info
+        if (
+            lf_jpeg_read_header(item.jpeg.data, item.jpeg.size, &info) != LF_OK
+            or (info.width, info.height) != (self.canvas.width, self.canvas.height)
+            or not lf_jpeg_fits(self.pattern, &info)
+        ):
+            raise InputError(
+                f"background {index} must be a JPEG of {self.canvas.width}x{self.canvas.height} as it is encoded "
+                f"with quality {self.quality} and {self.restart_interval} MCUs a segment; prepare the template again"
+            )
+        if w == 0:
+            return
+        item.box.x0, item.box.y0, item.box.x1, item.box.y1 = x, y, x + w, y + h
+        item.region = self.hold(region, "region", <Py_ssize_t> w * h * 3)
+        self.limits.region = max(self.limits.region, <size_t> w * h * 3)
+        self.limits.splice = max(self.limits.splice, lf_jpeg_bound(w, h, self.sampling))
+
+
+cdef class Worker:
+    """Scratch of one thread for one `Backgrounds`; not to be shared while in use."""
+
+    def __cinit__(self, Backgrounds backgrounds not None, isa=None):
+        cdef size_t size = lf_worker_size(&backgrounds.limits)
+        block = np.empty(size + 64, np.uint8)
+        block.fill(0)  # so that no request meets a page for the first time
+        cdef Array memory = Array(block, "scratch", "uint8", 1, True)
+        self.memory = memory
+        self.backgrounds = backgrounds
+        if backgrounds.canvas.format == LF_FORMAT_JPEG:
+            self.encoder = lf_jpeg_create(
+                backgrounds.quality, backgrounds.sampling, backgrounds.restart_interval)
+            if self.encoder == NULL:
+                raise MemoryError("no memory for a JPEG encoder")
+        cdef size_t start = (<size_t> memory.view.buf + 63) & ~<size_t> 63
+        lf_worker_init(&self.worker, &backgrounds.limits, rows_of(isa), self.encoder,
+                       <void *> start)
+
+    def __dealloc__(self):
+        lf_jpeg_destroy(self.encoder)
+
+
+cdef class Targets:
+    """Buffers of one request, checked and held while frames are written to them.
+
+    Attributes
+    ----------
+    lengths : (N,) int64
+        Bytes written to each buffer.
+    """
+
+    def __cinit__(self, Backgrounds backgrounds not None, list buffers):
+        self.count = len(buffers)
+        self.items = <target *> calloc(max(self.count, 1), sizeof(target))
+        if self.items == NULL:
+            raise MemoryError(f"no memory for {self.count} targets")
+        self.held = [self.take(backgrounds, i, buffer) for i, buffer in enumerate(buffers)]
+
+    def __dealloc__(self):
+        free(self.items)
+
+    cdef object take(self, Backgrounds backgrounds, Py_ssize_t index, object buffer):
+        cdef lf_canvas *canvas = &backgrounds.canvas
+        cdef target *item = &self.items[index]
+        cdef str name = f"out[{index}]"
+        cdef Array array
+        cdef Painted painted
+        if isinstance(buffer, Painted):
+            painted = buffer
+            item.data, item.capacity, item.in_place = painted.data, canvas.frame_bytes, True
+            item.stride = canvas.width * canvas.channels
+            return painted
+        if canvas.channels:
+            array = image_of(buffer, name, True)
+            if (array.width != canvas.width or array.height != canvas.height
+                    or array.channels != canvas.channels):
+                raise InputError(
+                    f"{name} must have shape ({canvas.height}, {canvas.width}, {canvas.channels}), "
+                    f"got {array.shape}"
+                )
+            item.stride = array.stride
+        else:
+            array = Array(buffer, name, "uint8", 0, True)
+            if not PyBuffer_IsContiguous(&array.view, b"C"):
+                raise LayoutError(f"{name} must be C-contiguous, got strides {array.strides}")
+            if canvas.format == LF_FORMAT_I420 and <size_t> array.view.len != canvas.frame_bytes:
+                raise InputError(f"{name} must have {canvas.frame_bytes} bytes, got {array.view.len}")
+        item.data, item.capacity = <uint8_t *> array.view.buf, array.view.len
+        return array
+
+    @property
+    def lengths(self):
+        return np.array([self.items[i].length for i in range(self.count)], np.int64)
+
+
+cdef class Lock:
+    """A mutex of this file's own: the stable ABI has none that modules could share."""
+    cdef cython.pymutex mutex
+
+
+@cython.no_gc_clear  # its lock is needed until the last of its frames has died
+cdef class InPlace:
+    """Backgrounds that are painted on and lent as frames, without a copy.
+
+    Threads may share it. A background has one holder at a time, until the last view of the
+    frame dies; bytes that the last holder painted are restored, where the next one does not
+    replace them anyway, when it is finished again.
+
+    Parameters
+    ----------
+    backgrounds : Backgrounds
+        Of format bgr24 or i420, pointing at the same pictures, which stay as they are.
+    frames : (n, ...) uint8, C-contiguous, writable
+        Private copies of the backgrounds, such as a copy-on-write mapping.
+
+    Attributes
+    ----------
+    lent, refused : int
+        Frames given out, and times that a background already had a holder.
+    """
+
+    def __cinit__(self, Backgrounds backgrounds not None, frames):
+        cdef Array held = Array(frames, "frames", "uint8", 0, True)
+        if not frames.flags.c_contiguous or len(frames) != backgrounds.count:
+            raise InputError(f"frames must be {backgrounds.count} contiguous pictures, got {held.shape}")
+        self.frame_bytes = held.view.len // backgrounds.count
+        if <size_t> self.frame_bytes != backgrounds.canvas.frame_bytes:
+            raise InputError(f"frames must have {backgrounds.canvas.frame_bytes} bytes each")
+        self.backgrounds, self.frames, self.shape = backgrounds, held, frames.shape[1:]
+        self.lock = Lock()
+        self.busy = <unsigned char *> calloc(backgrounds.count, 1)
+        if self.busy == NULL:
+            raise MemoryError(f"no memory for {backgrounds.count} flags")
+
+    def __dealloc__(self):
+        free(self.busy)
+
+    cdef bint take(self, Py_ssize_t index) noexcept:
+        cdef bint mine
+        cdef Lock lock = self.lock
+        with nogil, lock.mutex:
+            mine = not self.busy[index]
+            self.busy[index] = True
+            self.lent += mine
+            self.refused += not mine
+        return mine
+
+    cdef void give_back(self, Py_ssize_t index) noexcept:
+        cdef Lock lock = self.lock
+        with nogil, lock.mutex:
+            self.busy[index] = False
+
+    def borrow(self, Py_ssize_t index):
+        """The background to be finished as a frame, or None while somebody else holds it."""
+        self.backgrounds.at(index)
+        if not self.take(index):
+            return None
+        cdef Painted painted = Painted.__new__(Painted)
+        painted.owner, painted.index = self, index
+        painted.data = <uint8_t *> self.frames.view.buf + index * self.frame_bytes
+        return painted
+
+
+cdef class Painted:
+    """One holder of a background that is painted in place."""
+
+    def __init__(self):
+        raise LayoutError("made by InPlace.borrow")
+
+    def array(self):
+        """The frame: a read-only view that keeps the background held."""
+        return np.ndarray(self.owner.shape, np.uint8, self)
+
+    def __getbuffer__(self, Py_buffer *buffer, int flags):
+        PyBuffer_FillInfo(buffer, self, self.data, self.owner.frame_bytes, 1, flags)
+
+    def __releasebuffer__(self, Py_buffer *buffer):
+        pass
+
+    def __dealloc__(self):
+        if self.owner is not None:
+            self.owner.give_back(self.index)
+
+
+def all_below(indices, Py_ssize_t count):
+    """Whether (N,) int64 indices, C-contiguous, all lie in 0 … count − 1."""
+    cdef Array chosen = Array(indices, "indices", "int64", 1)
+    cdef const int64_t *index = <const int64_t *> chosen.view.buf
+    cdef Py_ssize_t i
+    for i in range(chosen.view.shape[0]):
+        if index[i] < 0 or index[i] >= count:
+            return False
+    return True
+
+
+cdef class Outputs:
+    """What a net drew for a request, held for the length of one call."""
+    cdef Array array
+    cdef const float *planes      # or NULL, where it is pictures
+    cdef const uint8_t *pictures
+    cdef size_t size              # values of one
+
+    def __cinit__(self, Backgrounds backgrounds not None, outputs):
+        cdef bint made = outputs.dtype == np.uint8
+        self.array = Array(outputs, "outputs", "uint8" if made else "float32", 4)
+        self.planes, self.pictures = NULL, NULL
+        if made:
+            self.pictures = <const uint8_t *> self.array.view.buf
+        else:
+            self.planes = <const float *> self.array.view.buf
+        self.size = 3 * <size_t> backgrounds.canvas.view * backgrounds.canvas.view
+
+    cdef inline void put(self, lf_mouth *mouth, Py_ssize_t i) noexcept nogil:
+        mouth.output, mouth.picture = NULL, NULL
+        if self.planes != NULL:
+            mouth.output = self.planes + i * self.size
+        else:
+            mouth.picture = self.pictures + i * self.size
+
+
+def measure(Worker worker not None, outputs, indices, alphas, planes, Py_ssize_t first,
+            Py_ssize_t last):
+    """How the colours of frames ``first … last − 1`` differ from their backgrounds, without the GIL.
+
+    Parameters
+    ----------
+    worker, outputs, indices, alphas, first, last
+        As in `finish`.
+    planes : (N, 3, 3) float64, C-contiguous
+        Where to write, as `colour_planes` gives it; NaN for a frame without a mouth.
+    """
+    cdef Backgrounds backgrounds = worker.backgrounds
+    cdef Outputs drawn = Outputs(backgrounds, outputs)
+    cdef Array chosen = Array(indices, "indices", "int64", 1)
+    cdef Array fades = Array(alphas, "alphas", "uint8", 1)
+    cdef Array target = Array(planes, "planes", "float64", 3, True)
+    cdef const int64_t *index = <const int64_t *> chosen.view.buf
+    cdef const uint8_t *alpha = <const uint8_t *> fades.view.buf
+    cdef lf_match_planes *plane = <lf_match_planes *> target.view.buf
+    cdef lf_mouth mouth
+    cdef int status = LF_OK
+    cdef Py_ssize_t i
+    if not 0 <= first <= last <= min(chosen.view.shape[0], drawn.array.view.shape[0],
+                                     fades.view.shape[0], target.view.shape[0]):
+        raise IndexError(f"frames {first} to {last} of {chosen.view.shape[0]}")
+    planes[first:last] = np.nan
+    with nogil:
+        for i in range(first, last):
+            if alpha[i] == 0 or backgrounds.items[index[i]].width == 0:
+                continue
+            drawn.put(&mouth, i)
+            status = lf_finish_measure(&backgrounds.canvas, &backgrounds.items[index[i]], &mouth,
+                                       &worker.worker, &plane[i])
+            if status != LF_OK:
+                break
+    check(status)
+
+
+def finish(Worker worker not None, outputs, indices, Targets targets not None,
+           Py_ssize_t first, Py_ssize_t last, alphas, matches=None):
+    """Finish frames ``first … last − 1`` of a request, without the GIL.
+
+    Parameters
+    ----------
+    worker : Worker
+        This thread's scratch.
+    outputs : (N, 3, S, S) float32 or (N, S, S, 3) uint8, C-contiguous
+        The net's outputs, or the bgr24 pictures that they are.
+    indices : (N,) int64
+        Backgrounds, each below the count.
+    targets : Targets
+        Where to write; threads may fill different frames of one.
+    first, last : int
+        Half-open run of frames.
+    alphas : (N,) uint8
+        Of each frame's whole mouth, on top of its mask; where it is 0 the output is not read.
+    matches : (N, 3, 3) int32, C-contiguous, optional
+        Planes that move the colours, in 1/65536 of a level: level, across, down of the channels.
+
+    Raises
+    ------
+    InputError
+        If a JPEG does not fit its buffer.
+    """
+    cdef Backgrounds backgrounds = worker.backgrounds
+    cdef Outputs drawn = Outputs(backgrounds, outputs)
+    cdef Array chosen = Array(indices, "indices", "int64", 1)
+    cdef Array fades = Array(alphas, "alphas", "uint8", 1)
+    cdef Array planes = None if matches is None else Array(matches, "matches", "int32", 3)
+    cdef const lf_match *match = NULL
+    if planes is not None:
+        match = <const lf_match *> planes.view.buf
+    cdef const int64_t *index = <const int64_t *> chosen.view.buf
+    cdef const uint8_t *alpha = <const uint8_t *> fades.view.buf
+    cdef lf_mouth mouth
+    cdef target *item
+    cdef int status = LF_OK
+    cdef Py_ssize_t i = first
+    mouth.match = NULL
+    cdef Py_ssize_t count = min(chosen.view.shape[0], drawn.array.view.shape[0], fades.view.shape[0])
+    if planes is not None:
+        count = min(count, planes.view.shape[0])
+    if not 0 <= first <= last <= min(count, targets.count):
+        raise IndexError(f"frames {first} to {last} of {targets.count}")
+    with nogil:
+        while i < last and status == LF_OK:
+            item = &targets.items[i]
+            drawn.put(&mouth, i)
+            mouth.alpha = alpha[i]
+            if match != NULL:
+                mouth.match = match + i
+            status = lf_finish(&backgrounds.canvas, &backgrounds.items[index[i]], &mouth,
+                               &worker.worker, item.data, item.stride, item.capacity,
+                               item.in_place, &item.length)
+            i += 1
+    if status == LF_ERR_FULL:
+        raise InputError(
+            f"out[{i - 1}] is too small for its JPEG, it has {targets.items[i - 1].capacity} bytes; "
+            "jpeg_bound tells how many always suffice"
+        )
+    if status == LF_ERR_DATA:
+        raise InputError(
+            f"background {index[i - 1]} must be a JPEG whose segments ascend within its file, but "
+            "does not; prepare the template again"
+        )
+    check(status)

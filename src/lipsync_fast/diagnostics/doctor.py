@@ -1,0 +1,222 @@
+"""Whether the GPU is really used, and what it gives: facts, and measurements of this machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import demo, kernels
+from .._version import __version__
+from ..errors import LipsyncError
+from ..memory._pool import BufferPool
+from ..nets import cuda
+from ..nets.net import Net, load_onnxruntime
+from ..nets.opening import AnyGenerator, open_generators
+from ..nets.ort import CPU, CUDA, TENSORRT, SessionOptions, preload_cuda, tensorrt_loads
+from ..nets.resident import ResidentGenerator
+from ..presets import Preset, find_preset
+from ..templates.template import Template
+
+__all__ = ["examine", "request_bytes"]
+
+REQUEST = 25  # frames of the request that bytes are counted for
+SECONDS = 0.3  # of each measurement, at least
+RUNS = 3  # of each measurement, at least
+
+Facts = dict[str, Any]
+
+
+def examine(
+    generator: str | Path | None = None,
+    template: str | Path | None = None,
+    *,
+    options: SessionOptions | None = None,
+) -> Facts:
+    """Look at driver, libraries and providers, then run a net as a pipeline would.
+
+    Parameters
+    ----------
+    generator : str or Path, optional
+        An ONNX file; the demo's tiny net by default, which tells little of speed.
+    template : str or Path, optional
+        A folder that `prepare` made, whose crops the net sees; random ones by default.
+    options : SessionOptions, optional
+
+    Returns
+    -------
+    dict
+        Fresh; ready for JSON, in the order in which to show it. ``"gpu used"`` is what the
+        session itself says, ``"advice"`` what to do where it is False,
+        or where the template's pictures could live there and do not.
+
+    Raises
+    ------
+    MissingExtraError, FileMissingError, TemplateError, ModelError, DeviceMemoryError
+        There is no ONNX Runtime, or the net or the template cannot be used.
+    """
+    options = options or SessionOptions()
+    runtime = load_onnxruntime()
+    facts = _installed(runtime)
+    facts["providers that load"] = _loading(runtime, options)
+    facts["cuDNN"] = cuda.cudnn_version()  # what the providers have loaded by now
+    path = demo.GENERATOR if generator is None else generator
+    with _template(path, template) as opened:
+        (net,) = open_generators(path, opened, options=options)
+        preset = opened.preset
+        facts["net"] = "the demo's, a drawing" if generator is None else str(path)
+        facts["preset"] = preset.name
+        facts["runs on"] = net.device
+        facts["way"] = "resident" if isinstance(net, ResidentGenerator) else "packed"
+        facts["CUDA graphs at"] = list(getattr(net, "captured_sizes", ()))
+        facts["copies of a request's pictures a second"] = _copies(net, preset)
+        facts["bytes of a request of 25"] = {
+            way: request_bytes(preset, REQUEST, resident=way == "resident")
+            for way in ("packed", "resident")
+        }
+        facts["frames a second at"] = _speeds(net, opened)
+    facts["gpu used"] = not net.on_cpu
+    facts["advice"] = _advice(facts)
+    return facts
+
+
+def request_bytes(preset: Preset, count: int, *, resident: bool) -> int:
+    """Bytes that go to the net and come from it for a request.
+
+    Parameters
+    ----------
+    preset : Preset
+    count : int
+        Frames.
+    resident : bool
+        Whether the template lives in the net: indices in and bytes out, not float planes.
+
+    Returns
+    -------
+    int
+    """
+    heard = 4 * int(np.prod(preset.audio_shape))
+    picture = 3 * preset.view**2
+    seen = 8 if resident else 4 * int(np.prod(preset.visual_shape))
+    return count * (heard + seen + (picture if resident else 4 * picture))
+
+
+# ---- what is installed -----------------------------------------------------------------------
+
+
+def _installed(runtime: Any) -> Facts:
+    preload_cuda(runtime)
+    loaded = cuda.load_runtime()
+    return {
+        "lipsync_fast": f"{__version__} ({kernels.ISA})",
+        "ONNX Runtime": runtime.__version__,
+        "driver": cuda.driver_version(),
+        "CUDA of the driver": cuda.driver_cuda_version(),
+        "CUDA runtime": None if loaded is None else loaded.version,
+        "TensorRT 10": "loads" if tensorrt_loads() else None,
+        "devices": [f"{d.number}: {d.name}, {d.memory >> 20} MiB" for d in cuda.devices()],
+        "providers built in": list(runtime.get_available_providers()),
+    }
+
+
+def _loading(runtime: Any, options: SessionOptions) -> dict[str, str]:
+    """For each provider that nets may run on: "yes", or why it does not load."""
+    found = {}
+    for name in (TENSORRT, CUDA, CPU):
+        if name not in runtime.get_available_providers():
+            continue
+        try:
+            Net(demo.GENERATOR, providers=[name], options=options)
+            found[name] = "yes"
+        except LipsyncError as error:
+            found[name] = str(error).removeprefix(f"{demo.GENERATOR}: ")
+    return found
+
+
+def _advice(facts: Facts) -> str:
+    """What stands between a net and a GPU, in one sentence; nothing where all is well."""
+    if facts["gpu used"]:
+        if facts["way"] == "resident" or find_spec("onnx") is not None:
+            return ""
+        return (
+            "the template's pictures go to the GPU with every request; to keep them there, "
+            'pip install "lipsync_fast[models]"'
+        )
+    if not facts["devices"]:
+        return "no NVIDIA driver answers; install one, or hand the device to this container"
+    if CUDA not in facts["providers built in"]:
+        return (
+            "a device is here, but ONNX Runtime for the CPU; pip uninstall onnxruntime, then "
+            'pip install "lipsync_fast[gpu]"'
+        )
+    return f"a device is here, but CUDA does not load: {facts['providers that load'][CUDA]}"
+
+
+def _template(generator: str | Path, folder: str | Path | None) -> Template:
+    """The template given, or one of random crops for the generator's preset."""
+    if folder is not None:
+        return Template.open(folder)
+    preset = find_preset(Net(generator, providers=["cpu"]).input_shapes)
+    draw = np.random.default_rng(0)
+    side = preset.crop
+    frames = draw.integers(0, 256, (2 * REQUEST, side, side, 3), dtype=np.uint8)
+    fps = preset.feature_rate or 25
+    return Template.from_arrays(frames, (0, 0, side, side), preset=preset, fps=fps, crops=frames)
+
+
+# ---- measurements ----------------------------------------------------------------------------
+
+
+def _rate(work: Callable[[], object]) -> float:
+    """Times that it is done in a second, by the quickest half of several runs."""
+    work()
+    taken: list[float] = []
+    while len(taken) < RUNS or sum(taken) < SECONDS:
+        start = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - start)
+    return 1 / float(np.median(np.sort(taken)[: -(-len(taken) // 2)]))
+
+
+def _copies(net: AnyGenerator, preset: Preset) -> dict[str, float]:
+    """Pictures of one request, copied again and again."""
+    shape = (REQUEST, preset.view, preset.view, 3)
+    out, there = np.zeros(shape, np.uint8), np.ones(shape, np.uint8)
+    runtime = None if net.on_cpu else cuda.load_runtime()
+    if runtime is None:
+        return {"within memory": round(_rate(lambda: np.copyto(out, there)), 1)}
+    value = load_onnxruntime().OrtValue.ortvalue_from_numpy(there, *net.place)
+    address, pinned = value.data_ptr(), BufferPool(pin=runtime.pinning).empty(shape)
+    works: dict[str, Callable[[], object]] = {
+        "to the device": lambda: value.update_inplace(there),
+        "from the device": lambda: runtime.copy_to_host(address, out),
+        "from the device, pinned": lambda: runtime.copy_to_host(address, pinned),
+    }
+    return {name: round(_rate(work), 1) for name, work in works.items()}
+
+
+def _speeds(net: AnyGenerator, template: Template) -> dict[str, float]:
+    """Frames a second of the net alone, at each size that it runs at."""
+    preset, speeds = template.preset, {}
+    faces = np.flatnonzero(template.rects[:, 2])
+    for size in net.sizes.sizes:
+        audio = np.random.default_rng(1).standard_normal((size, *preset.audio_shape), np.float32)
+        work: Callable[[], NDArray[Any]]
+        if isinstance(net, ResidentGenerator):
+            indices = np.resize(faces, size)
+            out = net.infer_indices(indices, audio)
+            work = _bound(net.infer_indices, indices, audio, out)
+        else:
+            visual = np.zeros((size, *preset.visual_shape), np.float32)
+            work = _bound(net.infer, visual, audio, net.infer(visual, audio))
+        speeds[str(size)] = round(size * _rate(work), 1)
+    return speeds
+
+
+def _bound(work: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
+    return lambda: work(*arguments)

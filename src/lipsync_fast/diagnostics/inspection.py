@@ -1,0 +1,215 @@
+"""What a template or a net is, in plain facts."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FileMissingError, InputError, MissingExtraError, ModelError, TemplateError
+from ..nets import graph
+from ..nets.encoders import HubertEncoder, WenetEncoder
+from ..nets.generator import AudioEncoder, Net
+from ..preparation.faces.detector import FaceDetector, FaceLandmarks
+from ..preparation.foreign import find_avatar
+from ..presets import PRESETS, Preset, find_preset, get_preset
+from ..templates.layout import HEAD, KEPT_NETS
+from ..templates.template import Template
+from .probes import SEAM_FRAMES, probe, seam_facts
+
+__all__ = ["inspect"]
+
+_log = logging.getLogger("lipsync_fast")
+
+Facts = dict[str, object]
+
+# Nets that are no generators, and what takes them.
+_OTHERS: tuple[tuple[str, type[Net] | type[FaceDetector] | type[FaceLandmarks]], ...] = (
+    ("audio encoder of ave features (--audio-encoder)", AudioEncoder),
+    ("HuBERT (--audio-encoder)", HubertEncoder),
+    ("wenet's encoder (--audio-encoder)", WenetEncoder),
+    ("face detector (--detector)", FaceDetector),
+    ("face mesh (--landmarks)", FaceLandmarks),
+)
+
+
+def inspect(
+    path: str | Path,
+    *,
+    template: str | Path | None = None,
+    preset: str | Path | Preset | None = None,
+) -> Facts:
+    """Facts of a template folder or an ONNX file, in the order in which to show them.
+
+    Parameters
+    ----------
+    path : str or Path
+        A template folder, or a net. A net that fits a preset is run: it is asked about its
+        batch, masked area, plane and colour order, seam, memory and speed.
+    template : str or Path, optional
+        Whose faces to show the net; a drawn one by default.
+    preset : str, Path or Preset, optional
+        What the net is; by default the template's, or what its input shapes tell.
+
+    Returns
+    -------
+    dict of str to str or number
+        Fresh; ready for JSON.
+
+    Raises
+    ------
+    FileMissingError
+        If there is nothing at the path.
+    TemplateError, ModelError
+        If it is neither a template nor a net, or the net is not what `preset` says.
+    InputError
+        No such preset; or a template or preset is given beside a template.
+    """
+    found = Path(path)
+    if not found.exists():
+        raise FileMissingError(f"{path}: no such file or folder")
+    if found.is_dir():
+        if template is not None or preset is not None:
+            raise InputError(
+                f"{path} is a folder; a template and a preset are given beside a net: leave "
+                "them out"
+            )
+        return _template_facts(found)
+    if template is None:
+        return _net_facts(found, None, preset)
+    with Template.open(template) as opened:
+        return _net_facts(found, opened, opened.preset if preset is None else preset)
+
+
+# ---- templates ---------------------------------------------------------------------------
+
+
+def _template_facts(path: Path) -> Facts:
+    if not (path / HEAD).exists() and (avatar := find_avatar(path)) is not None:
+        raise TemplateError(
+            f"{path} is {avatar.system}, not a template; make one of it with lipsync-fast prepare"
+        )
+    with Template.open(path) as template:
+        faces = template.rects[template.rects[:, 2] > 0]
+        facts: Facts = {
+            "template": str(path),
+            "frames": template.count,
+            "size": f"{template.width}×{template.height}",
+            "frame rate": str(template.fps),
+            "preset": template.preset.name,
+            "loop": f"{template.loop} from {template.start}",
+            "colour": f"{template.matrix} {'full' if template.full_range else 'limited'}"
+            + ("" if template.tagged else " (untagged)"),
+            "stored": ", ".join(template.stored),
+            "frames with a face": len(faces),
+        }
+        if len(faces):
+            low, high = faces[:, 2:].min(axis=0), faces[:, 2:].max(axis=0)
+            facts["rects"] = f"{low[0]}×{low[1]} to {high[0]}×{high[1]}"
+        jitter = _jitter(template.rects)
+        if jitter is not None:
+            facts["jitter in px a frame"] = round(jitter, 2)
+        if len(faces):
+            chosen = _spread(np.flatnonzero(template.rects[:, 2]), SEAM_FRAMES)
+            border = template.preset.border
+            inner = slice(border, border + template.preset.view)
+            # The least that any net can reach: one that hands back what it sees.
+            seen = np.ascontiguousarray(template.crops[chosen][:, inner, inner])
+            facts.update(seam_facts(template, seen, chosen))
+        if "jpeg" in template.stored:
+            s = template.jpeg().settings
+            facts["jpeg"] = (
+                f"quality {s.quality}, {s.subsampling}, restart interval {s.restart_interval}"
+            )
+        size = sum(f.stat().st_size for f in path.iterdir() if not f.match(KEPT_NETS))
+        facts["megabytes"] = _megabytes(size)
+        return facts
+
+
+def _spread(indices: NDArray[np.intp], count: int) -> NDArray[np.intp]:
+    """At most `count` of the indices, from the first to the last."""
+    places = np.linspace(0, len(indices) - 1, min(count, len(indices))).astype(int)
+    chosen: NDArray[np.intp] = indices[places]
+    return chosen
+
+
+def _megabytes(size: float) -> float:
+    return round(size / 1e6, 1 if size >= 1e7 else 3)
+
+
+def _jitter(rects: NDArray[np.int32]) -> float | None:
+    """Mean step of the rect's centre between two frames that both have a face, in pixels."""
+    centres = rects[:, :2] + rects[:, 2:] / 2
+    both = (rects[1:, 2] > 0) & (rects[:-1, 2] > 0)
+    if not both.any():
+        return None
+    steps: NDArray[np.float64] = np.hypot(*np.diff(centres, axis=0)[both].T)
+    return float(steps.mean())
+
+
+# ---- nets --------------------------------------------------------------------------------
+
+
+def _net_facts(path: Path, template: Template | None, named: str | Path | Preset | None) -> Facts:
+    net = Net(path)
+    facts: Facts = {"net": str(path), "provider": net.provider}
+    preset = None
+    if named is not None:
+        row = get_preset(named)
+        try:
+            preset = find_preset(net.input_shapes, {row.name: row})
+        except ModelError as error:
+            raise ModelError(f"{path}: {error}") from None
+    else:
+        try:
+            preset = find_preset(net.input_shapes, PRESETS)
+        except ModelError as error:
+            facts.update(_what_else(path, str(error)))
+    if preset is not None:
+        facts["preset"] = preset.name
+    for kind, tensors in (("input", net.inputs), ("output", net.outputs)):
+        for tensor in tensors.values():
+            facts[f"{kind} {tensor.name}"] = str(tensor).removeprefix(f"{tensor.name} ")
+    facts["megabytes"] = _megabytes(path.stat().st_size)
+    facts.update(_file_facts(path))
+    if preset is not None:
+        del net  # its memory is not the generator's
+        facts.update(probe(path, preset, template))
+    return facts
+
+
+def _what_else(path: Path, why: str) -> Facts:
+    """What a net is that is no generator of a known family, or why it is none."""
+    for name, kind in _OTHERS:
+        try:
+            kind(path)
+        except ModelError:
+            continue
+        return {"preset": "none", "is": name}
+    return {"preset": "none", "why": why}
+
+
+def _file_facts(path: Path) -> Facts:
+    """What only the file tells, not ONNX Runtime."""
+    try:
+        said = graph.describe(path)
+    except MissingExtraError as error:
+        _log.info("opset and precision are not shown: %s", error)
+        return {}
+    total = sum(said.precision.values())
+    shares = [
+        f"{name} {100 * size / total:.0f} %"
+        for name, size in said.precision.items()
+        if size >= total / 100  # a few indices and sizes are no precision
+    ]
+    facts: Facts = {
+        "opset": said.opset,
+        "nodes": said.nodes,
+        "parameters": said.parameters,
+        "precision": ", ".join(shares) or "no weights",
+    }
+    if said.producer:
+        facts["made by"] = said.producer
+    return facts

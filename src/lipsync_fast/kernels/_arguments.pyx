@@ -1,0 +1,179 @@
+# cython: language_level=3, freethreading_compatible=True
+"""What the kernels' Python faces share: row kernels by name, a caller's arrays, codes from C.
+
+The faces take arrays through the buffer protocol, write into ``out`` where it is given, and may
+be called from several threads at once as long as no two calls write to the same memory. ``isa``
+names the row kernels to use ("c", "avx2", "avx512", "neon"); it is for tests and benchmarks, the default
+is the best that this machine has.
+"""
+import os
+
+from cpython.buffer cimport (
+    PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
+)
+
+import numpy as np
+
+from ..checks import check_whole
+from ..errors import InputError, LayoutError
+
+
+# ---- dispatch --------------------------------------------------------------------------
+
+_ISA_CODES = {"c": LF_ISA_C, "avx2": LF_ISA_AVX2, "avx512": LF_ISA_AVX512, "neon": LF_ISA_NEON}
+
+
+def available_isas():
+    """Names of the ISAs that this build and this CPU have, weakest first.
+
+    Returns
+    -------
+    tuple of str
+        ``("c",)``, ``("c", "avx2")``, ``("c", "avx2", "avx512")`` or ``("c", "neon")``.
+    """
+    return tuple(name for name, code in _ISA_CODES.items() if lf_rows_for(code) != NULL)
+
+
+def _choose_isa():
+    have = available_isas()
+    asked = os.environ.get("LIPSYNC_FAST_ISA", "")
+    if not asked:
+        return have[-1]
+    if asked not in _ISA_CODES:
+        raise InputError(
+            f"LIPSYNC_FAST_ISA must be one of {', '.join(_ISA_CODES)}, got {asked!r}; unset it to use the best"
+        )
+    if asked not in have:
+        raise InputError(f"LIPSYNC_FAST_ISA={asked} is not available here; this machine has {', '.join(have)}")
+    return asked
+
+
+ISA = _choose_isa()
+cdef const lf_rows *_best = lf_rows_for(_ISA_CODES[ISA])
+
+
+cdef const lf_rows *rows_of(object isa) except NULL:
+    if isa is None:
+        return _best
+    cdef const lf_rows *rows = NULL
+    if isinstance(isa, str) and isa in _ISA_CODES:
+        rows = lf_rows_for(_ISA_CODES[isa])
+    if rows == NULL:
+        raise InputError(f"isa must be one of {', '.join(available_isas())}, got {isa!r}")
+    return rows
+
+
+cdef int check(int status) except -1:
+    """The one door from a C code to an exception: what gets here passed our own checks."""
+    if status != LF_OK:
+        raise InputError(f"a kernel returned code {status} after its arguments were checked; please report this")
+    return 0
+
+
+cdef int place_of(object value, str name) except? -1:
+    """A place in pixels: any of C's whole numbers, since what lies outside a picture is cut off."""
+    return check_whole(name, value, -2**31, 2**31 - 1, "pixels")
+
+
+# ---- arrays ----------------------------------------------------------------------------
+
+# What the buffer protocol calls the dtypes that kernels take, looked up once.
+cdef dict _FORMATS = {
+    name: np.dtype(name).char.encode()
+    for name in ("uint8", "int16", "int32", "int64", "uint32", "float32", "float64")
+}
+
+
+cdef class Array:
+    """A caller's array for the length of one call: buffer taken here, given back on death."""
+
+    def __cinit__(self, array, str name, str dtype, int ndim, bint writable=False):
+        """`dtype` is the name of the NumPy dtype needed, `ndim` the number of axes, 0 for any."""
+        self.name = name
+        cdef int flags = PyBUF_FORMAT | PyBUF_STRIDES
+        try:
+            PyObject_GetBuffer(array, &self.view, flags)
+        except (BufferError, TypeError, ValueError):
+            raise LayoutError(f"{name} must be an array of {dtype}, got {type(array).__name__}") from None
+        self.held = True
+        if writable and self.view.readonly:
+            raise InputError(f"{name} must be writable, got a read-only array; pass a copy")
+        if self.view.format == NULL or <bytes> self.view.format != <bytes> _FORMATS[dtype]:
+            raise LayoutError(
+                f"{name} must be {dtype}, aligned and in native byte order, "
+                f"got {getattr(array, 'dtype', 'another type')}; convert it first"
+            )
+        if ndim and self.view.ndim != ndim:
+            raise InputError(f"{name} must have {ndim} axes, got shape {self.shape}")
+
+    def __dealloc__(self):
+        if self.held:
+            PyBuffer_Release(&self.view)
+
+    @property
+    def shape(self):
+        return tuple([self.view.shape[i] for i in range(self.view.ndim)])
+
+    @property
+    def strides(self):
+        return tuple([self.view.strides[i] for i in range(self.view.ndim)])
+
+
+cdef int set_size(Array array, Py_ssize_t height, Py_ssize_t width) except -1:
+    if not (1 <= height <= 0x7FFFFFFF and 1 <= width <= 0x7FFFFFFF):
+        raise InputError(f"{array.name} must have 1 to 2**31 - 1 pixels a side, got shape {array.shape}")
+    array.height, array.width = height, width
+    return 0
+
+
+cdef Array image_of(object array, str name, bint writable=False):
+    """An image: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) uint8, pixels in a row packed, rows anywhere."""
+    cdef Array image = Array(array, name, "uint8", 0, writable)
+    cdef Py_buffer *view = &image.view
+    if view.ndim not in (2, 3) or (view.ndim == 3 and view.shape[2] not in (1, 3, 4)):
+        raise InputError(f"{name} must have shape (H, W) or (H, W, C) with C of 1, 3 or 4, got shape {image.shape}")
+    set_size(image, view.shape[0], view.shape[1])
+    image.channels = view.shape[2] if view.ndim == 3 else 1
+    image.stride = view.strides[0]
+    if (image.width > 1 and view.strides[1] != image.channels) or (image.channels > 1 and view.strides[2] != 1):
+        raise LayoutError(f"{name} must have the pixels of a row packed, got strides {image.strides}; pass a copy")
+    return image
+
+
+cdef Array planes_of(object array, str name, bint writable=False):
+    """Float planes: (3, H, W) float32, values of a row packed, rows and planes anywhere."""
+    cdef Array planes = Array(array, name, "float32", 3, writable)
+    cdef Py_buffer *view = &planes.view
+    if view.shape[0] != 3:
+        raise InputError(f"{name} must have shape (3, H, W), got shape {planes.shape}")
+    set_size(planes, view.shape[1], view.shape[2])
+    planes.plane_stride, planes.stride = view.strides[0], view.strides[1]
+    if (planes.width > 1 and view.strides[2] != 4) or <size_t> view.buf % 4 or view.strides[0] % 4 or view.strides[1] % 4:
+        raise LayoutError(
+            f"{name} must have the values of a row packed and aligned to 4 bytes, got strides {planes.strides}; pass a copy"
+        )
+    return planes
+
+
+cdef void extent_of(Array array, size_t *begin, size_t *end) noexcept:
+    """The addresses [begin, end) between which all of the array lies."""
+    cdef int axis
+    cdef ptrdiff_t span
+    begin[0] = <size_t> array.view.buf
+    end[0] = begin[0] + array.view.itemsize
+    for axis in range(array.view.ndim):
+        span = (array.view.shape[axis] - 1) * array.view.strides[axis]
+        if span < 0:
+            begin[0] += span
+        else:
+            end[0] += span
+
+
+cdef int need_apart(Array out, Array source) except -1:
+    """Refuse an output whose memory reaches into an input's."""
+    cdef size_t out_begin, out_end, begin, end
+    extent_of(out, &out_begin, &out_end)
+    extent_of(source, &begin, &end)
+    if out_begin < end and begin < out_end:
+        raise InputError(f"{out.name} must not overlap {source.name}; pass other memory or a copy")
+    return 0

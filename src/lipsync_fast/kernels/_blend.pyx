@@ -1,0 +1,95 @@
+# cython: language_level=3, freethreading_compatible=True
+"""A patch onto a background, as it is or through an alpha mask."""
+from lipsync_fast.kernels._arguments cimport (
+    LF_OK,
+    Array,
+    check,
+    image_of,
+    need_apart,
+    place_of,
+    rows_of,
+)
+
+import numpy as np
+
+from ..errors import InputError
+
+
+def blend(patch, background, mask=None, out=None, *, x=0, y=0, bint swap=False, isa=None):
+    """Put a patch onto a background, as it is or through an alpha mask.
+
+    The patch's top left pixel lands at (x, y); what lies outside the background is cut off.
+    Alpha mixes as ``t = d*(255-a) + s*a + 128; (t + (t >> 8)) >> 8``, the rounded quotient by
+    255: 0 keeps the background, 255 gives the patch.
+
+    Parameters
+    ----------
+    patch : (h, w), (h, w, 3) or (h, w, 4) uint8
+        Pixels of a row packed, rows may be apart; as all images here.
+    background : (H, W), (H, W, 3) or (H, W, 4) uint8
+        As many channels as the patch, all mixed alike; or four to the patch's three, and then
+        its fourth channel stays.
+    mask : (h, w) uint8, optional
+        Alpha of each patch pixel. Without it the patch replaces the background.
+    out : array like `background`, optional
+        Where to write; ``out=background`` works in place and touches only the patch's pixels.
+    x, y : int
+        Place of the patch in pixels; may be negative or beyond the background.
+    swap : bool
+        Exchange the first and third channel of a patch of three: bgr24 onto rgb24 or rgba.
+    isa : str, optional
+        The row kernels to use, for tests and benchmarks.
+
+    Returns
+    -------
+    array like `background`
+        `out`, or a fresh array.
+
+    Raises
+    ------
+    LayoutError
+        Wrong dtype or layout.
+    InputError
+        Wrong shape or place, a read-only `out`, or one that overlaps an input without being `background`.
+    """
+    cdef const lf_rows *rows = rows_of(isa)
+    cdef int left = place_of(x, "x")
+    cdef int top = place_of(y, "y")
+    cdef Array src = image_of(patch, "patch")
+    cdef Array base = image_of(background, "background")
+    cdef Array alpha = None
+    if src.channels != base.channels and not (src.channels == 3 and base.channels == 4):
+        raise InputError(f"patch must have background's channels, or 3 onto 4; got {src.channels} onto {base.channels}")
+    if swap and src.channels != 3:
+        raise InputError(f"swap needs a patch of 3 channels, got {src.channels}")
+    if mask is not None:
+        alpha = image_of(mask, "mask")
+        if alpha.channels != 1 or alpha.height != src.height or alpha.width != src.width:
+            raise InputError(f"mask must have shape ({src.height}, {src.width}), got shape {alpha.shape}")
+    if out is None:
+        out = np.empty(base.shape, np.uint8)
+    cdef Array dst = image_of(out, "out", True)
+    if dst.shape != base.shape:
+        raise InputError(f"out must have background's shape {base.shape}, got shape {dst.shape}")
+    cdef bint in_place = dst.view.buf == base.view.buf and dst.stride == base.stride
+    if not in_place:
+        need_apart(dst, base)
+    need_apart(dst, src)
+    if alpha is not None:
+        need_apart(dst, alpha)
+    cdef const uint8_t *alphas = NULL if alpha is None else <uint8_t *> alpha.view.buf
+    cdef ptrdiff_t alpha_stride = 0 if alpha is None else alpha.stride
+    cdef int status = LF_OK
+    with nogil:
+        if not in_place:
+            status = lf_blend_u8(
+                rows, <uint8_t *> dst.view.buf, dst.stride, dst.width, dst.height, dst.channels,
+                <const uint8_t *> base.view.buf, base.stride, base.width, base.height,
+                base.channels, NULL, 0, 0, 0, 0)
+        if status == LF_OK:
+            status = lf_blend_u8(
+                rows, <uint8_t *> dst.view.buf, dst.stride, dst.width, dst.height, dst.channels,
+                <const uint8_t *> src.view.buf, src.stride, src.width, src.height, src.channels,
+                alphas, alpha_stride, left, top, swap)
+    check(status)
+    return out

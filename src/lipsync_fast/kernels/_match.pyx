@@ -1,0 +1,139 @@
+# cython: language_level=3, freethreading_compatible=True
+"""Low-frequency colour of a patch, measured along its border and moved to the background's."""
+from libc.stdint cimport uint8_t
+
+from lipsync_fast.kernels._arguments cimport (
+    LF_ERR_ARGUMENT,
+    LF_OK,
+    Array,
+    check,
+    image_of,
+    lf_rows,
+    need_apart,
+    rows_of,
+)
+from lipsync_fast.kernels._blend cimport lf_blend_u8
+from lipsync_fast.kernels._resize cimport LF_RESIZE_SIDE
+
+import numpy as np
+
+from ..checks import check_whole
+from ..errors import InputError
+
+
+def colour_planes(patch, background, *, ring=8):
+    """Measure how the colours of a patch differ from its background along the border.
+
+    A plane for each channel, fitted by least squares to background − patch over the ring of
+    pixels less than `ring` from the border: what low frequencies the patch lacks.
+
+    Parameters
+    ----------
+    patch, background : (h, w, 3) uint8
+        Of one shape and channel order; pixels of a row packed, rows may be apart.
+    ring : int
+        Width of the ring in pixels, 1 or more; one that reaches the centre takes all pixels.
+
+    Returns
+    -------
+    (3, 3) float64, fresh
+        Rows: level at the centre; slope across and slope down, per half pixel. Columns: the
+        channels. In levels of 255. :func:`match_colour` takes it.
+
+    Raises
+    ------
+    LayoutError
+        Wrong dtype or layout.
+    InputError
+        Wrong or different shapes, or a ring that is no whole number from 1 on.
+    """
+    cdef Array made = image_of(patch, "patch")
+    cdef Array base = image_of(background, "background")
+    if made.channels != 3 or made.width > LF_RESIZE_SIDE or made.height > LF_RESIZE_SIDE:
+        raise InputError(f"patch must have shape (h, w, 3), at most {LF_RESIZE_SIDE} a side, got shape {made.shape}")
+    if made.shape != base.shape:
+        raise InputError(f"background must have patch's shape {made.shape}, got shape {base.shape}")
+    cdef int width = min(check_whole("ring", ring, 1, of="pixels"), LF_RESIZE_SIDE)
+    planes = np.empty((3, 3), np.float64)
+    cdef Array target = Array(planes, "planes", "float64", 2, True)
+    cdef int status
+    with nogil:
+        status = lf_match_measure_u8x3(
+            <lf_match_planes *> target.view.buf, <const uint8_t *> made.view.buf, made.stride,
+            <const uint8_t *> base.view.buf, base.stride, made.width, made.height, width)
+    check(status)
+    return planes
+
+
+cdef lf_match match_of(object planes) except *:
+    """Planes of `colour_planes` as the kernels' whole numbers."""
+    cdef lf_match match
+    try:
+        exact = np.asarray(planes, np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"planes must be (3, 3) finite levels as colour_planes gives them, got {planes!r}") from None
+    if exact.shape != (3, 3) or not (np.abs(exact) < 1024).all():
+        raise InputError(f"planes must be (3, 3) finite levels as colour_planes gives them, got {exact.tolist()}")
+    for c, (level, across, down) in enumerate(np.rint(exact * (1 << LF_MATCH_BITS)).astype(np.int32).T.tolist()):
+        match.level[c], match.across[c], match.down[c] = level, across, down
+    return match
+
+
+def match_colour(patch, planes, out=None, *, isa=None):
+    """Add planes of `colour_planes` to a patch: each byte rounded to the nearest and clamped.
+
+    Parameters
+    ----------
+    patch : (h, w, 3) or (h, w, 4) uint8
+        Pixels of a row packed, rows may be apart; a fourth channel stays.
+    planes : (3, 3) float64
+        Rows: level at the centre, slope across, slope down; columns: the channels. Kept to
+        1/65536 of a level.
+    out : array like `patch`, optional
+        Where to write; ``out=patch`` works in place.
+    isa : str, optional
+        The row kernels to use, for tests and benchmarks.
+
+    Returns
+    -------
+    array like `patch`
+        `out`, or a fresh array.
+
+    Raises
+    ------
+    LayoutError
+        Wrong dtype or layout.
+    InputError
+        Wrong shape, planes out of range, a read-only `out`, or one that overlaps `patch`
+        without being it.
+    """
+    cdef const lf_rows *rows = rows_of(isa)
+    cdef lf_match match = match_of(planes)
+    cdef Array src = image_of(patch, "patch")
+    if src.channels == 1:
+        raise InputError(f"patch must have shape (h, w, 3) or (h, w, 4), got shape {src.shape}")
+    if src.width > LF_RESIZE_SIDE or src.height > LF_RESIZE_SIDE:
+        raise InputError(f"patch must have at most {LF_RESIZE_SIDE} pixels a side, got shape {src.shape}")
+    if out is None:
+        out = np.empty(src.shape, np.uint8)
+    cdef Array dst = image_of(out, "out", True)
+    if dst.shape != src.shape:
+        raise InputError(f"out must have patch's shape {src.shape}, got shape {dst.shape}")
+    cdef bint in_place = dst.view.buf == src.view.buf and dst.stride == src.stride
+    if not in_place:
+        need_apart(dst, src)
+    cdef int status = LF_OK
+    with nogil:
+        if not in_place:
+            status = lf_blend_u8(
+                rows, <uint8_t *> dst.view.buf, dst.stride, dst.width, dst.height, dst.channels,
+                <const uint8_t *> src.view.buf, src.stride, src.width, src.height, src.channels,
+                NULL, 0, 0, 0, 0)
+        if status == LF_OK:
+            status = lf_match_u8(
+                rows, <uint8_t *> dst.view.buf, dst.stride, dst.width, dst.height, dst.channels,
+                &match)
+    if status == LF_ERR_ARGUMENT:
+        raise InputError(f"planes reach beyond what {dst.width}x{dst.height} pixels can hold: {planes}")
+    check(status)
+    return out

@@ -1,0 +1,92 @@
+# cython: language_level=3, freethreading_compatible=True
+"""Spectra to mel columns."""
+from lipsync_fast.kernels._arguments cimport Array, check, need_apart, rows_of
+
+import numpy as np
+
+from ..errors import InputError, LayoutError
+
+
+def mel(spectrum, edges, weights, *, out=None, isa=None):
+    """Mel columns, in Wav2Lip's normalised decibels, of frames from their spectra.
+
+    The periodic Hann window is applied here, as the three-tap filter that it is in frequency.
+    Every frame gives the same bits alone or in any block, and on every ISA.
+
+    Parameters
+    ----------
+    spectrum : (frames, bins, 2) float64, bins at most 1025; values of a frame packed
+        Real and imaginary part of every bin of the frames as they are, not windowed, as in
+        ``rfft(...).view(float64)``.
+    edges : (bands, 2) int32, C-contiguous, bands at most 256
+        First and end bin of every band, which leave out the first and the last bin:
+        ``1 <= first <= end <= bins - 1``.
+    weights : (sum of end - first,) float32, C-contiguous
+        The bands' weights, one band after the other.
+    out : (frames, bands) float32, values of a frame packed, optional
+
+    Returns
+    -------
+    (frames, bands) float32 in -4 .. 4
+        ``out``, or a fresh array: clip(8 (S + 100) / 100 - 4, -4, 4) with
+        S = 20 log10(max(1e-5, m)) - 20 and m the weighted sum of the band's magnitudes.
+
+    Raises
+    ------
+    LayoutError
+        An array of another dtype, or one whose values are not packed.
+    InputError
+        Shapes or band edges that do not fit together, or an ``out`` that cannot be written.
+
+    References
+    ----------
+    Level and clip: Wav2Lip, audio.py (``_amp_to_db``, ``_normalize``).
+    """
+    cdef Array source = Array(spectrum, "spectrum", "float64", 3)
+    cdef Array band_edges = Array(edges, "edges", "int32", 2)
+    cdef Array band_weights = Array(weights, "weights", "float32", 1)
+    cdef Py_ssize_t frames = source.view.shape[0], bins = source.view.shape[1]
+    cdef Py_ssize_t bands = band_edges.view.shape[0], b, total = 0
+    if not 1 <= bins <= LF_MEL_MAX_BINS or source.view.shape[2] != 2:
+        raise InputError(f"spectrum must have shape (frames, 1 to {LF_MEL_MAX_BINS} bins, 2), got {source.shape}")
+    if not 1 <= bands <= LF_MEL_MAX_BANDS or band_edges.view.shape[1] != 2:
+        raise InputError(f"edges must have shape (1 to {LF_MEL_MAX_BANDS} bands, 2), got {band_edges.shape}")
+    if source.view.strides[1] != 16 or source.view.strides[2] != 8 or source.view.strides[0] % 8:
+        raise LayoutError("spectrum must be packed within a frame; pass numpy.ascontiguousarray(spectrum)")
+    if band_edges.view.strides[1] != 4 or band_edges.view.strides[0] != 8:
+        raise LayoutError("edges must be C-contiguous; pass numpy.ascontiguousarray(edges)")
+    if band_weights.view.shape[0] and band_weights.view.strides[0] != 4:
+        raise LayoutError("weights must be C-contiguous; pass numpy.ascontiguousarray(weights)")
+    cdef const int32_t *edge = <const int32_t *> band_edges.view.buf
+    for b in range(bands):
+        if not 1 <= edge[2 * b] <= edge[2 * b + 1] <= bins - 1:
+            raise InputError(
+                f"edges must hold 1 <= first <= end <= {bins - 1}, got {edge[2 * b]} and {edge[2 * b + 1]} in band {b}"
+            )
+        total += edge[2 * b + 1] - edge[2 * b]
+    if band_weights.view.shape[0] != total:
+        raise InputError(f"weights must hold {total} values, one a bin of every band, got {band_weights.shape[0]}")
+    if out is None:
+        out = np.empty((frames, bands), np.float32)
+    cdef Array target = Array(out, "out", "float32", 2, True)
+    if target.view.shape[0] != frames or target.view.shape[1] != bands:
+        raise InputError(f"out must have shape ({frames}, {bands}), got {target.shape}")
+    if target.view.strides[1] != 4 or target.view.strides[0] % 4:
+        raise LayoutError("out must be packed within a frame, got an array with gaps between its values")
+    if frames == 0:
+        return out
+    need_apart(target, source)
+    need_apart(target, band_edges)
+    if total:
+        need_apart(target, band_weights)
+    if frames > 0x7FFFFFFF:
+        raise InputError(f"spectrum may hold 2147483647 frames at once, got {frames}; pass it in parts")
+    cdef const lf_rows *rows = rows_of(isa)
+    cdef int status
+    with nogil:
+        status = lf_mel_f64(
+            rows, <float *> target.view.buf, target.view.strides[0], <const double *> source.view.buf,
+            source.view.strides[0], <int> bins, edge, <const float *> band_weights.view.buf, <int> bands, <int> frames,
+        )
+    check(status)
+    return out

@@ -1,0 +1,107 @@
+# cython: language_level=3, freethreading_compatible=True
+"""A net's output as the pixels of its rect: convert, match and resize in one pass."""
+from libc.stddef cimport ptrdiff_t, size_t
+from libc.stdint cimport uint8_t
+
+from lipsync_fast.kernels._arguments cimport (
+    LF_ERR_ARGUMENT,
+    Array,
+    check,
+    image_of,
+    lf_rows,
+    need_apart,
+    planes_of,
+    rows_of,
+)
+from lipsync_fast.kernels._convert cimport lf_tone, tone_of
+from lipsync_fast.kernels._match cimport lf_match, match_of
+from lipsync_fast.kernels._resize cimport ResizePlan
+
+import numpy as np
+
+from ..errors import InputError
+
+
+def patch(
+    planar, ResizePlan plan not None, crop=None, out=None, *, low=0.0, high=1.0,
+    rounding="truncate", swap=False, planes=None, isa=None,
+):
+    """Turn a net's output into the pixels of its rect, in one pass.
+
+    The bytes of `convert` into the middle of the crop and `resize` of the whole, without the
+    picture between.
+
+    Parameters
+    ----------
+    planar : (3, S, S) float32
+        The net's output; values of a row packed, rows and planes may be apart.
+    plan : ResizePlan
+        From the crop's size (C, C) to the rect's; (C - S) / 2 is the border in pixels.
+    crop : (C, C, 3) uint8, optional
+        The stored crop, of which only the border is read; not needed where C is S.
+    out : (h, w, 3) uint8, optional
+        Where to write; pixels of a row packed, rows may be apart.
+    low, high, rounding, swap
+        As in `convert`.
+    planes : (3, 3) float64, optional
+        Move the colours of the picture in the middle, as `match_colour` does.
+    isa : str, optional
+        The row kernels to use, for tests and benchmarks.
+
+    Returns
+    -------
+    (h, w, 3) uint8
+        `out`, or a fresh array.
+
+    Raises
+    ------
+    LayoutError
+        Wrong dtype or layout.
+    InputError
+        Wrong shape, range or rounding, a read-only `out`, or one that overlaps an input.
+    """
+    cdef const lf_rows *rows = rows_of(isa)
+    cdef lf_tone tone = tone_of(low, high, rounding, swap)
+    cdef Array src = planes_of(planar, "planar")
+    cdef int width = plan.source[0], height = plan.source[1]
+    cdef int border = (width - src.width) // 2
+    cdef Array edge = None
+    if width != height or src.width != src.height or src.width + 2 * border != width or border < 0:
+        raise InputError(
+            f"planar must be a square with an equal border on all sides of the plan's {width}x{height}, "
+            f"got shape {src.shape}"
+        )
+    if border:
+        if crop is None:
+            raise InputError(f"crop must be given for a border of {border} pixels, got None")
+        edge = image_of(crop, "crop")
+        if edge.width != width or edge.height != height or edge.channels != 3:
+            raise InputError(f"crop must have shape ({height}, {width}, 3), got shape {edge.shape}")
+    if out is None:
+        out = np.empty((plan.target[1], plan.target[0], 3), np.uint8)
+    cdef Array dst = image_of(out, "out", True)
+    if (dst.width, dst.height) != plan.target or dst.channels != 3:
+        raise InputError(f"out must have shape ({plan.target[1]}, {plan.target[0]}, 3), got shape {dst.shape}")
+    need_apart(dst, src)
+    if edge is not None:
+        need_apart(dst, edge)
+    cdef const uint8_t *edge_pixels = NULL if edge is None else <uint8_t *> edge.view.buf
+    cdef ptrdiff_t edge_stride = 0 if edge is None else edge.stride
+    cdef lf_match match
+    cdef const lf_match *moved = NULL
+    if planes is not None:
+        match = match_of(planes)
+        moved = &match
+    cdef size_t size = lf_patch_scratch_size(plan.plan)
+    cdef void *scratch = plan.borrow_scratch(size)
+    cdef int status
+    with nogil:
+        status = lf_patch_f32p3_u8x3(
+            rows, <uint8_t *> dst.view.buf, dst.stride, <const float *> src.view.buf, src.stride,
+            src.plane_stride, src.width, &tone, moved, edge_pixels, edge_stride, border, plan.plan,
+            scratch, size)
+    plan.return_scratch(scratch, size)
+    if status == LF_ERR_ARGUMENT and moved != NULL:
+        raise InputError(f"planes reach beyond what {src.width}x{src.height} pixels can hold: {planes}")
+    check(status)
+    return out

@@ -1,0 +1,433 @@
+# cython: language_level=3, freethreading_compatible=True
+"""JPEG without encoding the frame: a background of which only regions are encoded anew.
+
+A baseline JPEG with restart intervals is a row of independent segments. Where only part of a
+picture changes, only the segments round that part are encoded; all others are copied.
+"""
+from libc.stddef cimport ptrdiff_t, size_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdlib cimport free, malloc
+
+from lipsync_fast.kernels._arguments cimport (
+    LF_ERR_DATA,
+    LF_OK,
+    Array,
+    check,
+    image_of,
+    lf_box,
+    lf_rows,
+    need_apart,
+    place_of,
+    rows_of,
+)
+from lipsync_fast.kernels._blend cimport lf_blend_u8
+from lipsync_fast.kernels._jpeg cimport (
+    LF_JPEG_MAX_REGIONS,
+    Turn,
+    bytes_of,
+    check_file,
+    check_full,
+    check_picture,
+    interval_for,
+    lf_jpeg,
+    lf_jpeg_background,
+    lf_jpeg_bound,
+    lf_jpeg_create_like,
+    lf_jpeg_destroy,
+    lf_jpeg_info,
+    lf_jpeg_read_header,
+    lf_jpeg_region,
+    lf_jpeg_region_pixels,
+    lf_jpeg_splice,
+    lf_pixels,
+    lf_sampling,
+    pixels_of,
+    sampling_name,
+    sampling_of,
+)
+
+import numpy as np
+
+from ._jpeg import JpegEncoder, choose_restart_interval, decode, jpeg_region, jpeg_segments
+from ..checks import check_whole
+from ..errors import InputError, LayoutError
+
+__all__ = ["SplicedJpeg"]
+
+cdef struct lf_patch:
+    const uint8_t *src
+    ptrdiff_t stride
+    const uint8_t *mask  # NULL for none
+    ptrdiff_t mask_stride
+    int x                # place in the background, may be outside
+    int y
+    int width
+    int height
+    lf_box box           # what of it lies inside
+
+
+# ---- boxes ---------------------------------------------------------------------------------
+
+cdef int clip(int64_t at, int limit) noexcept nogil:
+    return <int> min(max(at, 0), limit)
+
+
+cdef bint meet(const lf_box *a, const lf_box *b) noexcept nogil:
+    return a.x0 < b.x1 and b.x0 < a.x1 and a.y0 < b.y1 and b.y0 < a.y1
+
+
+cdef bint covers(const lf_box *a, const lf_box *b) noexcept nogil:
+    return a.x0 <= b.x0 and b.x1 <= a.x1 and a.y0 <= b.y0 and b.y1 <= a.y1
+
+
+cdef const lf_patch *only_cover(const lf_box *region, const lf_patch *given, int count) noexcept nogil:
+    """The patch whose pixels, and no others, are the region's; NULL if there is none."""
+    cdef const lf_patch *found = NULL
+    cdef int k
+    for k in range(count):
+        if meet(region, &given[k].box):
+            if found != NULL or given[k].mask != NULL or not covers(&given[k].box, region):
+                return NULL
+            found = &given[k]
+    return found
+
+
+cdef int merge(lf_box *boxes, int count) noexcept nogil:
+    """Join boxes that overlap until none do; how many are left."""
+    cdef int i = 0, j
+    cdef bint joined
+    while i < count:
+        joined = False
+        for j in range(i + 1, count):
+            if meet(&boxes[i], &boxes[j]):
+                boxes[i].x0 = min(boxes[i].x0, boxes[j].x0)
+                boxes[i].y0 = min(boxes[i].y0, boxes[j].y0)
+                boxes[i].x1 = max(boxes[i].x1, boxes[j].x1)
+                boxes[i].y1 = max(boxes[i].y1, boxes[j].y1)
+                count -= 1
+                boxes[j] = boxes[count]
+                joined = True
+                break
+        i = 0 if joined else i + 1
+    return count
+
+
+# ---- the class -----------------------------------------------------------------------------
+
+cdef class SplicedJpeg:
+    """A background as JPEG, and frames of it in which only patches differ.
+
+    A frame costs the encoding of the patches' regions and one copy of all other bytes. Its
+    bytes are those of `JpegEncoder` for the whole composited picture. An object is for one
+    thread at a time: a call while another runs raises BusyError. The GIL is released.
+
+    Parameters
+    ----------
+    background : (H, W, 3), (H, W, 4) or (H, W) uint8, or bytes
+        The picture; kept, not copied, and not to be changed afterwards. Bytes or a flat uint8
+        array are a JPEG with restart intervals and the standard Huffman tables, such as
+        `JpegEncoder` makes; the three arguments below are then the file's own, and pixels
+        of a region that no patch covers are its decoded ones.
+    quality : int, optional
+        1 to 100, libjpeg's scale; 75 by default.
+    subsampling : {"4:2:0", "4:2:2", "4:4:4", "4:0:0"}, optional
+        4:2:0 by default, 4:0:0 for a gray picture.
+    restart_interval : int, optional
+        MCUs of a segment, a divisor of the MCUs of a row; `choose_restart_interval` by default.
+    format : {"bgr24", "rgb24", "bgra", "rgba", "gray"}, optional
+        Order of the channels of a picture and its patches; bgr24, bgra or gray by their
+        number. Patches for a file are bgr24 or gray.
+    segments : (n,) uint32, optional
+        With a file: what `jpeg_segments` gives for it, where that is at hand.
+
+    Attributes
+    ----------
+    width, height : int
+        Pixels.
+    subsampling : str
+    restart_interval : int
+        MCUs of a segment.
+    data : (n,) uint8, read-only
+        The background's file.
+
+    Raises
+    ------
+    LayoutError
+        Wrong dtype or layout.
+    InputError
+        A value out of range, or a file that cannot be spliced.
+    """
+    cdef lf_jpeg *jpeg
+    cdef lf_jpeg_background file
+    cdef lf_sampling sampling
+    cdef lf_pixels pixels
+    cdef Array image
+    cdef Array encoded
+    cdef object offsets
+    cdef uint8_t *scratch
+    cdef size_t scratch_size
+    cdef Turn turn
+    cdef readonly object data
+    cdef readonly int restart_interval
+
+    def __cinit__(self, background, quality=None, subsampling=None, restart_interval=None, *, format=None, segments=None):
+        self.turn = Turn()
+        if np.ndim(background) < 2:
+            if not (quality is None and subsampling is None and restart_interval is None):
+                raise InputError("quality, subsampling and restart_interval must not be given with a file; it has its own")
+            if segments is None:
+                segments = jpeg_segments(background)
+            picture = decode(background)
+            self.data = np.frombuffer(background, np.uint8)
+        else:
+            if segments is not None:
+                raise InputError("segments must not be given with a picture; they are found")
+            picture = background
+            self.data = _encode(picture, quality, subsampling, restart_interval, format)
+            segments = jpeg_segments(self.data)
+        self.data.flags.writeable = False
+        self.image = image_of(picture, "background")
+        self.pixels = pixels_of(self.image, format)
+        self.encoded = bytes_of(self.data, "background")
+        self.open_file(segments)
+
+    def __dealloc__(self):
+        lf_jpeg_destroy(self.jpeg)
+        free(self.scratch)
+
+    cdef int open_file(self, segments) except -1:
+        """Check the header and make the compressor whose segments fit it."""
+        cdef lf_jpeg_info info
+        self.file.data, self.file.size = <const uint8_t *> self.encoded.view.buf, self.encoded.view.len
+        check_file(lf_jpeg_read_header(self.file.data, self.file.size, &info), &info)
+        if not info.standard_huffman:
+            raise InputError("background must have the standard Huffman tables, got others; encode it with JpegEncoder")
+        try:
+            self.offsets = np.array(segments, np.uint32)
+        except (TypeError, ValueError, OverflowError):
+            raise InputError("segments must be what jpeg_segments gives for the file; leave them out to have them found") from None
+        if self.offsets.shape != (info.segments + 1,):
+            raise InputError(f"segments must have shape ({info.segments + 1},), got {self.offsets.shape}")
+        cdef uint32_t[::1] offsets = self.offsets
+        self.file.offsets = &offsets[0]
+        self.file.width, self.file.height = info.width, info.height
+        self.sampling, self.restart_interval = info.sampling, info.restart_interval
+        self.jpeg = lf_jpeg_create_like(&info)
+        if self.jpeg == NULL:
+            raise MemoryError("libjpeg got no memory")
+        return 0
+
+    @property
+    def width(self):
+        """Width of the picture in pixels."""
+        return self.file.width
+
+    @property
+    def height(self):
+        """Height of the picture in pixels."""
+        return self.file.height
+
+    @property
+    def subsampling(self):
+        """Name of the subsampling."""
+        return sampling_name(self.sampling)
+
+    def region(self, x, y, w, h):
+        """The region that a patch at a place has encoded: x, y, w, h in pixels.
+
+        A patch that fills it exactly, without a mask, is encoded from where it lies.
+        """
+        return jpeg_region(x, y, w, h, self.width, self.height, self.subsampling, self.restart_interval)
+
+    def bound(self, w, h, count=1):
+        """Bytes that are enough for any frame with `count` patches of w × h pixels, anywhere.
+
+        Raises
+        ------
+        InputError
+            A value that is no whole number, a negative one, or a count beyond 16.
+        """
+        cdef int64_t region_w = check_whole("w", w, 0, 2**31 - 1, "pixels") + 32 * self.restart_interval
+        cdef int64_t region_h = check_whole("h", h, 0, 2**31 - 1, "pixels") + 32
+        cdef size_t each = lf_jpeg_bound(
+            <int> min(region_w, self.file.width), <int> min(region_h, self.file.height), self.sampling)
+        return self.file.size + check_whole("count", count, 0, LF_JPEG_MAX_REGIONS, "patches") * each
+
+    def splice(self, patch, x, y, out=None, *, mask=None):
+        """Make the JPEG of the background with one patch on it.
+
+        Parameters
+        ----------
+        patch : (h, w, C) or (h, w) uint8
+            Pixels in the background's format; pixels of a row packed, rows may be apart.
+        x, y : int
+            Place of the patch's first pixel; what lies outside the background is cut off.
+        out : (n,) uint8, optional
+            Where to write; ``bound(w, h)`` bytes are always enough.
+        mask : (h, w) uint8, optional
+            Alpha of each patch pixel, as in `blend`.
+
+        Returns
+        -------
+        int or bytes
+            The length in bytes of what was written into `out`; without `out` the file itself.
+
+        Raises
+        ------
+        LayoutError
+            Wrong dtype or layout.
+        InputError
+            Wrong shape or place, or an `out` that is read-only, too small or part of the background.
+        BusyError
+            If another thread is using this object.
+        """
+        return self.splice_all(((patch, x, y, mask),), out)
+
+    def splice_all(self, patches, out=None):
+        """Make the JPEG of the background with several patches on it, the first lowest.
+
+        Parameters
+        ----------
+        patches : sequence of (patch, x, y) or (patch, x, y, mask)
+            0 to 16 of them, each as for `splice`; they may overlap.
+        out : (n,) uint8, optional
+            Where to write.
+
+        Returns
+        -------
+        int or bytes
+            As `splice`.
+
+        Raises
+        ------
+        LayoutError, InputError, BusyError
+            As `splice`.
+        """
+        cdef lf_patch given[LF_JPEG_MAX_REGIONS]
+        if not hasattr(patches, "__len__"):
+            raise LayoutError(f"patches must be a sequence of (patch, x, y) or (patch, x, y, mask), got {type(patches).__name__}")
+        cdef Py_ssize_t count = len(patches)
+        if count > LF_JPEG_MAX_REGIONS:
+            raise InputError(f"patches must be at most {LF_JPEG_MAX_REGIONS} a frame, got {count}")
+        arrays = [self.take_patch(patches[i], &given[i]) for i in range(count)]
+        self.turn.take()
+        try:
+            return self.finish(given, count, out, arrays)
+        finally:
+            self.turn.give()
+
+    cdef tuple take_patch(self, item, lf_patch *patch):
+        """Check one patch; the arrays that must live while it is used."""
+        if not isinstance(item, (list, tuple)):
+            raise LayoutError(f"a patch must be given as (patch, x, y) or (patch, x, y, mask), got {type(item).__name__}")
+        if len(item) not in (3, 4):
+            raise InputError(f"a patch must be given as (patch, x, y) or (patch, x, y, mask), got {len(item)} values")
+        cdef Array pixels = image_of(item[0], "patch"), alpha
+        cdef int x = place_of(item[1], "x"), y = place_of(item[2], "y")
+        if pixels.channels != self.image.channels:
+            raise InputError(f"patch must have the background's {self.image.channels} channels, got shape {pixels.shape}")
+        patch.src, patch.stride = <const uint8_t *> pixels.view.buf, pixels.stride
+        patch.mask, patch.mask_stride = NULL, 0
+        patch.x, patch.y, patch.width, patch.height = x, y, pixels.width, pixels.height
+        patch.box.x0, patch.box.x1 = clip(x, self.file.width), clip(<int64_t> x + pixels.width, self.file.width)
+        patch.box.y0, patch.box.y1 = clip(y, self.file.height), clip(<int64_t> y + pixels.height, self.file.height)
+        if len(item) == 3 or item[3] is None:
+            return (pixels,)
+        alpha = image_of(item[3], "mask")
+        if alpha.channels != 1 or alpha.height != pixels.height or alpha.width != pixels.width:
+            raise InputError(f"mask must have shape ({pixels.height}, {pixels.width}), got shape {alpha.shape}")
+        patch.mask, patch.mask_stride = <const uint8_t *> alpha.view.buf, alpha.stride
+        return pixels, alpha
+
+    cdef object finish(self, lf_patch *given, int count, object out, list arrays):
+        """Encode and splice; `arrays` keeps alive what `given` points to."""
+        cdef lf_box boxes[LF_JPEG_MAX_REGIONS]
+        cdef int regions = 0, i
+        for i in range(count):
+            check(lf_jpeg_region(
+                &given[i].box, self.file.width, self.file.height, self.sampling, self.restart_interval,
+                &boxes[regions]))
+            regions += boxes[regions].x1 > 0
+        regions = merge(boxes, regions)
+        cdef size_t encoded = 0, pixels = 0
+        for i in range(regions):
+            encoded += lf_jpeg_bound(boxes[i].x1 - boxes[i].x0, boxes[i].y1 - boxes[i].y0, self.sampling)
+            pixels += <size_t> (boxes[i].x1 - boxes[i].x0) * (boxes[i].y1 - boxes[i].y0) * self.image.channels
+        self.grow(encoded + pixels)
+        cdef bint fresh = out is None
+        if fresh:
+            out = np.empty(self.file.size + encoded, np.uint8)
+        cdef Array dst = bytes_of(out, "out", True)
+        need_apart(dst, self.encoded)
+        cdef lf_jpeg_region_pixels parts[LF_JPEG_MAX_REGIONS]
+        cdef const lf_rows *rows = rows_of(None)
+        cdef size_t length = 0
+        cdef int status
+        with nogil:
+            status = self.compose(rows, given, count, boxes, regions, self.scratch + encoded, parts)
+            if status == LF_OK:
+                status = lf_jpeg_splice(
+                    self.jpeg, <uint8_t *> dst.view.buf, dst.view.len, &length, &self.file, parts,
+                    regions, self.scratch, encoded)
+        if status == LF_ERR_DATA:
+            raise InputError("segments must ascend within the file, but these do not; leave them out to have them found")
+        check_full(status, dst, "bound() bytes")
+        return out[:length].tobytes() if fresh else length
+
+    cdef int grow(self, size_t size) except -1:
+        if size <= self.scratch_size:
+            return 0
+        free(self.scratch)
+        self.scratch_size = 0
+        self.scratch = <uint8_t *> malloc(size)
+        if self.scratch == NULL:
+            raise MemoryError(f"no memory for {size} bytes of scratch")
+        self.scratch_size = size
+        return 0
+
+    cdef int compose(
+        self, const lf_rows *rows, const lf_patch *given, int count, const lf_box *boxes, int regions,
+        uint8_t *room, lf_jpeg_region_pixels *parts,
+    ) noexcept nogil:
+        """The pixels of every region: background, then the patches in turn."""
+        cdef int i, k, width, height, channels = self.image.channels
+        cdef const uint8_t *ground = <const uint8_t *> self.image.view.buf
+        cdef const lf_patch *p
+        cdef int status
+        for i in range(regions):
+            parts[i].box, parts[i].pixels = boxes[i], self.pixels
+            p = only_cover(&boxes[i], given, count)
+            if p != NULL:
+                parts[i].src_stride = p.stride
+                parts[i].src = p.src + (boxes[i].y0 - p.y) * p.stride + <ptrdiff_t> (boxes[i].x0 - p.x) * channels
+                continue
+            width, height = boxes[i].x1 - boxes[i].x0, boxes[i].y1 - boxes[i].y0
+            parts[i].src, parts[i].src_stride = room, <ptrdiff_t> width * channels
+            status = lf_blend_u8(
+                rows, room, parts[i].src_stride, width, height, channels,
+                ground + boxes[i].y0 * self.image.stride + <ptrdiff_t> boxes[i].x0 * channels,
+                self.image.stride, width, height, channels, NULL, 0, 0, 0, 0)
+            for k in range(count):
+                p = &given[k]
+                if status == LF_OK and meet(&boxes[i], &p.box):
+                    status = lf_blend_u8(
+                        rows, room, parts[i].src_stride, width, height, channels, p.src, p.stride,
+                        p.width, p.height, channels, p.mask, p.mask_stride, p.x - boxes[i].x0,
+                        p.y - boxes[i].y0, 0)
+            if status != LF_OK:
+                return status
+            room += <size_t> width * height * channels
+        return LF_OK
+
+
+cdef object _encode(picture, quality, subsampling, restart_interval, format):
+    """The background as a JPEG with restart intervals: (n,) uint8, fresh."""
+    cdef Array image = image_of(picture, "background")
+    check_picture(image)
+    if subsampling is None:
+        subsampling = "4:0:0" if image.channels == 1 else "4:2:0"
+    if restart_interval is None:
+        restart_interval = choose_restart_interval(image.width, subsampling)
+    interval_for(restart_interval, image.width, sampling_of(subsampling))
+    encoder = JpegEncoder(75 if quality is None else quality, subsampling, restart_interval)
+    return np.frombuffer(encoder.encode(picture, format=format), np.uint8)

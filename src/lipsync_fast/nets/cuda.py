@@ -1,0 +1,215 @@
+"""What the CUDA driver and runtime say and do, by ctypes: no package of theirs is needed."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ..errors import ModelError
+
+__all__ = [
+    "CAPTURES",
+    "CudaDevice",
+    "CudaRuntime",
+    "cudnn_version",
+    "devices",
+    "driver_cuda_version",
+    "driver_version",
+    "load_runtime",
+    "loads",
+]
+
+_WINDOWS = sys.platform == "win32"
+_MAJORS = (13, 12)  # of the CUDA runtimes that ONNX Runtime is built for, newest first
+_DEVICE_TO_HOST = 2  # cudaMemcpyKind
+
+
+@dataclass(frozen=True)
+class CudaDevice:
+    """A GPU as the driver tells of it.
+
+    Attributes
+    ----------
+    number : int
+    name : str
+    memory : int
+        Bytes.
+    """
+
+    number: int
+    name: str
+    memory: int
+
+
+def loads(*names: str) -> Any | None:
+    """The first library that loads, or None."""
+    for name in names:
+        try:
+            return ctypes.CDLL(name)
+        except OSError:
+            continue
+    return None
+
+
+def _driver() -> Any | None:
+    return loads("nvcuda.dll" if _WINDOWS else "libcuda.so.1")
+
+
+def devices() -> list[CudaDevice]:
+    """GPUs that the driver answers for; empty without a driver.
+
+    It is asked itself: ONNX Runtime would print an error where there is none.
+    """
+    driver, count = _driver(), ctypes.c_int(0)
+    try:
+        if driver is None or driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
+            return []
+        return [_device(driver, number) for number in range(count.value)]
+    except AttributeError:  # a library of that name which is not the driver
+        return []
+
+
+def _device(driver: Any, number: int) -> CudaDevice:
+    handle, name, size = ctypes.c_int(0), ctypes.create_string_buffer(256), ctypes.c_size_t(0)
+    driver.cuDeviceGet(ctypes.byref(handle), number)
+    driver.cuDeviceGetName(name, len(name), handle)
+    driver.cuDeviceTotalMem_v2(ctypes.byref(size), handle)
+    return CudaDevice(number, name.value.decode("utf-8", "replace"), size.value)
+
+
+def driver_version() -> str | None:
+    """Version of the kernel's driver, e.g. "580.65.06"; None without one."""
+    library = loads("nvml.dll" if _WINDOWS else "libnvidia-ml.so.1")
+    text = ctypes.create_string_buffer(96)
+    try:
+        if library is None or library.nvmlInit_v2():
+            return None
+        failed = library.nvmlSystemGetDriverVersion(text, len(text))
+        library.nvmlShutdown()
+    except AttributeError:
+        return None
+    return None if failed else text.value.decode("ascii", "replace")
+
+
+def driver_cuda_version() -> str | None:
+    """Newest CUDA that the driver runs, e.g. "13.0"; None without a driver."""
+    driver, version = _driver(), ctypes.c_int(0)
+    try:
+        if driver is None or driver.cuDriverGetVersion(ctypes.byref(version)):
+            return None
+    except AttributeError:
+        return None
+    return f"{version.value // 1000}.{version.value % 1000 // 10}"
+
+
+def cudnn_version() -> str | None:
+    """Version of the cuDNN that loads, e.g. "9.10.2"; None without one."""
+    library = loads("cudnn64_9.dll" if _WINDOWS else "libcudnn.so.9")
+    if library is None:
+        return None
+    library.cudnnGetVersion.restype = ctypes.c_size_t
+    number = int(library.cudnnGetVersion())
+    return f"{number // 10000}.{number % 10000 // 100}.{number % 100}"
+
+
+# ---- the runtime -----------------------------------------------------------------------------
+
+
+class CudaRuntime:
+    """The few calls of libcudart that ONNX Runtime's Python face lacks; threads may share it."""
+
+    def __init__(self, library: Any) -> None:
+        self._library = library
+
+    @property
+    def version(self) -> str:
+        """Such as "13.0"."""
+        version = ctypes.c_int(0)
+        self._library.cudaRuntimeGetVersion(ctypes.byref(version))
+        return f"{version.value // 1000}.{version.value % 1000 // 10}"
+
+    @property
+    def pinning(self) -> tuple[int, int]:
+        """Addresses of the C functions that register and release memory as pinned."""
+        named = (self._library.cudaHostRegister, self._library.cudaHostUnregister)
+        first, second = (ctypes.cast(call, ctypes.c_void_p).value or 0 for call in named)
+        return first, second
+
+    def wait(self) -> None:
+        """Wait until inputs that were copied have arrived: graphs run on a stream of their own."""
+        self._check(self._library.cudaStreamSynchronize(None), "waiting for the device")
+
+    def copy_to_host(self, address: int, out: NDArray[Any]) -> None:
+        """Fill a contiguous array from device memory; returns when it is there."""
+        size = ctypes.c_size_t(out.nbytes)
+        source, target = ctypes.c_void_p(address), ctypes.c_void_p(out.ctypes.data)
+        failed = self._library.cudaMemcpy(target, source, size, _DEVICE_TO_HOST)
+        self._check(failed, "copying pictures from the device")
+
+    def _check(self, code: int, what: str) -> None:
+        if code:
+            raise ModelError(f"{what} failed with CUDA error {code}; check the driver's log")
+
+
+@cache
+def load_runtime() -> CudaRuntime | None:
+    """The CUDA runtime of this process, or None; `preload_dlls` has loaded it by then."""
+    names = [f"cudart64_{m}.dll" if _WINDOWS else f"libcudart.so.{m}" for m in _MAJORS]
+    library = loads(*names)
+    return None if library is None else CudaRuntime(library)
+
+
+# ---- who may use the device -------------------------------------------------------------------
+
+
+class Captures:
+    """Keeps captures of CUDA graphs apart from all other work on devices; threads share it.
+
+    ONNX Runtime captures in the global mode: an allocation or a copy by any other thread of
+    the process meanwhile makes the capture fail, and that call with it.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._working = self._waiting = 0
+        self._capturing = False
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """For work on a device: it waits for a capture to end."""
+        with self._changed:
+            # Also for one that waits, or steady work would keep it out for ever.
+            self._changed.wait_for(lambda: not self._capturing and not self._waiting)
+            self._working += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._working -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """For a capture: it waits for all work to end, and holds new work off."""
+        with self._changed:
+            self._waiting += 1
+            self._changed.wait_for(lambda: not self._capturing and not self._working)
+            self._waiting -= 1
+            self._capturing = True
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._capturing = False
+                self._changed.notify_all()
+
+
+CAPTURES = Captures()

@@ -1,0 +1,217 @@
+"""Encoders that hear a whole speech: HuBERT and wenet as ONNX files, one row for each video frame.
+
+References
+----------
+Ultralight-Digital-Human, data_utils/hubert.py and data_utils/wenet_infer.py, whose rows these are.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..audio.fbank import BANDS, log_mel_energies
+from ..audio.mel import check_samples
+from ..errors import InputError, ModelError
+from .generator import Net
+
+__all__ = ["ROW_ENCODERS", "HubertEncoder", "RowEncoder", "WenetEncoder"]
+
+Floats = NDArray[np.float32]
+
+
+class HubertEncoder(Net):
+    """HuBERT as an ONNX file: a whole speech to the rows of the presets with "hubert" features.
+
+    Its input is normalised over the whole speech, so it needs all of it and cannot stream.
+    Threads may share an encoder.
+
+    Parameters
+    ----------
+    path : str or Path
+        The ONNX file: one float32 input (1, samples), 16 kHz, and the output
+        (1, frames at 50 a second, 1024), as Hugging Face's HubertModel has them.
+    **options
+        `providers` and `threads`, as in `Net`.
+
+    Raises
+    ------
+    ModelError
+        As `Net`; also if the net has other inputs or outputs.
+    """
+
+    KERNEL, STRIDE = 400, 320  # samples that one frame of 50 a second hears, and its step
+    PART = 1000  # frames that are made in one run
+    WIDTH = 1024
+
+    def __init__(self, path: str | Path, **options: Any) -> None:
+        super().__init__(path, **options)
+        tensors = (*self.inputs.values(), *self.outputs.values())
+        shape = tensors[0].shape if tensors else ()
+        if (
+            len(self.inputs) != 1
+            or len(shape) != 2
+            or isinstance(shape[1], int)
+            or tensors[0].dtype != "float32"
+        ):
+            raise self._foreign(tensors)
+        self._input, self._output = tensors[0].name, next(iter(self.outputs))
+        made = self._run_part(np.zeros(self.KERNEL + self.STRIDE, np.float32))
+        if made.shape != (2, self.WIDTH) or made.dtype != np.float32:
+            raise self._foreign(tensors)
+
+    def _foreign(self, tensors: Any) -> ModelError:
+        return ModelError(
+            f"{self.path}: not a HuBERT: needs one float32 input (1, samples), samples free, and "
+            f"the output (1, frames, {self.WIDTH}), got {', '.join(map(str, tensors))}"
+        )
+
+    def _run_part(self, samples: Floats) -> Floats:
+        made: Floats = self.run({self._input: samples[None]})[self._output]
+        return made[0] if made.ndim == 3 and len(made) == 1 else made
+
+    def features(self, samples: Floats) -> Floats:
+        """Rows of a whole speech.
+
+        Parameters
+        ----------
+        samples : (n,) float32, 16 kHz mono
+
+        Returns
+        -------
+        (T, 2, 1024) float32, fresh
+            25 rows a second; T = (n − 80) // 640.
+
+        Raises
+        ------
+        InputError
+            Less than 45 ms.
+        """
+        check_samples(samples)
+        count = (len(samples) - self.KERNEL + self.STRIDE) // self.STRIDE // 2 * 2
+        if count < 2:
+            raise InputError(
+                f"the speech must be {self.KERNEL + self.STRIDE} samples or longer for HuBERT, "
+                f"got {len(samples)}"
+            )
+        # As Wav2Vec2's feature extractor does.
+        wide = samples.astype(np.float64)
+        normal = ((wide - wide.mean()) / np.sqrt(wide.var() + 1e-7)).astype(np.float32)
+        made = np.empty((count, self.WIDTH), np.float32)
+        for first in range(0, count, self.PART):
+            last = min(first + self.PART, count)
+            start, end = first * self.STRIDE, (first + self.PART) * self.STRIDE
+            # A full part hears the samples of its last frame too, the last one all that is left.
+            end = end + self.KERNEL - self.STRIDE if end <= len(normal) else len(normal)
+            rows = self._run_part(normal[start:end])
+            if len(rows) < last - first:
+                raise ModelError(
+                    f"{self.path}: needs to make {last - first} frames of {end - start} samples, "
+                    f"made {len(rows)}"
+                )
+            made[first:last] = rows[: last - first]
+        return made.reshape(-1, 2, self.WIDTH)
+
+
+class WenetEncoder(Net):
+    """Wenet's streaming encoder as an ONNX file: a whole speech to rows of "wenet" features.
+
+    Every row hears 67 steps of 10 ms with empty caches, as the script that makes the training
+    data has it. Threads may share an encoder.
+
+    Parameters
+    ----------
+    path : str or Path
+        The ONNX file, with the inputs ``chunk`` (1, 1, 67, 80) float32, ``offset`` (1,) int64,
+        ``att_cache`` (3, 8, 16, 128) and ``cnn_cache`` (3, 1, 512, 14) float32, and the first
+        output (1, 16, 512).
+    **options
+        `providers` and `threads`, as in `Net`.
+
+    Raises
+    ------
+    ModelError
+        As `Net`; also if the net has other inputs or outputs.
+    """
+
+    CHUNK, STEP = 67, 5  # of 10 ms: what a row hears, and from one row to the next
+    OFFSET = 100
+    SHAPE = (16, 512)
+    CACHES = (("att_cache", (3, 8, 16, 128)), ("cnn_cache", (3, 1, 512, 14)))
+    # Samples of silence round the speech, so that a row hears as much before its frame as after.
+    BEFORE, AFTER = 32 * 160, 35 * 160
+
+    def __init__(self, path: str | Path, **options: Any) -> None:
+        super().__init__(path, **options)
+        needed = {"chunk", "offset", *dict(self.CACHES)}
+        if set(self.inputs) != needed:
+            raise self._foreign(f"inputs {', '.join(map(str, self.inputs.values()))}")
+        self._state: dict[str, NDArray[Any]] = {
+            "offset": np.full(1, self.OFFSET, np.int64),
+            **{name: np.zeros(shape, np.float32) for name, shape in self.CACHES},
+        }
+        self._output = next(iter(self.outputs))
+        try:
+            made = self._row(np.zeros((self.CHUNK, BANDS), np.float32))
+        except ModelError as error:
+            raise self._foreign(f"a net that fails on these ({error})") from None
+        if made.shape != self.SHAPE or made.dtype != np.float32:
+            raise self._foreign(f"the output {self.outputs[self._output]}")
+
+    def _foreign(self, got: str) -> ModelError:
+        return ModelError(
+            f"{self.path}: not wenet's encoder: needs the inputs chunk (1,1,67,80), offset (1), "
+            "att_cache (3,8,16,128) and cnn_cache (3,1,512,14) and the output (1,16,512), "
+            f"got {got}"
+        )
+
+    def _row(self, chunk: Floats) -> Floats:
+        made: Floats = self.run({"chunk": chunk[None, None], **self._state})[self._output]
+        return made[0] if made.ndim == 3 and len(made) == 1 else made
+
+    def features(self, samples: Floats) -> Floats:
+        """Rows of a whole speech.
+
+        Parameters
+        ----------
+        samples : (n,) float32, 16 kHz mono
+
+        Returns
+        -------
+        (T, 16, 512) float32, fresh
+            20 rows a second: one for each frame, or one more.
+
+        Raises
+        ------
+        InputError
+            No samples.
+        """
+        check_samples(samples)
+        if not len(samples):
+            raise InputError("the speech must hold samples for wenet, got none")
+        # As the script does: 16-bit numbers, the fraction cut off.
+        whole = np.trunc(np.clip(samples * np.float32(32767), -32768, 32767))
+        padded = np.concatenate(
+            [np.zeros(self.BEFORE, np.float32), whole, np.zeros(self.AFTER, np.float32)]
+        )
+        energies = log_mel_energies(padded)
+        count = 1 + max(0, -(-(len(energies) - self.CHUNK) // self.STEP))
+        made = np.empty((count, *self.SHAPE), np.float32)
+        chunk = np.zeros((self.CHUNK, BANDS), np.float32)
+        for i in range(count):
+            heard = energies[i * self.STEP : i * self.STEP + self.CHUNK]
+            chunk[: len(heard)], chunk[len(heard) :] = heard, 0.0
+            made[i] = self._row(chunk)
+        return made
+
+
+RowEncoder = HubertEncoder | WenetEncoder
+
+# By what a preset's features are called.
+ROW_ENCODERS: dict[str, type[HubertEncoder] | type[WenetEncoder]] = {
+    "hubert": HubertEncoder,
+    "wenet": WenetEncoder,
+}

@@ -1,0 +1,310 @@
+"""The nets between speech and pictures: Generator, AudioEncoder.
+
+A request is cut into micro-batches: on the CPU a U-Net's memory grows with the batch and its
+speed does not, and on a device each new shape costs a search for the best convolutions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..checks import check_type
+from ..errors import InputError, ModelError
+from ..memory._pool import BufferPool, default_pool
+from ..presets import Preset, find_preset, get_preset
+from .micro_batches import padded
+from .net import Net, check_array, check_out, fits, known
+from .ort import Provider, SessionOptions, Tensor
+
+__all__ = ["AudioEncoder", "Generator", "Net", "SessionOptions", "Tensor"]
+
+MEL_WINDOW = (1, 80, 16)  # what the audio encoder hears: channel, mel bands, columns
+FEATURES = 512  # numbers that it answers with
+
+Floats = NDArray[np.float32]
+
+
+class Generator(Net):
+    """The net that draws the lower face: feature windows and visual inputs in, pictures out.
+
+    Threads may share a generator. On a device it is tried at every size as it is opened.
+
+    Parameters
+    ----------
+    path : str or Path
+        The ONNX file.
+    preset : str or Preset, optional
+        The model's family; found from its input shapes by default.
+    providers, threads, options : see `Net`
+    constants : mapping of str to array, optional
+        Values of further inputs that are the same for every frame and have no batch axis;
+        the preset's own by default.
+    pool : BufferPool, optional
+        Memory of the pictures where `infer` is given no `out`; `default_pool` by default.
+
+    Attributes
+    ----------
+    preset : Preset
+        With the model's own input names.
+    batch : int or None
+        The batch size that the model is fixed to; None where it takes any.
+
+    Raises
+    ------
+    ModelError
+        As `Net`; also if inputs or outputs fit no preset, or are not float32.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        preset: str | Preset | None = None,
+        *,
+        providers: Sequence[Provider] | None = None,
+        threads: int | None = None,
+        constants: Mapping[str, ArrayLike] | None = None,
+        pool: BufferPool | None = None,
+        options: SessionOptions | None = None,
+    ) -> None:
+        if constants is not None:
+            check_type("constants", constants, Mapping)
+        if pool is not None:
+            check_type("pool", pool, BufferPool)
+        super().__init__(path, providers=providers, threads=threads, options=options)
+        self._pool = default_pool() if pool is None else pool
+        given = self._checked_constants(constants or {})
+        shapes = {n: s for n, s in self.input_shapes.items() if n not in given}
+        try:
+            if preset is None:
+                self.preset = find_preset(shapes)
+            else:
+                row = get_preset(preset)
+                self.preset = find_preset(shapes, {row.name: row})
+        except ModelError as error:
+            raise ModelError(f"{self.path}: {error}") from None
+        own = {n: v for n, v in self.preset.constants if n in shapes}
+        self._constants = self._checked_constants(own) | given
+        image = self.inputs[self.preset.image_input]
+        audio = self.inputs[self.preset.audio_input]
+        self._require_float32(image, audio)
+        self.batch = self._fixed_batch(image, audio, *self.outputs.values())
+        self.sizes = self._sizes(self.batch)
+        self._output = self._find_output()
+        if not self.on_cpu:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Run at every size, the largest first: the first run of a shape is the slow one."""
+        row = self.preset
+        for size in reversed(self.sizes.sizes):
+            if size <= self.micro_batch:  # memory may end at a larger one
+                visual = np.zeros((size, *row.visual_shape), np.float32)
+                self.infer(visual, np.zeros((size, *row.audio_shape), np.float32))
+
+    @property
+    def micro_batch(self) -> int:
+        """Most frames that the net runs at once; fewer once memory was short."""
+        return self.sizes.most
+
+    def infer(self, visual: Floats, audio: Floats, out: Floats | None = None) -> Floats:
+        """Draw the pictures of a request, in micro-batches.
+
+        Parameters
+        ----------
+        visual : (N, C, S, S) float32, C-contiguous
+            Visual inputs, C and S as the preset says (see `Preset.visual_shape`), values in
+            the preset's range.
+        audio : (N, *audio_shape) float32, C-contiguous
+            Feature windows.
+        out : (N, 3, S, S) float32, C-contiguous, optional
+            Receives the pictures; must not overlap the inputs.
+
+        Returns
+        -------
+        (N, 3, S, S) float32
+            `out`, or a pooled array. Values are the net's own, in the preset's range.
+
+        Raises
+        ------
+        LayoutError
+            An array is not float32 or not C-contiguous.
+        InputError
+            A shape is wrong, `out` is read-only or overlaps an input.
+        ModelError
+            The net fails on them.
+        DeviceMemoryError
+            There is no memory for one frame; where there is too little for more, they are done
+            in smaller micro-batches, which is logged.
+        """
+        preset = self.preset
+        count = check_array("visual", visual, (None, *preset.visual_shape))
+        check_array("audio", audio, (count, *preset.audio_shape))
+        shape = (count, 3, preset.view, preset.view)
+        if out is None:
+            out = self._pool.empty(shape, "float32")
+        else:
+            check_out(out, shape, visual=visual, audio=audio)
+        binding = self._session.io_binding()
+
+        def infer(part: slice, size: int) -> None:
+            self._infer_part(binding, visual[part], audio[part], out[part], size)
+
+        self.sizes.run(count, infer)
+        return out
+
+    def _infer_part(
+        self, binding: Any, visual: Floats, audio: Floats, out: Floats, size: int
+    ) -> None:
+        count, target = len(visual), out
+        if count < size:
+            visual = padded(visual, size, self._pool)
+            audio = padded(audio, size, self._pool)
+            target = self._pool.empty((size, *out.shape[1:]), "float32")
+        feeds = {self.preset.image_input: visual, self.preset.audio_input: audio}
+        self._run_bound(binding, feeds | self._constants, self._output, target)
+        if target is not out:
+            out[...] = target[:count]
+
+    # ---- what the model says of itself --------------------------------------------------
+
+    def _checked_constants(self, constants: Mapping[str, ArrayLike]) -> dict[str, NDArray[Any]]:
+        checked = {}
+        for name, value in constants.items():
+            if name not in self.inputs:
+                raise InputError(
+                    f"{self.path}: constants name {name!r}, the net has {', '.join(self.inputs)}"
+                )
+            tensor = self.inputs[name]
+            array = np.ascontiguousarray(np.array(value, tensor.dtype))
+            if not fits(tensor.shape, array.shape):
+                raise InputError(
+                    f"{self.path}: constant must fit {tensor}, got shape {array.shape}"
+                )
+            checked[name] = array
+        return checked
+
+    def _require_float32(self, *tensors: Tensor) -> None:
+        for tensor in tensors:
+            if tensor.dtype != "float32":
+                raise ModelError(
+                    f"{self.path}: {tensor.name} is {tensor.dtype}, needs float32; export "
+                    "the model with float32 inputs and outputs (its weights may stay as they are)"
+                )
+
+    def _fixed_batch(self, *tensors: Tensor) -> int | None:
+        """The one size of all first axes that are numbers, or None."""
+        sizes = {t.shape[0] for t in tensors if t.shape and isinstance(t.shape[0], int)}
+        if len(sizes) > 1:
+            raise ModelError(
+                f"{self.path}: the batch axes of its inputs and outputs disagree: "
+                f"{', '.join(map(str, tensors))}"
+            )
+        return next(iter(sizes), None)
+
+    def _find_output(self) -> str:
+        """Name of the first output of the preset's shape; tries the net out where it is open."""
+        needed = (3, self.preset.view, self.preset.view)
+        shapes = self.output_shapes
+        found = [n for n, shape in shapes.items() if shape[1:] == needed]
+        if not found and any(not known(shape) for shape in shapes.values()):
+            count = self.batch or 1
+            zeros = {
+                self.preset.image_input: np.zeros((count, *self.preset.visual_shape), np.float32),
+                self.preset.audio_input: np.zeros((count, *self.preset.audio_shape), np.float32),
+            }
+            shapes = {n: a.shape for n, a in self.run(zeros | self._constants).items()}
+            found = [n for n, shape in shapes.items() if shape == (count, *needed)]
+        if not found:
+            got = ", ".join(f"{n} {s}" for n, s in shapes.items())
+            raise ModelError(
+                f"{self.path}: {self.preset.name} needs an output of shape (N,{needed[0]},"
+                f"{needed[1]},{needed[2]}), got {got}; "
+                f"export it for pictures of {needed[2]}×{needed[1]}, or name its own preset"
+            )
+        self._require_float32(self.outputs[found[0]])
+        return found[0]
+
+
+class AudioEncoder(Net):
+    """The net between mel and generator of the presets with "ave" features.
+
+    It is always run on one window at a time, so that its features do not depend on how the
+    speech was cut. Threads may share an encoder. It may be called like a function.
+
+    Parameters
+    ----------
+    path : str or Path
+        The ONNX file.
+    providers, threads, options : see `Net`
+
+    Raises
+    ------
+    ModelError
+        As `Net`; also if the net does not make 512 float32 numbers of (1, 1, 80, 16).
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        providers: Sequence[Provider] | None = None,
+        threads: int | None = None,
+        options: SessionOptions | None = None,
+    ) -> None:
+        super().__init__(path, providers=providers, threads=threads, options=options)
+        tensors = (*self.inputs.values(), *self.outputs.values())
+        if (
+            len(self.inputs) != 1
+            or not fits(tensors[0].shape, (1, *MEL_WINDOW))
+            or any(t.dtype != "float32" for t in tensors[:2])
+        ):
+            raise self._foreign(tensors)
+        self._input = tensors[0].name
+        zeros = np.zeros((1, *MEL_WINDOW), np.float32)
+        self._output, answer = next(iter(self.run({self._input: zeros}).items()))
+        if answer.shape[0] != 1 or answer.size != FEATURES:
+            raise self._foreign(tensors)
+        self._shape = answer.shape  # (1, 512), or with further axes of length 1
+
+    def _foreign(self, tensors: Sequence[Tensor]) -> ModelError:
+        return ModelError(
+            f"{self.path}: not an audio encoder: needs one float32 input (N,1,80,16) with N free "
+            f"or 1 and the float32 output (N,512), got {', '.join(map(str, tensors))}"
+        )
+
+    def infer(self, mel_windows: Floats, out: Floats | None = None) -> Floats:
+        """Features of mel windows, one run each.
+
+        Parameters
+        ----------
+        mel_windows : (N, 1, 80, 16) float32, C-contiguous
+            Windows of 16 mel columns, band by band.
+        out : (N, 512) float32, C-contiguous, optional
+
+        Returns
+        -------
+        (N, 512) float32
+            `out`, or fresh.
+
+        Raises
+        ------
+        LayoutError, InputError, ModelError
+            As `Generator.infer`.
+        """
+        count = check_array("mel_windows", mel_windows, (None, *MEL_WINDOW))
+        if out is None:
+            out = np.empty((count, FEATURES), np.float32)
+        else:
+            check_out(out, (count, FEATURES), mel_windows=mel_windows)
+        binding = self._session.io_binding()
+        for i in range(count):
+            feeds = {self._input: mel_windows[i : i + 1]}
+            self._run_bound(binding, feeds, self._output, out[i].reshape(self._shape))
+        return out
+
+    __call__ = infer

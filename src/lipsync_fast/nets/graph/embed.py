@@ -1,0 +1,391 @@
+"""A generator that finds its picture itself: frame indices and audio in, bytes out.
+
+The template's crops are an input that is bound once and stays on the device. Around the
+user's net stand plain operators: gather the crops of the frames asked for, cut out the view,
+black out the box, order and scale the planes; and at the end scale, clip, truncate, interleave.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ... import kernels
+from ...errors import FileMissingError, ModelError
+from ...files.targets import beside, check_file
+from ...presets import Preset, find_preset, get_preset
+from ...templates.crops import pack_crop
+from ..generator import Net
+from ..ort import cache_folder
+from . import onnx_file
+from .proof import open_reference
+
+__all__ = [
+    "AUDIO",
+    "BUILT_IN",
+    "CROPS",
+    "FRAMES",
+    "PICTURES",
+    "cached_resident",
+    "make_resident",
+]
+
+_log = logging.getLogger("lipsync_fast")
+
+# Names of the new net's inputs and output.
+FRAMES, CROPS, AUDIO, PICTURES = "frames", "crops", "features", "pictures"
+
+# What of a preset is built into the net; a feather or a loop is not.
+BUILT_IN = ("view", "crop", "black", "visual", "rgb", "low", "high", "audio_shape")
+
+VERSION = 2  # of the operators put round the net; part of the cache's key
+OLDEST_OPSET = 10  # before it Slice had other inputs
+TOLERANCE = 1  # levels
+_PREFIX = "resident_"
+
+
+def make_resident(src: str | Path, dst: str | Path, preset: str | Preset | None = None) -> Preset:
+    """Put a preset's way to the net's input and from its output into the net itself.
+
+    The new net has the inputs ``frames`` (N,) int64, ``crops`` (n, C, C, 3) uint8 bgr24 and
+    ``features`` (N, *audio_shape) float32, then those that the old one had besides; its output
+    is ``pictures`` (N, S, S, 3) uint8 bgr24, rows packed. N is free where it was, else fixed.
+
+    Parameters
+    ----------
+    src, dst : str or Path
+        The ONNX file to read, and the one to write; written beside and renamed when it drew
+        the same as the old one, on the CPU and within one level of 255, on random crops.
+    preset : str or Preset, optional
+        The model's family; found from its input shapes by default.
+
+    Returns
+    -------
+    Preset
+        With the old net's own input names.
+
+    Raises
+    ------
+    MissingExtraError
+        onnx or ONNX Runtime is not installed.
+    FileMissingError
+        No such file, or no such folder to write to.
+    ModelError
+        The file is no ONNX model or fits no preset; its operators are too old; or the new net
+        would not draw the same.
+    """
+    return _make(Path(src), check_file(dst, ModelError), preset)
+
+
+def _make(src: Path, dst: Path, preset: str | Preset | None) -> Preset:
+    model = onnx_file.read_model(src)
+    try:
+        builder = _Builder(model, preset)
+        builder.build()
+    except ModelError as error:
+        raise ModelError(f"{src}: {error}") from error
+    with beside(dst) as part:
+        onnx_file.write_model(model, part)
+        _prove(src, part, builder)
+    return builder.preset
+
+
+class _Builder:
+    """Rewrites one model, in place."""
+
+    def __init__(self, model: Any, preset: str | Preset | None) -> None:
+        self._onnx = onnx_file.load_onnx()
+        self._graph, self._opset = model.graph, onnx_file.opset_of(model)
+        if self._opset < OLDEST_OPSET:
+            raise ModelError(
+                f"opset {self._opset} is too old for a resident template; "
+                f"export the model with {OLDEST_OPSET} or a newer one"
+            )
+        values = {v.name: v for v in onnx_file.real_inputs(self._graph)}
+        shapes = {n: s for n, v in values.items() if len(s := onnx_file.axes_of(v)) > 1}
+        if preset is None:
+            self.preset = find_preset(shapes)
+        else:
+            row = get_preset(preset)
+            self.preset = find_preset(shapes, {row.name: row})
+        self._picture, self._hearing = (
+            values[name] for name in (self.preset.image_input, self.preset.audio_input)
+        )
+        self.output = self._find_output()
+        self._require_float32(self._picture, self._hearing)
+        self._nodes: list[Any] = []
+
+    def _find_output(self) -> str:
+        """Name of the first output of the preset's shape, or of unknown shape."""
+        needed = (3, self.preset.view, self.preset.view)
+        for value in self._graph.output:
+            shape = onnx_file.axes_of(value)
+            if not shape or (len(shape) == 4 and _may_be(shape[1:], needed)):
+                self._require_float32(value)
+                return str(value.name)
+        raise ModelError(f"{self.preset.name} needs an output of shape (N,3,S,S), it has none")
+
+    def _require_float32(self, *values: Any) -> None:
+        for value in values:
+            if value.type.tensor_type.elem_type != self._onnx.TensorProto.FLOAT:
+                raise ModelError(f"{value.name} must be float32; export the model so")
+
+    def build(self) -> None:
+        """Put the operators round the net."""
+        graph, kinds = self._graph, self._onnx.TensorProto
+        info = self._onnx.helper.make_tensor_value_info
+        batch = onnx_file.axes_of(self._picture)[0] or "batch"
+        view, crop = self.preset.view, self.preset.crop
+        self._rename_clashes()
+        self._before()
+        old = list(graph.node)
+        head, self._nodes = self._nodes, []
+        self._after()
+        new = [
+            info(FRAMES, kinds.INT64, [batch]),
+            info(CROPS, kinds.UINT8, ["template", crop, crop, 3]),
+            info(AUDIO, kinds.FLOAT, [batch, *self.preset.audio_shape]),
+        ]
+        taken = {self._picture.name, self._hearing.name}
+        others = [v for v in onnx_file.real_inputs(graph) if v.name not in taken]
+        pictures = [info(PICTURES, kinds.UINT8, [batch, view, view, 3])]
+        for field, items in (
+            (graph.node, [*head, *old, *self._nodes]),
+            (graph.input, [*new, *others]),
+            (graph.output, pictures),
+            (graph.value_info, []),
+        ):
+            copies = [type(item).FromString(item.SerializeToString()) for item in items]
+            del field[:]
+            field.extend(copies)
+
+    def _rename_clashes(self) -> None:
+        """The net's own tensors of our names get others, so that ours are free."""
+        ours = {FRAMES, CROPS, AUDIO, PICTURES}
+        moved = {name: f"{_PREFIX}own_{name}" for name in ours}
+        for node in self._graph.node:
+            for field in (node.input, node.output):
+                for i, name in enumerate(field):
+                    field[i] = moved.get(name, name)
+        for value in (*self._graph.initializer, *self._graph.input, *self._graph.output):
+            value.name = moved.get(value.name, value.name)
+        self.output = moved.get(self.output, self.output)
+
+    # ---- operators -----------------------------------------------------------------------
+
+    def _add(self, op: str, *inputs: str | NDArray[Any], to: str = "", **named: Any) -> str:
+        """A node whose inputs are names, or constants; the name of its output."""
+        names = [i if isinstance(i, str) else self._constant(i) for i in inputs]
+        name = to or f"{_PREFIX}{op.lower()}_{len(self._nodes)}_{len(self._graph.initializer)}"
+        self._nodes.append(self._onnx.helper.make_node(op, names, [name], name=name, **named))
+        return name
+
+    def _constant(self, array: NDArray[Any]) -> str:
+        name = f"{_PREFIX}constant_{len(self._graph.initializer)}"
+        self._graph.initializer.append(self._onnx.numpy_helper.from_array(array, name))
+        return name
+
+    def _before(self) -> None:
+        """From frame indices to the net's picture and audio inputs."""
+        preset, kinds = self.preset, self._onnx.TensorProto
+        pixels = self._add("Gather", CROPS, FRAMES, axis=0)
+        if b := preset.border:
+            end = b + preset.view
+            pixels = self._add("Slice", pixels, _ints(b, b), _ints(end, end), _ints(1, 2))
+        planes = self._add("Transpose", pixels, perm=[0, 3, 1, 2])
+        # As bytes, which are copied four times as fast as floats. Also where the order stays:
+        # ONNX Runtime moves a Transpose down through the whole net, which then runs in an order
+        # it was not made for (2.4 times as slow here), but not through a Gather.
+        order = [2, 1, 0] if preset.rgb else [0, 1, 2]
+        planes = self._add("Gather", planes, _ints(*order * len(self._parts)), axis=1)
+        planes = self._scale(self._cast(planes, kinds.FLOAT))
+        self._add("Identity", planes, to=self._picture.name)
+        self._add("Identity", AUDIO, to=self._hearing.name)
+
+    @property
+    def _parts(self) -> list[str]:
+        """What the input planes show, three by three."""
+        return self.preset.visual.split("+")
+
+    def _cast(self, name: str, kind: int) -> str:
+        made = f"{name}_cast"
+        self._nodes.append(self._onnx.helper.make_node("Cast", [name], [made], name=made, to=kind))
+        return made
+
+    def _scale(self, planes: str) -> str:
+        """Bytes to the preset's range, with the same float steps as `to_planes`."""
+        low, span = self.preset.low, self.preset.high - self.preset.low
+        made = self._add("Div", planes, self._levels())
+        if span != 1:
+            made = self._add("Mul", made, _float(span))
+        return self._add("Add", made, _float(low)) if low else made
+
+    def _levels(self) -> NDArray[np.float32]:
+        """What bytes are divided by: 255, and infinity where the masked picture is black."""
+        if self.preset.black is None or "masked" not in self._parts:
+            return _float(255)
+        x0, y0, x1, y1 = self.preset.black
+        levels = np.full((1, self.preset.channels, *2 * (self.preset.view,)), 255, np.float32)
+        first = 3 * self._parts.index("masked")
+        levels[:, first : first + 3, y0:y1, x0:x1] = np.inf
+        return levels
+
+    def _after(self) -> None:
+        """From the net's output to bytes, with the same float steps as `convert`."""
+        preset, kinds = self.preset, self._onnx.TensorProto
+        gain = float(np.float32(255) / (np.float32(preset.high) - np.float32(preset.low)))
+        value = self.output
+        if preset.low:
+            value = self._add("Sub", value, _float(preset.low))
+        value = self._add("Mul", value, _float(gain))
+        if self._opset < 11:
+            value = self._add("Clip", value, min=0.0, max=255.0)
+        else:
+            value = self._add("Clip", value, _float(0), _float(255))
+        made = self._cast(value, kinds.UINT8)
+        if preset.rgb:
+            made = self._add("Gather", made, _ints(2, 1, 0), axis=1)
+        self._add("Transpose", made, to=PICTURES, perm=[0, 2, 3, 1])
+
+
+def _float(value: float) -> NDArray[np.float32]:
+    return np.array(value, np.float32)
+
+
+def _ints(*values: int) -> NDArray[np.int64]:
+    return np.array(values, np.int64)
+
+
+def _may_be(shape: Any, needed: tuple[int, ...]) -> bool:
+    return all(not isinstance(a, int) or a == b for a, b in zip(shape, needed, strict=True))
+
+
+# ---- proof ---------------------------------------------------------------------------------
+
+
+def _prove(src: Path, part: Path, builder: _Builder) -> None:
+    """Both nets draw the same pictures of random crops, within one level."""
+    preset = builder.preset
+    old = open_reference(src)
+    try:
+        new = open_reference(part)
+        sizes = [a for a in new.inputs[FRAMES].shape if isinstance(a, int)]
+        count = sizes[0] if sizes else 2
+        draw = np.random.default_rng(7)
+        crops = draw.integers(0, 256, (3, preset.crop, preset.crop, 3), dtype=np.uint8)
+        frames = (np.arange(count, dtype=np.int64) + 1) % 3
+        audio = draw.standard_normal((count, *preset.audio_shape)).astype(np.float32)
+        settings = _ones_for(old, preset)
+        feeds: dict[str, NDArray[Any]] = {FRAMES: frames, CROPS: crops, AUDIO: audio}
+        made = new.run(feeds | settings)[PICTURES]
+        visual = np.stack([pack_crop(crops[i], preset) for i in frames])
+        old_feeds = {preset.image_input: visual, preset.audio_input: audio}
+        outputs = old.run(old_feeds | settings)
+    except ModelError as error:
+        what = str(error).removeprefix(f"{part}: ")
+        raise ModelError(f"{src}: cannot take its picture from the template: {what}") from error
+    name = next((n for n in (builder.output, *outputs) if n in outputs), "")
+    if outputs[name].shape != (count, 3, preset.view, preset.view):
+        raise ModelError(f"{src}: makes {name} {outputs[name].shape}, no picture (N,3,S,S)")
+    expected = np.stack(
+        [
+            kernels.convert(planes, low=preset.low, high=preset.high, swap=preset.rgb)
+            for planes in outputs[name]
+        ]
+    )
+    off = np.abs(made.astype(int) - expected).max()
+    if off > TOLERANCE:
+        raise ModelError(
+            f"{src}: taking its picture from the template would change it by {off} levels"
+        )
+
+
+def _ones_for(net: Net, preset: Preset) -> dict[str, NDArray[Any]]:
+    """Values for inputs besides picture and audio."""
+    return {
+        name: np.ones([a if isinstance(a, int) else 1 for a in tensor.shape], tensor.dtype)
+        for name, tensor in net.inputs.items()
+        if name not in (preset.image_input, preset.audio_input)
+    }
+
+
+# ---- kept for the next time ----------------------------------------------------------------
+
+
+def cached_resident(
+    src: str | Path, preset: str | Preset | None = None, folder: str | Path | None = None
+) -> Path:
+    """The file of `make_resident`, made at the first call and found at the next ones.
+
+    Parameters
+    ----------
+    src : str or Path
+    preset : str or Preset, optional
+    folder : str or Path, optional
+        Where such files are kept; by default the user's cache folder (``XDG_CACHE_HOME`` on
+        Linux). Files are named by the hash of the net and the preset; one that was made of what
+        stood at the same path before is removed, and stays whole for who has it open.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    OSError
+        The folder cannot be written to.
+    MissingExtraError, FileMissingError, ModelError
+        As `make_resident`.
+    """
+    src = Path(src)
+    if not src.exists():
+        raise FileMissingError(f"{src}: no such file; give the path of an ONNX model")
+    row = None if preset is None else get_preset(preset)
+    fields = [getattr(row, name, None) for name in (*BUILT_IN, "image_input", "audio_input")]
+    key = hashlib.sha256(f"{VERSION} {fields!r} ".encode())
+    try:
+        _hash_net(src, key)
+    except OSError as error:
+        raise ModelError(f"{src}: cannot be read: {error.strerror}") from error
+    place = Path(folder) if folder else cache_folder()
+    net = key.hexdigest()[:32]
+    found = next(place.glob(f"resident-{net}-*.onnx"), None)  # under another path, too
+    if found is not None:
+        return found
+    source = hashlib.sha256(f"{fields!r} ".encode() + os.fsencode(src.resolve())).hexdigest()[:16]
+    made = place / f"resident-{net}-{source}.onnx"
+    place.mkdir(parents=True, exist_ok=True)
+    _make(src, made, preset)
+    _log.info("%s: takes its picture from the template now, kept as %s", src, made)
+    for old in set(place.glob(f"resident-*-{source}.onnx")) - {made}:
+        with suppress(OSError):  # open on Windows, or removed by another process
+            old.unlink()
+    return made
+
+
+# How a tensor's entry "location" is written: its key, then its value of under 128 bytes.
+_LOCATION = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])")
+
+
+def _hash_net(src: Path, key: Any) -> None:
+    """Adds a net's bytes to a hash, and those of the files that its weights lie in."""
+    data = src.read_bytes()
+    key.update(data)
+    beside = set()
+    for found in _LOCATION.finditer(data):
+        name = data[found.end() : found.end() + found[1][0]]
+        beside.add(name.decode("utf-8", "surrogateescape"))
+    for location in sorted(beside):
+        weights = src.parent / location
+        if "\0" not in location and weights.is_file():
+            with open(weights, "rb") as file:
+                while block := file.read(1 << 20):
+                    key.update(block)

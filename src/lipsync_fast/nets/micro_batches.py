@@ -1,0 +1,103 @@
+"""How a request is cut for a net: sizes that it runs at, fewer of them where memory ends."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ..errors import DeviceMemoryError
+from ..memory._pool import BufferPool
+
+__all__ = ["CPU_SIZES", "MicroBatches", "padded"]
+
+_log = logging.getLogger("lipsync_fast")
+
+# A 320 U-Net takes 0.5 GB at 1, 3 GB at 8 and 9.6 GB at 25 frames on the CPU, at equal speed.
+CPU_SIZES = (1, 2, 3, 4)
+
+
+class MicroBatches:
+    """The sizes that a net runs at; threads may share it.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Frames of a run, ascending. What is left of a request takes the next larger size where
+        at most a quarter of it would idle, else the next smaller one.
+    """
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        self._sizes = tuple(sizes)
+        self._lock = threading.Lock()
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Sizes that are in use, ascending."""
+        with self._lock:
+            return self._sizes
+
+    @property
+    def most(self) -> int:
+        """Most frames of a run."""
+        return self.sizes[-1]
+
+    def size_for(self, rest: int) -> int:
+        """Size of the run that the next of `rest` frames go into."""
+        sizes = self.sizes
+        if rest >= sizes[-1]:
+            return sizes[-1]
+        above = next(size for size in sizes if size >= rest)
+        below = max((size for size in sizes if size <= rest), default=None)
+        return above if below is None or 4 * (above - rest) <= above else below
+
+    def halve(self, size: int) -> bool:
+        """Keep the sizes up to half of one that was too large; False where none is left."""
+        with self._lock:
+            kept = tuple(s for s in self._sizes if 2 * s <= size)
+            # Another thread may have halved it meanwhile: the smaller set counts.
+            self._sizes = kept or self._sizes
+        return bool(kept)
+
+    def run(self, count: int, work: Callable[[slice, int], None]) -> None:
+        """Do a request run by run; one that finds no memory is done again in smaller ones.
+
+        Parameters
+        ----------
+        count : int
+            Frames of the request.
+        work : callable
+            Called with the frames of a run and its size, which may be larger.
+
+        Raises
+        ------
+        DeviceMemoryError
+            There is no memory for the smallest size either.
+        """
+        first = 0
+        while first < count:
+            size = self.size_for(count - first)
+            part = slice(first, min(first + size, count))
+            try:
+                work(part, size)
+            except DeviceMemoryError as error:
+                if not self.halve(size):
+                    raise
+                # Its text alone: with the error, a kept log record would hold the pictures.
+                _log.warning("%s; from now on at most %d at once", str(error), self.most)
+            else:
+                first = part.stop
+
+
+def padded(array: NDArray[Any], size: int, pool: BufferPool) -> NDArray[Any]:
+    """The rows of an array in a pooled one of `size` rows.
+
+    The last row is repeated: no net divides by the zeros of a blank frame.
+    """
+    full = pool.empty((size, *array.shape[1:]), array.dtype)
+    full[: len(array)] = array
+    full[len(array) :] = array[-1]
+    return full

@@ -1,0 +1,262 @@
+"""A net: any ONNX file on the provider that really works, its arrays bound by address.
+
+Inputs and outputs are the caller's contiguous arrays, so that ONNX Runtime reads and writes
+them in place and a warm call allocates no block of 64 KiB.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ..checks import check_type
+from ..errors import FileMissingError, InputError, LayoutError, MissingExtraError, ModelError
+from . import ort
+from .cuda import CAPTURES
+from .micro_batches import CPU_SIZES, MicroBatches
+from .ort import Provider, SessionOptions, Tensor
+
+__all__ = ["Net", "Tensor", "check_array", "check_out", "fits", "known", "load_onnxruntime"]
+
+_log = logging.getLogger("lipsync_fast")
+
+
+class Net:
+    """Any ONNX file, opened on the best provider that really works.
+
+    Threads may share a net.
+
+    Parameters
+    ----------
+    path : str or Path
+        The ONNX file.
+    providers : sequence, optional
+        ONNX Runtime providers in order of preference: ``"cpu"``, ``"cuda"``, a full name such
+        as ``"CUDAExecutionProvider"``, or a pair of name and options, e.g.
+        ``("cuda", {"device_id": 1})``. By default CUDA where it works, else the CPU.
+    threads : int, optional
+        CPU threads of one run; the machine's cores by default.
+    options : SessionOptions, optional
+        How it runs on a device; good defaults.
+
+    Attributes
+    ----------
+    path : Path
+    provider : str
+        The provider that was really taken, as ONNX Runtime names it; also logged at INFO.
+    inputs, outputs : dict of str to Tensor
+        In the model's order.
+    options : SessionOptions
+
+    Raises
+    ------
+    MissingExtraError
+        ONNX Runtime is not installed.
+    FileMissingError
+        No such file.
+    ModelError
+        The file is no ONNX model, is damaged, or is too new for the installed ONNX Runtime; or
+        a provider asked for does not work.
+    DeviceMemoryError
+        The device has no memory for it.
+    InputError
+        An unknown provider, or a number of threads below 1.
+    LayoutError
+        An argument of another type.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        providers: Sequence[Provider] | None = None,
+        threads: int | None = None,
+        options: SessionOptions | None = None,
+    ) -> None:
+        check_type("path of a net", path, str, Path)
+        if options is not None:
+            check_type("options", options, SessionOptions)
+        if providers is not None:
+            check_type("providers", providers, Sequence)
+        self.path = Path(path)
+        if not self.path.exists():
+            raise FileMissingError(f"{path}: no such file; give the path of an ONNX model")
+        if self.path.is_dir():
+            raise ModelError(f"{path}: is a folder; give the path of an ONNX model")
+        self.options = options or SessionOptions()
+        self._session = self._open(providers, threads)
+        self.provider: str = self._session.get_providers()[0]
+        self.inputs = {t.name: t for t in map(Tensor.of, self._session.get_inputs())}
+        self.outputs = {t.name: t for t in map(Tensor.of, self._session.get_outputs())}
+        _log.info("%s: running on %s", self.path, self.provider)
+
+    def _open(self, providers: Sequence[Provider] | None, threads: int | None) -> Any:
+        return ort.open_session(load_onnxruntime(), self.path, providers, threads, self.options)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.path.name} on {self.provider}>"
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether the net runs on the CPU."""
+        return self.provider == ort.CPU
+
+    @property
+    def device(self) -> str:
+        """Where it runs, in short: "cpu", "cuda:0", "tensorrt:1"."""
+        if self.on_cpu:
+            return "cpu"
+        options = self._session.get_provider_options().get(self.provider, {})
+        kind = self.provider.removesuffix("ExecutionProvider").lower()
+        return f"{kind}:{options.get('device_id', self.options.device)}"
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """Kind and number of the memory it runs on, as ONNX Runtime's values name them."""
+        return ("cpu", 0) if self.on_cpu else ("cuda", int(self.device.rpartition(":")[2]))
+
+    @property
+    def input_shapes(self) -> dict[str, tuple[int | str | None, ...]]:
+        """Shape of each input; dynamic axes are names or None."""
+        return {name: tensor.shape for name, tensor in self.inputs.items()}
+
+    @property
+    def output_shapes(self) -> dict[str, tuple[int | str | None, ...]]:
+        """Shape of each output; dynamic axes are names or None."""
+        return {name: tensor.shape for name, tensor in self.outputs.items()}
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Run the net once on arrays; the simple way, which allocates its outputs.
+
+        Parameters
+        ----------
+        feeds : mapping of str to array
+            One array for each input of the net, of its shape and dtype.
+
+        Returns
+        -------
+        dict of str to array
+            Every output, fresh.
+
+        Raises
+        ------
+        InputError
+            Inputs are missing or unknown.
+        ModelError
+            The net refuses the arrays.
+        DeviceMemoryError
+            There is no memory for the run.
+        """
+        if feeds.keys() != self.inputs.keys():
+            raise InputError(
+                f"{self.path}: needs the inputs {', '.join(self.inputs)}, got {', '.join(feeds)}"
+            )
+        try:
+            with self._apart():
+                values = self._session.run(None, dict(feeds))
+        except Exception as error:  # ONNX Runtime's exceptions share no narrower base
+            failed = ort.failure(self.path, 1, error)
+            if isinstance(failed, ModelError):
+                failed = ModelError(f"{self.path}: {ort.reason(error)}")
+            raise failed from error
+        return dict(zip(self.outputs, values, strict=True))
+
+    def _apart(self) -> AbstractContextManager[None]:
+        """Keeps work on a device out of captures."""
+        return nullcontext() if self.on_cpu else CAPTURES.apart()
+
+    def _sizes(self, batch: int | None) -> MicroBatches:
+        """How a net of this batch axis cuts requests where it runs."""
+        if batch is not None:
+            return MicroBatches([batch])
+        return MicroBatches(CPU_SIZES if self.on_cpu else self.options.sizes)
+
+    def _run_bound(
+        self,
+        binding: Any,
+        feeds: Mapping[str, NDArray[Any]],
+        output: str,
+        out: NDArray[Any],
+        run_options: Any = None,
+    ) -> None:
+        """Run on the memory of contiguous arrays; `out` receives the one output asked for."""
+        for name, array in feeds.items():
+            assert array.flags.c_contiguous, "a bound input would be read in the wrong order"
+            binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+        assert out.flags.c_contiguous
+        assert out.flags.writeable
+        binding.bind_output(output, "cpu", 0, out.dtype, out.shape, out.ctypes.data)
+        try:
+            with self._apart():
+                self._session.run_with_iobinding(binding, run_options)
+                if not self.on_cpu:
+                    binding.synchronize_outputs()
+        except Exception as error:  # ONNX Runtime's exceptions share no narrower base
+            raise ort.failure(self.path, len(out), error) from error
+
+
+def load_onnxruntime() -> Any:
+    """ONNX Runtime, or MissingExtraError with the extra that brings it."""
+    # Its telemetry, on by default from 1.32 on, packs and sends events from a thread of its own
+    # while requests run; it can only be turned off before the first import.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    try:
+        import onnxruntime
+
+        onnxruntime.InferenceSession  # noqa: B018  an uninstalled package may leave its folder
+    except (ImportError, AttributeError) as error:
+        raise MissingExtraError(
+            'running nets needs ONNX Runtime; pip install "lipsync_fast[cpu]", or '
+            '"lipsync_fast[gpu]" for CUDA'
+        ) from error
+    return onnxruntime
+
+
+def known(shape: Sequence[object]) -> bool:
+    """Whether all axes but the batch are numbers."""
+    return len(shape) > 0 and all(isinstance(axis, int) for axis in shape[1:])
+
+
+def fits(shape: Sequence[object], needed: Sequence[int]) -> bool:
+    return len(shape) == len(needed) and all(
+        not isinstance(have, int) or have == need for have, need in zip(shape, needed, strict=True)
+    )
+
+
+def check_array(
+    name: str, array: Any, shape: tuple[int | None, ...], dtype: DTypeLike = np.float32
+) -> int:
+    """Checks what a bound address cannot: dtype, shape, layout. Returns the length."""
+    if not isinstance(array, np.ndarray) or array.dtype != dtype:
+        got, needed = getattr(array, "dtype", type(array).__name__), np.dtype(dtype)
+        raise LayoutError(f"{name} must be an array of {needed}, got {got}; convert it first")
+    if not fits(("N", *shape[1:]) if shape[0] is None else shape, array.shape) or (
+        array.ndim != len(shape)
+    ):
+        text = ",".join("N" if axis is None else str(axis) for axis in shape)
+        raise InputError(f"{name} must have shape ({text}), got {array.shape}")
+    if not (array.flags.c_contiguous and array.flags.aligned):
+        raise LayoutError(
+            f"{name} must be C-contiguous, got strides {array.strides}; "
+            "pass numpy.ascontiguousarray of it"
+        )
+    return len(array)
+
+
+def check_out(
+    out: Any, shape: tuple[int, ...], dtype: DTypeLike = np.float32, **inputs: NDArray[Any]
+) -> None:
+    """Checks an array that is to be written, and that it lies apart from what is read."""
+    check_array("out", out, shape, dtype)
+    if not out.flags.writeable:
+        raise InputError("out must be writable, got a read-only array")
+    for name, array in inputs.items():
+        if np.may_share_memory(out, array):
+            raise InputError(f"out must not overlap {name}; pass memory of its own")

@@ -1,0 +1,396 @@
+"""A generator that the template lives in: frame indices and audio in, bytes out.
+
+The packed way sends six float planes to the net for each frame and gets three back: 92 MB
+for 25 frames of 320 × 320. The crops never change, so they stay where the net runs, and the
+net hands out bytes: 8.5 MB.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import logging
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..checks import check_type
+from ..errors import (
+    DeviceMemoryError,
+    InputError,
+    LayoutError,
+    LipsyncError,
+    MissingExtraError,
+    ModelError,
+)
+from ..memory._pool import BufferPool, default_pool
+from ..memory.once import Once
+from ..presets import Preset, get_preset
+from . import cuda, graph, ort
+from .cuda_graph import PLAIN, RUNS_TO_CAPTURE, CapturedRun, run_options
+from .graph.embed import AUDIO, CROPS, FRAMES, PICTURES
+from .micro_batches import padded
+from .net import Net, check_array, check_out, load_onnxruntime
+from .ort import CUDA, Provider, SessionOptions
+
+__all__ = ["ResidentGenerator", "try_resident"]
+
+_log = logging.getLogger("lipsync_fast")
+
+
+class ResidentGenerator(Net):
+    """The net that draws the lower face, with the template's crops inside.
+
+    Threads may share it. On a device it is tried at every size as it is opened; where it was
+    captured as CUDA graphs, a thread of its own does all its runs.
+
+    Parameters
+    ----------
+    path : str or Path
+        The user's ONNX file, as for `Generator`.
+    crops : (n, C, C, 3) uint8, bgr24, C-contiguous
+        The template's; on the CPU they are read where they lie, on a device a copy is made.
+    preset : str or Preset
+        The template's.
+    providers, threads, options : see `Net`
+    constants : mapping of str to array, optional
+        Values of further inputs that are the same for every frame and have no batch axis;
+        the preset's own by default.
+    pool : BufferPool, optional
+        Memory of the pictures where `infer_indices` is given no `out`.
+    cache : str or Path, optional
+        Folder for the changed net, see `graph.cached_resident`; where it cannot be written,
+        and by default, the user's cache folder. Where that cannot be either, the net is changed
+        anew at each opening.
+
+    Attributes
+    ----------
+    preset : Preset
+    batch : int or None
+        The batch size that the model is fixed to; None where it takes any.
+    pinned : BufferPool or None
+        Memory that a device copies pictures to faster; None on the CPU.
+
+    Raises
+    ------
+    MissingExtraError, FileMissingError, ModelError
+        As `graph.make_resident`.
+    DeviceMemoryError
+        The device has no memory for it.
+    InputError, LayoutError
+        The crops are not those of the preset.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        crops: NDArray[np.uint8],
+        preset: str | Preset,
+        *,
+        providers: Sequence[Provider] | None = None,
+        threads: int | None = None,
+        constants: Mapping[str, ArrayLike] | None = None,
+        pool: BufferPool | None = None,
+        cache: str | Path | None = None,
+        options: SessionOptions | None = None,
+    ) -> None:
+        self.preset = get_preset(preset)
+        _check_crops(crops, self.preset)
+        if constants is not None:
+            check_type("constants", constants, Mapping)
+        if pool is not None:
+            check_type("pool", pool, BufferPool)
+        with ExitStack() as stack:
+            kept = _kept(path, self.preset, cache, stack)
+            super().__init__(kept, providers=providers, threads=threads, options=options)
+        self.path = Path(path)
+        self._pool = default_pool() if pool is None else pool
+        self._constants = self._checked_constants(constants or {})
+        size = self.inputs[FRAMES].shape[0]
+        self.batch = size if isinstance(size, int) else None
+        self.sizes = self._sizes(self.batch)
+        self._cuda = None if self.on_cpu else cuda.load_runtime()
+        self.pinned = None if self._cuda is None else BufferPool(pin=self._cuda.pinning)
+        self._thread = ThreadPoolExecutor(1, "lipsync-device") if self._captures else None
+        self._numbers = itertools.count(1)  # of graphs; 0 is that of runs which name none
+        self._take(crops)
+
+    def _open(self, providers: Sequence[Provider] | None, threads: int | None) -> Any:
+        how = (load_onnxruntime(), self.path, providers, threads, self.options)
+        if self.options.graphs:
+            try:
+                return ort.open_session(*how, capture=True)
+            except ModelError as error:
+                _log.debug("%s: opened without CUDA graphs: %s", self.path, error)
+        return ort.open_session(*how)
+
+    @property
+    def _captures(self) -> bool:
+        """Whether the session was opened for CUDA graphs, and its pictures can be fetched."""
+        chosen = self._session.get_provider_options().get(CUDA, {})
+        return self._cuda is not None and chosen.get("enable_cuda_graph") == "1"
+
+    def _take(self, crops: NDArray[np.uint8]) -> None:
+        """Bring a template's crops to where the net runs, and try the net on them."""
+        self._crops = crops
+        self._captured: dict[int, CapturedRun] = {}
+        self._resident: dict[str, Any] = {}
+        self._plain = run_options(load_onnxruntime(), PLAIN) if self._thread else None
+        if not self.on_cpu:
+            self._on_thread(self._settle)
+
+    def with_crops(self, crops: NDArray[np.uint8]) -> ResidentGenerator:
+        """The same net on the same session, over another template's crops; itself over its own.
+
+        Parameters
+        ----------
+        crops : (n, C, C, 3) uint8, bgr24, C-contiguous
+
+        Returns
+        -------
+        ResidentGenerator
+            Runs of both may be mixed freely, from any thread.
+
+        Raises
+        ------
+        DeviceMemoryError
+            The device has no memory for them.
+        InputError, LayoutError
+            The crops are not those of the preset.
+        """
+        if crops is self._crops:
+            return self
+        _check_crops(crops, self.preset)
+        other = copy.copy(self)
+        other._take(crops)
+        return other
+
+    @property
+    def micro_batch(self) -> int:
+        """Most frames that the net runs at once; fewer once memory was short."""
+        return self.sizes.most
+
+    @property
+    def captured_sizes(self) -> tuple[int, ...]:
+        """Sizes whose runs are CUDA graphs."""
+        return tuple(sorted(self._captured))
+
+    def infer_indices(
+        self,
+        indices: ArrayLike,
+        audio: NDArray[np.float32],
+        out: NDArray[np.uint8] | None = None,
+    ) -> NDArray[np.uint8]:
+        """Draw the pictures of a request, in micro-batches.
+
+        Parameters
+        ----------
+        indices : (N,) integers
+            The template's frames whose crops the net sees.
+        audio : (N, *audio_shape) float32, C-contiguous
+            Feature windows.
+        out : (N, S, S, 3) uint8, C-contiguous, optional
+            Receives the pictures; must not overlap `audio`.
+
+        Returns
+        -------
+        (N, S, S, 3) uint8, bgr24, rows packed
+            `out`, or a pooled array: what `convert` makes of the generator's output.
+
+        Raises
+        ------
+        LayoutError, InputError, ModelError, DeviceMemoryError
+            As `Generator.infer`; InputError also for an index outside of the template.
+        """
+        chosen = self._checked_indices(indices)
+        count, side = len(chosen), self.preset.view
+        check_array("audio", audio, (count, *self.preset.audio_shape))
+        shape = (count, side, side, 3)
+        if out is None:
+            out = (self.pinned or self._pool).empty(shape, "uint8")
+        else:
+            check_out(out, shape, np.uint8, audio=audio)
+        self._on_thread(self._infer, chosen, audio, out)
+        return out
+
+    __call__ = infer_indices
+
+    def _on_thread(self, work: Callable[..., None], *arguments: Any) -> None:
+        if self._thread is None:
+            work(*arguments)
+        else:
+            self._thread.submit(Once(work, *arguments)).result()
+
+    def _infer(
+        self, chosen: NDArray[np.int64], audio: NDArray[np.float32], out: NDArray[np.uint8]
+    ) -> None:
+        binding = self._session.io_binding()
+        for name, value in self._resident.items():
+            binding.bind_ortvalue_input(name, value)
+
+        def infer(part: slice, size: int) -> None:
+            self._infer_part(binding, chosen[part], audio[part], out[part], size)
+
+        self.sizes.run(len(chosen), infer)
+
+    def _infer_part(
+        self,
+        binding: Any,
+        chosen: NDArray[np.int64],
+        audio: NDArray[np.float32],
+        out: NDArray[np.uint8],
+        size: int,
+    ) -> None:
+        target, count = out, len(chosen)
+        if count < size:
+            chosen = padded(chosen, size, self._pool)
+            audio = padded(audio, size, self._pool)
+            target = self._pool.empty((size, *out.shape[1:]), "uint8")
+        feeds: dict[str, NDArray[Any]] = {FRAMES: chosen, AUDIO: audio}
+        captured = self._captured.get(size)
+        if captured is not None:
+            with self._apart():
+                captured(feeds, target)
+        elif self._resident:
+            self._run_bound(binding, feeds, PICTURES, target, self._plain)
+        else:
+            feeds[CROPS] = self._crops
+            self._run_bound(binding, feeds | self._constants, PICTURES, target)
+        if target is not out:
+            out[...] = target[:count]
+
+    # ---- on a device -------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        """Copy what stays to the device, then run at every size, the largest first."""
+        values = load_onnxruntime().OrtValue
+        try:
+            with self._apart():
+                self._resident = {
+                    name: values.ortvalue_from_numpy(array, *self.place)
+                    for name, array in {CROPS: self._crops, **self._constants}.items()
+                }
+        except Exception as error:  # ONNX Runtime's exceptions share no narrower base
+            raise DeviceMemoryError(
+                f"{self.path}: no memory for {self._crops.nbytes >> 20} MiB of crops on "
+                f"{self.device} ({ort.reason(error)})"
+            ) from error
+        for size in reversed(self.sizes.sizes):
+            if size > self.micro_batch:
+                continue  # memory ended at a larger one
+            chosen = np.arange(size, dtype=np.int64) % len(self._crops)
+            audio = np.zeros((size, *self.preset.audio_shape), np.float32)
+            out = self._pool.empty((size, self.preset.view, self.preset.view, 3), "uint8")
+            self._infer(chosen, audio, out)
+            if self._thread is not None and size <= self.micro_batch:
+                self._capture({FRAMES: chosen, AUDIO: audio}, out)
+
+    def _capture(self, feeds: dict[str, NDArray[Any]], expected: NDArray[np.uint8]) -> None:
+        """Capture a size as a graph, and keep it where it draws what the plain run drew."""
+        assert self._cuda is not None
+        size, made = len(expected), self._pool.empty(expected.shape, "uint8")
+        try:
+            with cuda.CAPTURES.alone():
+                captured = CapturedRun(
+                    load_onnxruntime(),
+                    self._session,
+                    self.path,
+                    self.place,
+                    next(self._numbers),
+                    feeds=feeds,
+                    resident=self._resident,
+                    output=PICTURES,
+                    out=made,
+                    cuda=self._cuda,
+                )
+                for _ in range(RUNS_TO_CAPTURE + 1):
+                    made[...] = 0
+                    captured(feeds, made)
+        except (ModelError, DeviceMemoryError) as error:
+            _log.info("%s: %d frames run without a CUDA graph: %s", self.path, size, error)
+            return
+        off = np.abs(made.astype(np.int16) - expected).max()
+        if off > 1:
+            _log.warning(
+                "%s: its CUDA graph of %d frames is %d levels off and is not used",
+                self.path,
+                size,
+                off,
+            )
+            return
+        self._captured[size] = captured
+
+    # ---- checks ------------------------------------------------------------------------
+
+    def _checked_indices(self, indices: ArrayLike) -> NDArray[np.int64]:
+        chosen = np.asarray(indices)
+        if chosen.ndim != 1 or (chosen.dtype.kind not in "iu" and chosen.size):
+            raise InputError(
+                f"indices must be one integer a frame, got {chosen.dtype} {chosen.shape}"
+            )
+        if chosen.size and not 0 <= chosen.min() <= chosen.max() < len(self._crops):
+            raise InputError(
+                f"indices must be 0 to {len(self._crops) - 1}, got {chosen.min()} to {chosen.max()}"
+            )
+        return np.ascontiguousarray(chosen, np.int64)
+
+    def _checked_constants(self, given: Mapping[str, ArrayLike]) -> dict[str, NDArray[Any]]:
+        needed = [n for n in self.inputs if n not in (FRAMES, CROPS, AUDIO)]
+        own = {name: value for name, value in self.preset.constants if name in needed}
+        given = own | dict(given)
+        if set(given) != set(needed):
+            raise InputError(
+                f"{self.path}: constants must be given for {', '.join(needed) or 'nothing'}, "
+                f"got {', '.join(given) or 'nothing'}"
+            )
+        return {
+            name: np.ascontiguousarray(np.array(value, self.inputs[name].dtype))
+            for name, value in given.items()
+        }
+
+
+def _check_crops(crops: Any, preset: Preset) -> None:
+    needed = f"(n, {preset.crop}, {preset.crop}, 3) uint8 for {preset.name}"
+    if not isinstance(crops, np.ndarray) or crops.dtype != np.uint8:
+        got = getattr(crops, "dtype", type(crops).__name__)
+        raise LayoutError(f"crops must be {needed}, got {got}")
+    if crops.shape[1:] != (preset.crop, preset.crop, 3) or not len(crops):
+        raise InputError(f"crops must be {needed}, got {crops.shape}")
+    if not crops.flags.c_contiguous:
+        raise LayoutError("crops must be C-contiguous; pass numpy.ascontiguousarray of them")
+
+
+def _kept(path: str | Path, preset: Preset, cache: str | Path | None, stack: ExitStack) -> Path:
+    """The changed net where it can be kept; else in a folder that goes with the stack."""
+    places = (cache, None) if cache is not None else (None,)
+    for place in places:
+        try:
+            return graph.cached_resident(path, preset, place)
+        except LipsyncError:
+            raise
+        except OSError as error:
+            _log.debug("%s: not kept in %s for the next time: %s", path, place, error)
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="lipsync_fast-"))
+    return graph.cached_resident(path, preset, folder)
+
+
+def try_resident(
+    path: str | Path, crops: NDArray[np.uint8], preset: str | Preset, **options: Any
+) -> ResidentGenerator | None:
+    """A `ResidentGenerator`, or None, and a sentence at INFO, where the net does not allow it.
+
+    Parameters
+    ----------
+    path, crops, preset, options : see `ResidentGenerator`
+    """
+    try:
+        return ResidentGenerator(path, crops, preset, **options)
+    except (ModelError, MissingExtraError) as error:
+        _log.info("pictures are packed frame by frame, not taken from the template: %s", error)
+        return None

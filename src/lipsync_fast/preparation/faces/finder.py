@@ -1,0 +1,126 @@
+"""The faces of a clip, frame by frame: where rects and masks come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .detector import SCORE, FaceDetector, FaceLandmarks, iou
+from .outlines import OUTLINE, lower_face
+from .tracking import box_corners, choose_face, mesh_corners
+
+__all__ = ["FaceFinder"]
+
+# Weak detections too: the choice over the whole clip weighs them.
+LEAST_SCORE = 0.3
+# Faces of a frame that may be the clip's: so many, and none below a third of the largest.
+CANDIDATES, SMALLEST = 4, 1 / 3
+# Columns of a detection: right and left mouth corner as x, y.
+MOUTH = slice(10, 14)
+
+Picture = NDArray[np.uint8]
+
+
+class FaceFinder:
+    """Corners and outlines of a clip's face; for one clip and one thread.
+
+    Parameters
+    ----------
+    detector : str, Path or FaceDetector
+    landmarks : str, Path, FaceLandmarks or None
+        The face mesh, where it is needed: for squares and for outlines.
+    rule : {"box", "square", "given"}
+        What corners are taken from, as in a preset: the detector's box or the mesh.
+    """
+
+    def __init__(
+        self,
+        detector: str | Path | FaceDetector,
+        landmarks: str | Path | FaceLandmarks | None,
+        rule: str,
+    ) -> None:
+        self._detector = detector if isinstance(detector, FaceDetector) else FaceDetector(detector)
+        if isinstance(landmarks, (str, Path)):
+            landmarks = FaceLandmarks(landmarks)
+        self._landmarks, self._square = landmarks, rule == "square"
+        self._meshes: list[NDArray[np.float32]] = []
+
+    def find(
+        self,
+        pictures: Iterable[Picture],
+        step: Callable[[], None],
+        rects: NDArray[np.integer[Any]] | None = None,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The one face of a clip that `choose_face` chooses.
+
+        Parameters
+        ----------
+        pictures : iterable of (H, W, 3) uint8, bgr24
+        step : callable
+            Called after each picture.
+        rects : (n, 4) or (1, 4) integers, optional
+            Only faces whose mouth lies in the frame's rect count.
+
+        Returns
+        -------
+        corners : (n, 4) float64
+            xmin, ymin, xmax, ymax; NaN where there is no face.
+        outlines : (n, P, 2) float64
+            As `lower_face`; NaN where there is none.
+        """
+        faces, corners, outlines = [], [], []
+        for i, picture in enumerate(pictures):
+            rect = None if rects is None else rects[min(i, len(rects) - 1)]
+            found, places, lower = self._look(picture, rect)
+            faces.append(found)
+            corners.append(places)
+            outlines.append(lower)
+            step()
+        chosen = choose_face(faces)
+        no_corners, no_outline = np.full(4, np.nan), np.full((len(OUTLINE), 2), np.nan)
+        return (
+            np.array(
+                [c[k] if k >= 0 else no_corners for c, k in zip(corners, chosen, strict=True)]
+            ),
+            np.array(
+                [o[k] if k >= 0 else no_outline for o, k in zip(outlines, chosen, strict=True)]
+            ),
+        )
+
+    def _look(
+        self, picture: Picture, rect: NDArray[np.integer[Any]] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]:
+        """Faces of one frame that may be the clip's, (k, 15), their corners and outlines."""
+        found = self._detector.detect(picture, threshold=LEAST_SCORE)
+        if rect is not None:
+            mouth = found[:, MOUTH].reshape(-1, 2, 2).mean(axis=1) - rect[:2]
+            found = found[((mouth >= 0) & (mouth < rect[2:])).all(axis=1)]
+        area = found[:, 2] * found[:, 3]
+        large = area >= SMALLEST**2 * area[found[:, SCORE] > 0.5].max(initial=0)
+        found = found[large][np.argsort(-area[large], kind="stable")[:CANDIDATES]]
+        outlines = np.full((len(found), len(OUTLINE), 2), np.nan)
+        places = box_corners(found[:, :4])
+        if self._landmarks is None:
+            return found, places, outlines
+        meshes = [self._landmarks.locate(picture, f, last=self._last(f)) for f in found]
+        seen = np.array([mesh is not None for mesh in meshes], bool)
+        self._meshes = [mesh for mesh in meshes if mesh is not None]
+        if self._meshes:
+            outlines[seen] = [lower_face(mesh) for mesh in self._meshes]
+        if not self._square:
+            return found, places, outlines
+        squares = np.array([mesh_corners(mesh) for mesh in self._meshes]).reshape(-1, 4)
+        return found[seen], squares, outlines[seen]
+
+    def _last(self, face: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        """Mesh of the frame before that lies nearest to a face."""
+        if not self._meshes:
+            return None
+        low = np.array([mesh[:, :2].min(axis=0) for mesh in self._meshes])
+        high = np.array([mesh[:, :2].max(axis=0) for mesh in self._meshes])
+        shared = iou(face[None, :4], np.concatenate([low, high - low], axis=1))[0]
+        return self._meshes[int(shared.argmax())]

@@ -1,0 +1,95 @@
+"""Which preset a net fits: its input shapes tell the families apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from ..errors import ModelError
+from .families import PRESETS
+from .misfits import misfit, shape_text
+from .preset import Preset
+
+__all__ = ["find_preset"]
+
+
+def _fits(shape: Sequence[object], needed: Sequence[int]) -> bool:
+    """True where a model's shape (names or None for dynamic axes) allows the one needed."""
+    return len(shape) == len(needed) and all(
+        not isinstance(have, int) or have == need for have, need in zip(shape, needed, strict=True)
+    )
+
+
+def find_preset(
+    inputs: Mapping[str, Sequence[object]], presets: Mapping[str, Preset] = PRESETS
+) -> Preset:
+    """Find the preset whose input shapes a generator has.
+
+    Parameters
+    ----------
+    inputs : mapping of name to shape
+        The model's inputs; dynamic axes are names or None. The first axis is the batch. A
+        preset's constants may be among them.
+    presets : mapping of name to Preset
+        The rows to choose from.
+
+    Returns
+    -------
+    Preset
+        The one row that fits; input names decide between rows of equal shapes, and the
+        row's input names are replaced by the model's own where they differ.
+
+    Raises
+    ------
+    ModelError
+        If none fits; the message lists the shapes found and the families known.
+    """
+    fitting = []
+    for row in presets.values():
+        constants = dict(row.constants)
+        framed = {n: s for n, s in inputs.items() if n not in constants}
+        image = [n for n, s in framed.items() if _fits(s[1:], row.visual_shape)]
+        audio = [n for n, s in framed.items() if _fits(s[1:], row.audio_shape)]
+        pairs = [(i, a) for i in image for a in audio if i != a]
+        if len(framed) == 2 and pairs:
+            named = (row.image_input, row.audio_input)
+            pair = named if named in pairs else pairs[0]
+            _check_names(row, *pair)
+            fitting.append((pair == named, row, pair))
+    if not fitting:
+        raise ModelError(_no_preset(inputs, presets))
+    names_match, row, (image_input, audio_input) = max(fitting, key=lambda f: f[0])
+    same = [f for f in fitting if f[0] == names_match]
+    if len(same) > 1:
+        names = ", ".join(f[1].name for f in same)
+        raise ModelError(
+            f"the generator's open input sizes fit several presets ({names}); name one with preset="
+        )
+    if names_match:
+        return row
+    return replace(row, image_input=image_input, audio_input=audio_input)
+
+
+def _check_names(row: Preset, image: str, audio: str) -> None:
+    """The names of a family on each other's inputs: one of both is wrong, so ask."""
+    if (image, audio) == (row.audio_input, row.image_input):
+        raise ModelError(
+            f"its inputs are swapped: {row.image_input} has the shape of what {row.name} hears "
+            f"and {row.audio_input} that of the picture; exchange their names in the export"
+        )
+
+
+def _no_preset(inputs: Mapping[str, Sequence[object]], presets: Mapping[str, Preset]) -> str:
+    """The sentence for a net of no family: what it has, and what is wrong or known."""
+    found = ", ".join(f"{n} {shape_text(s)}" for n, s in inputs.items()) or "none"
+    hears: dict[int, list[str]] = {}
+    for row in presets.values():
+        hears.setdefault(row.view, []).append(shape_text(("N", *row.audio_shape)))
+    why = misfit(inputs, hears)
+    if why is None:
+        known = (
+            f"{r.name} {shape_text(('N', *r.visual_shape))} + {shape_text(('N', *r.audio_shape))}"
+            for r in presets.values()
+        )
+        why = f"known are {'; '.join(known)}; name one with preset= if it leaves its sizes open"
+    return f"the generator's inputs fit no preset: found {found}; {why}"

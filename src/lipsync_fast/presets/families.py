@@ -1,0 +1,166 @@
+"""The contracts of the model families, one data row each.
+
+The rows hold what the projects' own inference scripts do; pixel parity with those scripts is
+tested. A family whose nets hear different features has a row for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..errors import InputError
+from .preset import Preset
+
+__all__ = ["PRESETS", "get_preset"]
+
+
+def _square(
+    name: str,
+    view: int,
+    filters: tuple[str, str],
+    black: tuple[int, int, int, int],
+    features: str,
+    audio_shape: tuple[int, ...],
+    rate: int = 25,
+) -> Preset:
+    """A U-Net of SyncTalk_2D or Ultralight: a square of landmarks, 4 px of border."""
+    return Preset(
+        name=name,
+        view=view,
+        crop=view + 8,
+        black=black,
+        visual="reference+masked",
+        rgb=False,
+        low=0.0,
+        high=1.0,
+        crop_filter=filters[0],
+        patch_filter=filters[1],
+        image_input="input",
+        audio_input="audio",
+        audio_shape=audio_shape,
+        features=features,
+        feature_rate=rate,
+        rect_rule="square",
+        edge=None,
+        loop="pingpong",
+        start=1,
+    )
+
+
+def _synctalk(name: str, features: str, audio_shape: tuple[int, ...], rate: int = 25) -> Preset:
+    black = (5, 5, 315, 310)
+    return _square(name, 320, ("bicubic", "bicubic"), black, features, audio_shape, rate)
+
+
+def _ultralight(name: str, features: str, audio_shape: tuple[int, ...], rate: int = 25) -> Preset:
+    black = (5, 5, 155, 150)
+    return _square(name, 160, ("area", "bilinear"), black, features, audio_shape, rate)
+
+
+def _wav2lip(size: int, edge: str | None = None) -> Preset:
+    return Preset(
+        name=f"wav2lip{size}",
+        view=size,
+        crop=size,
+        black=(0, size // 2, size, size),
+        visual="masked+reference",
+        rgb=False,
+        low=0.0,
+        high=1.0,
+        crop_filter="bilinear",
+        patch_filter="bilinear",
+        image_input="video_frames",
+        audio_input="mel_spectrogram",
+        audio_shape=(1, 80, 16),
+        features="mel",
+        feature_rate=None,
+        rect_rule="box",
+        edge=edge,
+        loop="forward",
+        start=0,
+        feather="ellipse",  # the corners of a face's box show no face,
+        feather_width=0.06,  # and the chin lies 10 px above its lower side
+    )
+
+
+_ROWS = (
+    _synctalk("synctalk328", "ave", (32, 16, 16)),
+    _synctalk("synctalk328-hubert", "hubert", (32, 32, 32)),
+    _synctalk("synctalk328-wenet", "wenet", (256, 16, 32), rate=20),
+    _ultralight("ultralight168-hubert", "hubert", (16, 32, 32)),
+    _ultralight("ultralight168-wenet", "wenet", (128, 16, 32), rate=20),
+    _wav2lip(96),
+    _wav2lip(256),
+    _wav2lip(288),
+    _wav2lip(384, edge="ramp"),
+    Preset(
+        name="edtalk256",
+        view=256,
+        crop=256,
+        black=None,
+        visual="reference",
+        rgb=True,
+        low=0.0,
+        high=1.0,
+        crop_filter="area",
+        patch_filter="bicubic",
+        image_input="target",
+        audio_input="source",
+        audio_shape=(1, 80, 16),
+        features="mel",
+        feature_rate=None,
+        rect_rule="box",
+        edge=None,
+        loop="forward",
+        start=0,
+        feather="ellipse",  # the corners of a face's box show no face,
+        feather_width=0.06,  # and the chin lies 10 px above its lower side
+        constants=(("weight", (0.5,)),),  # facefusion's own default
+    ),
+    Preset(
+        name="liteavatar384",
+        view=384,
+        crop=384,
+        black=None,
+        visual="reference",
+        rgb=True,
+        low=-1.0,
+        high=1.0,
+        crop_filter="bilinear",
+        patch_filter="bilinear",
+        image_input="image",
+        audio_input="params",
+        audio_shape=(32,),
+        features="params",
+        feature_rate=None,
+        rect_rule="given",
+        edge="frame",
+        loop="pingpong-doubled",
+        start=0,
+    ),
+)
+
+PRESETS: Mapping[str, Preset] = {row.name: row for row in _ROWS}
+
+
+def get_preset(preset: str | Path | Preset) -> Preset:
+    """The preset of a name or of a ``.toml`` file; a Preset is returned as it is.
+
+    Raises
+    ------
+    InputError
+        If no preset has that name, or the file holds none.
+    FileMissingError
+        If there is no such file.
+    """
+    if isinstance(preset, Preset):
+        return preset
+    if isinstance(preset, (str, Path)) and str(preset).lower().endswith(".toml"):
+        return Preset.from_toml(preset)
+    try:
+        return PRESETS[preset]  # type: ignore[index]
+    except (KeyError, TypeError):
+        raise InputError(
+            f"preset must be one of {', '.join(PRESETS)}, a .toml file or a Preset, got {preset!r}"
+        ) from None

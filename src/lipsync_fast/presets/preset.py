@@ -1,0 +1,365 @@
+"""What a preset says: one row, checked where it is made."""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import FileMissingError, InputError
+
+__all__ = ["FEATHERS", "FEATURES", "FILTERS", "LOOPS", "ROW_SIZES", "Preset"]
+
+LOOPS = ("pingpong", "pingpong-doubled", "forward", "once", "still")
+FEATURES = ("ave", "hubert", "wenet", "mel", "params", "file")
+# Numbers of one row of the features that come row by row.
+ROW_SIZES = {"ave": 512, "hubert": 2 * 1024, "wenet": 16 * 512}
+FILTERS = (
+    "nearest",
+    "bilinear",
+    "bicubic",
+    "area",
+    "bilinear_topleft",
+    "bilinear_aa",
+    "bicubic_aa",
+    "lanczos_aa",
+)
+_VISUALS = ("reference+masked", "masked+reference", "reference")
+_RECT_RULES = ("square", "box", "given")
+FEATHERS = ("rounded", "ellipse")
+_EDGES = (None, "ramp", "frame", *FEATHERS)
+
+_SMALLEST, _LARGEST = 8, 4096  # px, sides of a view
+
+
+@dataclass(frozen=True)
+class Preset:
+    """The contract of one model family.
+
+    Attributes
+    ----------
+    name : str
+        What users call it; also stored in a template.
+    view : int
+        Side S in pixels of the square picture that the net sees and makes.
+    crop : int
+        Side of the square stored in the template; ``border = (crop - view) // 2``.
+    black : (x0, y0, x1, y1) or None
+        Rectangle of the view, half-open, that is black in the masked picture.
+    visual : str
+        Order of the input planes: ``"reference+masked"``, ``"masked+reference"``
+        (six planes) or ``"reference"`` (three).
+    rgb : bool
+        True where the planes are R, G, B; False where they are B, G, R.
+    low, high : float
+        Values of black and white, in the net's input and in its output.
+    crop_filter, patch_filter : str
+        Filters of rect → crop and of crop → rect, as in `resize`.
+    image_input, audio_input : str
+        Names of the net's inputs.
+    audio_shape : tuple of int
+        Shape of one feature window, without the batch axis.
+    features : str
+        Source of the feature windows. ``"mel"``, ``"ave"`` and ``"params"`` are made of
+        speech; ``"hubert"`` (rows of 2048 numbers), ``"wenet"`` (rows of 8192) and ``"file"``
+        (rows of any size) are read from a file, `FeatureFile`. A window holds as many rows as
+        `audio_shape` has room for, as many before the frame as from it on.
+    feature_rate : int or None
+        Frames a second that the features are made for; None where any rate will do.
+    rect_rule : str
+        How a rect is found in a face: ``"square"`` (from landmarks), ``"box"`` (padded
+        detector box) or ``"given"``.
+    edge : str or None
+        How the patch fades into the background: None (overwritten), ``"ramp"`` (alpha
+        grows over 20 px), ``"frame"`` (a 10 px frame, blurred), or a feather: ``"rounded"``
+        (a rectangle with round corners) or ``"ellipse"``; see `edge_mask`.
+    loop, start : str, int
+        The order in which the family's own script shows the template's frames.
+    whole_view : bool
+        False: the net's output is put into the crop, inside its border, and the crop is
+        resized to the rect. True: the output alone is; see `with_border`.
+    constants : tuple of (str, tuple of float)
+        Further inputs of the net, the same for every frame and without a batch axis. A
+        mapping of names to numbers is taken too.
+    feather : str
+        The feather that suits the family's rects, taken where one is asked for; see
+        `with_feather`.
+    feather_width : float
+        Over which part of the rect's shorter side a feather grows from 0 to 1, at most 0.5.
+
+    Raises
+    ------
+    InputError
+        If the fields do not fit each other.
+    """
+
+    name: str
+    view: int
+    crop: int
+    black: tuple[int, int, int, int] | None
+    visual: str
+    rgb: bool
+    low: float
+    high: float
+    crop_filter: str
+    patch_filter: str
+    image_input: str
+    audio_input: str
+    audio_shape: tuple[int, ...]
+    features: str
+    feature_rate: int | None
+    rect_rule: str
+    edge: str | None
+    loop: str
+    start: int
+    whole_view: bool = False
+    constants: tuple[tuple[str, tuple[float, ...]], ...] = ()
+    feather: str = "rounded"
+    feather_width: float = 0.12
+
+    def __post_init__(self) -> None:
+        _settle(self)
+        _check_names(self)
+        _check_picture(self)
+        _check_sound(self)
+
+    @property
+    def border(self) -> int:
+        """Pixels of the crop on each side that the net does not see."""
+        return (self.crop - self.view) // 2
+
+    @property
+    def patch_border(self) -> int:
+        """Pixels of the stored crop that surround the net's output in the patch."""
+        return 0 if self.whole_view else self.border
+
+    def with_border(self, border: int | None) -> Preset:
+        """The preset with another border round the net's output.
+
+        Parameters
+        ----------
+        border : int or None
+            None or the preset's own changes nothing. 0 pastes the output over the whole
+            rect with top-left bilinear sampling, as the first generation's server did.
+
+        Raises
+        ------
+        InputError
+            If it is another number.
+        """
+        if border is None or border == self.border:
+            return self
+        if border != 0:
+            raise InputError(f"border must be {self.border} or 0 for {self.name}, got {border}")
+        return replace(self, whole_view=True, patch_filter="bilinear_topleft")
+
+    def with_feather(self, feather: str | None) -> Preset:
+        """The preset with a feather as its edge, which its own script does not have.
+
+        Parameters
+        ----------
+        feather : None, "auto", "rounded" or "ellipse"
+            None changes nothing; "auto" is the preset's `feather`.
+
+        Raises
+        ------
+        InputError
+            If it is another word.
+        """
+        if feather is None:
+            return self
+        if feather not in ("auto", *FEATHERS):
+            raise InputError(f"feather must be auto, {' or '.join(FEATHERS)}, got {feather!r}")
+        return replace(self, edge=self.feather if feather == "auto" else feather)
+
+    @property
+    def channels(self) -> int:
+        """Planes of the visual input: 3 or 6."""
+        return 3 if self.visual == "reference" else 6
+
+    @property
+    def visual_shape(self) -> tuple[int, int, int]:
+        """Shape of one visual input: (channels, view, view)."""
+        return (self.channels, self.view, self.view)
+
+    # ---- as data -----------------------------------------------------------------------
+
+    def to_mapping(self) -> dict[str, Any]:
+        """The row as plain data, the way it is stored in a template: a fresh dict."""
+        return {**asdict(self), "constants": dict(self.constants)}
+
+    @classmethod
+    def from_mapping(cls, row: Mapping[str, Any], base: Preset | None = None) -> Preset:
+        """The preset of a row of plain data.
+
+        Parameters
+        ----------
+        row : mapping
+            Fields by name; lists for tuples, a mapping for `constants`. A missing `black`,
+            `feature_rate` or `edge` is None.
+        base : Preset, optional
+            Where all fields that the row lacks come from.
+
+        Raises
+        ------
+        InputError
+            If a field is unknown, missing or wrong.
+        """
+        known = [field.name for field in fields(cls)]
+        unknown = [str(name) for name in row if name not in known]
+        if unknown:
+            raise InputError(
+                f"a preset has no field {', '.join(unknown)}; its fields are {', '.join(known)}"
+            )
+        start = {"black": None, "feature_rate": None, "edge": None}
+        values = {**(start if base is None else base.to_mapping()), **row}
+        missing = [f.name for f in fields(cls) if f.name not in values and f.default is MISSING]
+        if missing:
+            raise InputError(
+                f"a preset needs {', '.join(missing)} as well; or take them from a built-in one "
+                'with base = "its name"'
+            )
+        return cls(**values)
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> Preset:
+        """Read a preset of your own from a small TOML file.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file holds `Preset`'s fields. With ``base`` it names a built-in preset and
+            holds only what differs from it::
+
+                base = "wav2lip256"
+                name = "mine"
+                image_input = "face"
+                audio_input = "mel"
+
+        Raises
+        ------
+        FileMissingError
+            If there is no such file.
+        InputError
+            If it is not TOML, or its fields are unknown, missing or wrong.
+        """
+        from .families import PRESETS  # the rows are presets themselves
+
+        file = Path(path)
+        try:
+            row = tomllib.loads(file.read_text("utf-8"))
+        except FileNotFoundError:
+            raise FileMissingError(f"{path}: no such file with a preset") from None
+        except (OSError, ValueError, RecursionError) as error:
+            raise InputError(f"{path} cannot be read as TOML: {error}") from None
+        base = row.pop("base", None)
+        if base is not None and base not in list(PRESETS):
+            raise InputError(f"{path}: base must be one of {', '.join(PRESETS)}, got {base!r}")
+        if "name" not in row:
+            raise InputError(f"{path}: a preset needs a name")
+        try:
+            made = cls.from_mapping(row, None if base is None else PRESETS[base])
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+        if PRESETS.get(made.name, made) != made:
+            raise InputError(f"{path}: {made.name} is a built-in preset; choose another name")
+        return made
+
+
+# ---- checks ------------------------------------------------------------------------------
+
+
+def _settle(row: Preset) -> None:
+    """Lists become tuples and constants tuples of pairs, so that rows compare and hash."""
+    for name in ("black", "audio_shape"):
+        value = getattr(row, name)
+        if isinstance(value, list):
+            object.__setattr__(row, name, tuple(value))
+    try:
+        pairs = row.constants.items() if isinstance(row.constants, Mapping) else row.constants
+        settled = tuple((name, _numbers(value)) for name, value in pairs)
+    except (TypeError, ValueError, OverflowError):
+        raise _wrong(row, "constants", "names and their numbers", row.constants) from None
+    if not all(math.isfinite(value) for _, values in settled for value in values):
+        raise _wrong(row, "constants", "names and their finite numbers", row.constants)
+    object.__setattr__(row, "constants", settled)
+
+
+def _numbers(value: Any) -> tuple[float, ...]:
+    return tuple(map(float, value if isinstance(value, Iterable) else (value,)))
+
+
+def _wrong(row: Preset, field: str, needs: str, got: object) -> InputError:
+    return InputError(f"preset {row.name}: {field} must be {needs}, got {got!r}")
+
+
+def _require(row: Preset, field: str, fits: bool, needs: str) -> None:
+    if not fits:
+        raise _wrong(row, field, needs, getattr(row, field))
+
+
+def _is_whole(value: object, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _check_names(row: Preset) -> None:
+    if not isinstance(row.name, str) or not re.fullmatch(r"[\w+-]{1,64}", row.name):
+        raise InputError(
+            "name of a preset must be letters, digits and any of + - _, at most 64, "
+            f"got {row.name!r}"
+        )
+    inputs = (row.image_input, row.audio_input, *(name for name, _ in row.constants))
+    for name in inputs:
+        if not isinstance(name, str) or not name:
+            raise _wrong(row, "image_input and audio_input", "names of the net's inputs", name)
+    if len(set(inputs)) < len(inputs):
+        raise _wrong(row, "image_input, audio_input and constants", "different names", inputs)
+
+
+def _check_picture(row: Preset) -> None:
+    sides = f"a side of {_SMALLEST} to {_LARGEST} pixels"
+    _require(row, "view", _is_whole(row.view, _SMALLEST, _LARGEST), sides)
+    crop = _is_whole(row.crop, row.view, _LARGEST) and (row.crop - row.view) % 2 == 0
+    _require(row, "crop", crop, f"view ({row.view}) and an equal border on both sides")
+    _require(row, "visual", row.visual in _VISUALS, f"one of {', '.join(_VISUALS)}")
+    masked = "masked" in row.visual
+    if (row.black is not None) != masked:
+        needs = "a rectangle, since the net sees a masked picture" if masked else "None"
+        raise _wrong(row, "black", needs, row.black)
+    if row.black is not None:
+        box = isinstance(row.black, tuple) and len(row.black) == 4
+        box = box and all(_is_whole(v, 0, row.view) for v in row.black)
+        inside = box and row.black[0] < row.black[2] and row.black[1] < row.black[3]
+        _require(row, "black", inside, f"x0, y0, x1, y1 inside the view of {row.view} px")
+    for field in ("rgb", "whole_view"):
+        _require(row, field, isinstance(getattr(row, field), bool), "true or false")
+    numbers = all(
+        isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v)
+        for v in (row.low, row.high)
+    )
+    _require(row, "high", numbers and row.low < row.high, f"a number above low ({row.low!r})")
+    for field in ("crop_filter", "patch_filter"):
+        _require(row, field, getattr(row, field) in FILTERS, f"one of {', '.join(FILTERS)}")
+    _require(row, "rect_rule", row.rect_rule in _RECT_RULES, f"one of {', '.join(_RECT_RULES)}")
+    _require(row, "edge", row.edge in _EDGES, f"absent or one of {', '.join(_EDGES[1:])}")
+    _require(row, "feather", row.feather in FEATHERS, f"one of {', '.join(FEATHERS)}")
+    width = isinstance(row.feather_width, (int, float)) and 0 < row.feather_width <= 0.5
+    _require(row, "feather_width", width, "a part of the rect's shorter side, up to 0.5")
+    _require(row, "loop", row.loop in LOOPS, f"one of {', '.join(LOOPS)}")
+    _require(row, "start", _is_whole(row.start, 0, 2**31), "a whole number from 0 on")
+
+
+def _check_sound(row: Preset) -> None:
+    shape = isinstance(row.audio_shape, tuple) and len(row.audio_shape) > 0
+    shape = shape and all(_is_whole(v, 1, 2**31) for v in row.audio_shape)
+    _require(row, "audio_shape", shape, "the shape of one feature window, without the batch")
+    _require(row, "features", row.features in FEATURES, f"one of {', '.join(FEATURES)}")
+    size = math.prod(row.audio_shape)
+    each = ROW_SIZES.get(row.features, 1)
+    _require(row, "audio_shape", size % each == 0, f"room for rows of {each} ({row.features})")
+    rate = row.feature_rate is None or _is_whole(row.feature_rate, 1, 1000)
+    _require(row, "feature_rate", rate, "absent or frames a second")

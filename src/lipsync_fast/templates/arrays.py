@@ -1,0 +1,144 @@
+"""Arrays of a template on disk: fixed-size items as .npy, ragged items as .bin + offsets.
+
+Writers append item by item to files that are only ever complete once `close` returned;
+readers map them read-only, or load them whole.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ..errors import TemplateError
+from ..files.untrusted import read_npy
+
+__all__ = ["FixedWriter", "Ragged", "RaggedWriter", "open_fixed", "save_array"]
+
+
+def save_array(path: Path, array: NDArray[Any]) -> None:
+    """Write a small array as .npy; `numpy.save` says neither why a disk refuses nor always that."""
+    file = io.BytesIO()
+    np.save(file, array)
+    path.write_bytes(file.getbuffer())
+
+
+class FixedWriter:
+    """Append items of one shape to a .npy file whose first axis grows."""
+
+    def __init__(self, path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> None:
+        self.path, self.shape, self.dtype = path, shape, np.dtype(dtype)
+        self.count = 0
+        self._file = open(path, "wb")  # noqa: SIM115 (closed by close)
+        self._header()
+
+    def _header(self) -> None:
+        # NumPy pads the header so that the first axis can grow in place.
+        np.lib.format.write_array_header_1_0(
+            self._file,
+            {
+                "descr": np.lib.format.dtype_to_descr(self.dtype),
+                "fortran_order": False,
+                "shape": (self.count, *self.shape),
+            },
+        )
+
+    def append(self, item: NDArray[Any]) -> None:
+        assert item.shape == self.shape, (self.path.name, item.shape, self.shape)
+        self._file.write(np.ascontiguousarray(item, self.dtype).data)
+        self.count += 1
+
+    def close(self) -> None:
+        if not self._file.closed:
+            with self._file:  # closes it on a full disk, too
+                self._file.seek(0)
+                self._header()
+
+
+class RaggedWriter:
+    """Append byte strings to a .bin file; `close` writes their offsets beside it."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder, self.name = folder, name
+        self.offsets = [0]
+        self._file = open(folder / f"{name}.bin", "wb")  # noqa: SIM115 (closed by close)
+
+    def append(self, item: NDArray[Any]) -> None:
+        self._file.write(np.ascontiguousarray(item).data)
+        self.offsets.append(self.offsets[-1] + item.nbytes)
+
+    def close(self) -> None:
+        if not self._file.closed:
+            self._file.close()
+            save_array(self.folder / f"{self.name}_offsets.npy", np.array(self.offsets, np.int64))
+
+
+class Ragged:
+    """Byte strings of different lengths: one flat array with offsets, or a list in memory."""
+
+    def __init__(self, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> None:
+        self.data, self.offsets = data, offsets
+
+    @classmethod
+    def from_items(cls, items: list[NDArray[np.uint8]]) -> Ragged:
+        """Join items that are in memory; each is copied once."""
+        flat = [np.ascontiguousarray(item).reshape(-1) for item in items]
+        sizes = [0, *(item.size for item in flat)]
+        data = np.concatenate(flat) if flat else np.empty(0, np.uint8)
+        return cls(data, np.cumsum(sizes, dtype=np.int64))
+
+    @classmethod
+    def open(cls, folder: Path, name: str, load: bool) -> Ragged:
+        """Open ``name.bin``; its offsets must rise and end with the file."""
+        offsets = open_fixed(folder / f"{name}_offsets.npy", np.int64, (), load=True)
+        path = folder / f"{name}.bin"
+        size = path.stat().st_size
+        rising = offsets.size > 0 and offsets[0] == 0 and bool((np.diff(offsets) >= 0).all())
+        if not rising or offsets[-1] != size:
+            raise TemplateError(
+                f"{path}: its offsets do not match its {size} bytes; prepare the template again"
+            )
+        if load or size == 0:
+            data = np.fromfile(path, np.uint8)
+        else:
+            data = np.asarray(np.memmap(path, np.uint8, "r"))
+        return cls(data, offsets)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+        """View of one item."""
+        return self.data[self.offsets[index] : self.offsets[index + 1]]
+
+
+def open_fixed(
+    path: Path, dtype: DTypeLike, shape: tuple[int, ...], *, load: bool, private: bool = False
+) -> NDArray[Any]:
+    """Open a .npy file whose items have the given shape and dtype, as a plain array.
+
+    It is mapped read-only, or read whole (`load`), or mapped copy-on-write (`private`): then
+    it may be written to, which the file and other mappings never see.
+
+    Raises
+    ------
+    TemplateError
+        If the file is missing, damaged, or holds something else.
+    """
+    try:
+        array = read_npy(path, None if load else "c" if private else "r")
+    except FileNotFoundError:
+        raise TemplateError(f"{path} is missing; prepare the template again") from None
+    except OSError as error:
+        raise TemplateError(f"{path} cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise TemplateError(f"{path} is damaged ({error}); prepare the template again") from None
+    if array.dtype != np.dtype(dtype) or array.shape[1:] != shape:
+        raise TemplateError(
+            f"{path} must hold {np.dtype(dtype)} items of shape {shape}, "
+            f"got {array.dtype} {array.shape[1:]}; prepare the template again"
+        )
+    return np.asarray(array)

@@ -1,0 +1,328 @@
+"""Seams: what the measure sees, and what colour match and fades do to frames."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.support import reference
+
+from lipsync_fast import kernels
+from lipsync_fast.compositing.colour import ColourTrack, seam_error, seam_steps
+from lipsync_fast.compositing.compositor import Compositor
+from lipsync_fast.errors import InputError, LayoutError
+from lipsync_fast.presets import get_preset
+from lipsync_fast.templates.crops import pack_crop
+from lipsync_fast.templates.template import Template
+
+FORMATS = ["bgr24", "rgba", "i420", "jpeg"]
+RECTS = [(40, 30, 120, 110), (41, 32, 122, 110), (0, 0, 60, 50), (0, 0, 0, 0), (139, 80, 101, 100)]
+SHIFT = np.array([14.0, -9.0, 5.0], np.float32)[:, None, None]
+
+
+def picture(seed, height=180, width=240):
+    """Smooth colours with a little grain, away from black and white."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width]
+    waves = [120 + 45 * np.sin(x / (30 + 9 * c) + seed + c) * np.cos(y / 41 - c) for c in range(3)]
+    return (np.stack(waves, axis=-1) + rng.integers(-3, 4, (height, width, 3))).astype(np.uint8)
+
+
+def case(preset):
+    """A template, and outputs that redraw each face in wrong colours: bgr shift in levels."""
+    frames = [picture(i) for i in range(len(RECTS))]
+    template = Template.from_arrays(frames, RECTS, preset=preset)
+    row = template.preset
+    first = 3 * row.visual.split("+").index("reference")
+    planes = np.stack([pack_crop(crop, row)[first : first + 3] for crop in template.crops])
+    shift = SHIFT[::-1] if row.rgb else SHIFT
+    half = 0.5  # the conversion back cuts off fractions
+    return template, planes, planes + (shift + half) / 255 * (row.high - row.low)
+
+
+# ---- the measure -----------------------------------------------------------------------------
+
+
+def test_steps_are_those_of_the_four_sides():
+    rng = np.random.default_rng(0)
+    frame = rng.integers(0, 256, (40, 50, 3), np.uint8)
+    x, y, w, h = 7, 9, 20, 15
+    inner, near, far = [], [], []
+    for i in range(w):
+        inner += [frame[y, x + i], frame[y + h - 1, x + i]]
+        near += [frame[y - 1, x + i], frame[y + h, x + i]]
+        far += [frame[y - 2, x + i], frame[y + h + 1, x + i]]
+    for i in range(h):
+        inner += [frame[y + i, x], frame[y + i, x + w - 1]]
+        near += [frame[y + i, x - 1], frame[y + i, x + w]]
+        far += [frame[y + i, x - 2], frame[y + i, x + w + 1]]
+    inner, near, far = (np.array(v, float) for v in (inner, near, far))
+    across, outside = np.abs(inner - near).mean(), np.abs(near - far).mean()
+    assert seam_steps(frame, (x, y, w, h)) == pytest.approx((across, outside))
+    assert seam_error(frame, (x, y, w, h)) == pytest.approx(across / outside)
+
+
+def test_a_natural_border_is_one_and_a_box_is_not():
+    frame = picture(3)
+    rect = (60, 50, 90, 80)
+    assert seam_error(frame, rect) == pytest.approx(1, abs=0.1)
+    frame[50:130, 60:150] += 12
+    assert seam_error(frame, rect) > 3
+
+
+def test_sides_at_the_frames_edge_are_left_out():
+    flat = np.zeros((20, 30), np.uint8)
+    assert seam_error(flat, (0, 0, 30, 20)) == 1.0
+    flat[:, :10] = 9
+    assert seam_error(flat, (0, 0, 10, 20)) == np.inf
+    for rect in [(0, 0, 0, 5), (25, 0, 10, 5), (-1, 0, 5, 5)]:
+        with pytest.raises(InputError, match="rect"):
+            seam_error(flat, rect)
+    for rect in [(1, 2, 3), None, 5, (0.5, 0, 9, 9)]:
+        with pytest.raises(InputError, match="rect must be x, y, w, h in whole pixels"):
+            seam_error(flat, rect)
+    for frame in (None, [[1, 2]], flat.astype(float)):
+        with pytest.raises(LayoutError, match="frame must be an array of uint8"):
+            seam_error(frame, (0, 0, 5, 5))
+    with pytest.raises(InputError, match=r"frame must have shape \(H, W\) or \(H, W, C\)"):
+        seam_error(flat[0], (0, 0, 5, 1))
+
+
+# ---- colour match ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("preset", ["synctalk328", "wav2lip96", "liteavatar384"])
+@pytest.mark.parametrize("format", FORMATS)
+def test_wrong_colours_become_right(preset, format):
+    template, right, wrong = case(preset)
+    assert template.preset.name == preset
+    indices = range(len(RECTS))
+    with Compositor(template, threads=2) as plain:
+        want = [f.array.astype(int) for f in plain.composite(right, indices)]
+        shifted = [f.array.astype(int) for f in plain.composite(wrong, indices)]
+    with Compositor(template, threads=2, colour_match=True) as matching:
+        got = [f.array.astype(int) for f in matching.composite(wrong, indices)]
+        others = matching.composite(wrong, indices, format=format)
+        assert len(others) == len(RECTS)
+        if format == "rgba":
+            for frame, bgr in zip(others, got, strict=True):
+                assert np.array_equal(frame.array[..., 2::-1], bgr)
+    for i, (x, y, w, h) in enumerate(RECTS):
+        if w == 0:
+            assert np.array_equal(got[i], want[i])
+            continue
+        inside = np.s_[y + h // 4 : y + 3 * h // 4, x + w // 4 : x + 3 * w // 4]
+        before = np.abs(shifted[i][inside] - want[i][inside]).mean()
+        after = np.abs(got[i][inside] - want[i][inside]).mean()
+        assert before > 6
+        assert after < 1
+
+
+@pytest.mark.parametrize("preset", ["synctalk328", "wav2lip96"])
+def test_what_is_moved_is_what_the_twin_measures(preset):
+    """One frame, without smoothing, against the twins: crop, convert, plane, resize."""
+    template, _, wrong = case(preset)
+    row, b = template.preset, template.preset.border
+    with Compositor(template, colour_match=True) as compositor:
+        got = compositor.composite(wrong[:1], [0])[0].array
+    made = reference.convert(wrong[0])
+    seen = template.crops[0][b : b + row.view, b : b + row.view]
+    planes = reference.colour_planes(made, seen, max(row.view // 32, 2))
+    crop = template.crops[0].copy()
+    crop[b : b + row.view, b : b + row.view] = reference.match_colour(made, planes)
+    x, y, w, h = RECTS[0]
+    want = reference.resize(crop, (w, h), row.patch_filter)
+    assert np.abs(got[y : y + h, x : x + w].astype(int) - want).max() <= 1
+
+
+def test_pictures_are_matched_like_planes():
+    """A net that ends in bgr24 pictures: the same frames as from its float planes."""
+    template, _, wrong = case("wav2lip96")
+    pictures = np.stack([reference.convert(planes) for planes in wrong])
+    indices = range(len(RECTS))
+    with Compositor(template, threads=2, colour_match=True) as compositor:
+        want = compositor.composite(wrong, indices)
+        got = compositor.composite(pictures, indices)
+        plain = Compositor(template).composite(pictures, indices)
+        for a, b in zip(got, want, strict=True):
+            assert np.array_equal(a.array, b.array)
+        assert not np.array_equal(got[0].array, plain[0].array)
+
+
+def test_the_track_does_not_depend_on_requests():
+    template, _, wrong = case("wav2lip96")
+    order = [0, 1, 2, 3, 4, 0, 1, 2]
+    many = np.ascontiguousarray(wrong[order] * np.linspace(0.9, 1, len(order))[:, None, None, None])
+    many = many.astype(np.float32)
+
+    def frames(size, threads):
+        track = ColourTrack(25, template.preset.view)
+        with Compositor(template, threads=threads, colour_match=True) as compositor:
+            for i in range(0, len(order), size):
+                part = slice(i, i + size)
+                for f in compositor.composite(many[part], order[part], track=track):
+                    yield f.array.tobytes()
+
+    whole = list(frames(8, 1))
+    assert list(frames(1, 1)) == whole
+    assert list(frames(3, 3)) == whole
+
+
+def test_the_track_follows_slowly_and_holds():
+    track = ColourTrack(25, 96)
+    planes = np.zeros((12, 3, 3))
+    planes[2:, 0] = 10
+    planes[6] = np.nan
+    moved = track.push(planes)[:, 0, 0] / 65536
+    assert moved[:2].tolist() == [0, 0]
+    gain = 1 - np.exp(-1 / 5)
+    assert moved[2:5] == pytest.approx(10 * (1 - (1 - gain) ** np.arange(1, 4)), abs=1e-4)
+    assert moved[6] == moved[5]
+    assert (np.diff(moved[7:]) > 0).all()
+    assert moved.max() < 10
+    for settle in (-1, "slow", np.nan, np.inf):
+        with pytest.raises(InputError, match="settle"):
+            ColourTrack(25, 96, settle=settle)
+    for fps in (0, -25, "fast"):
+        with pytest.raises(InputError, match="fps"):
+            ColourTrack(fps, 96)
+    for view in (0, -4, 1.5, None):
+        with pytest.raises(InputError, match="view must be a whole number of pixels"):
+            ColourTrack(25, view)
+
+
+def test_the_track_is_not_led_away_by_a_hand():
+    moved = ColourTrack(25, 96).push(np.full((1, 3, 3), 200.0))[0] / 65536
+    assert moved[0, 0] == 48
+    assert moved[1, 0] * 96 == pytest.approx(24, abs=0.01)
+
+
+# ---- feather and colour match together, on real frames ------------------------------------------
+
+WOMAN = [(515, 720, 178, 178), (505, 741, 183, 183), (497, 749, 186, 186)]
+
+
+def insets(frame, rect):
+    """`seam_error` of the rect and of those 1 to 20 pixels inside it.
+
+    A synctalk mouth begins up to 4 px inside its rect, and a feather must not move its border.
+    """
+    x, y, w, h = (int(v) for v in rect)
+    return np.array([seam_error(frame, (x + k, y + k, w - 2 * k, h - 2 * k)) for k in range(21)])
+
+
+def drifting(template):
+    """What a net makes whose colours are wrong: (N, 3, S, S) float32."""
+    row = template.preset
+    first = 3 * row.visual.split("+").index("reference")
+    planes = np.stack([pack_crop(crop, row)[first : first + 3] for crop in template.crops])
+    return np.clip(planes + reference.drift(row) + np.float32(0.5 / 255), row.low, row.high)
+
+
+@pytest.mark.assets
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("preset", ["synctalk328", "wav2lip256", "edtalk256"])
+def test_a_drifting_net_leaves_no_seam(woman, preset, format):
+    plain, feathered = (
+        Template.from_arrays(woman, WOMAN, preset=preset, feather=feather)
+        for feather in (None, "auto")
+    )
+    errors = {}
+    for template in (plain, feathered):
+        for match in (False, True):
+            with Compositor(template, threads=2, colour_match=match) as compositor:
+                frames = compositor.composite(drifting(template), range(3), format=format)
+                pictures = [as_bgr24(frame, template) for frame in frames]
+            errors[template is feathered, match] = np.mean(
+                [insets(p, rect) for p, rect in zip(pictures, WOMAN, strict=True)], axis=0
+            )
+    with Compositor(plain) as compositor:  # what the format itself leaves, without a mouth
+        frames = compositor.composite(drifting(plain), range(3), format=format, alphas=[0] * 3)
+        pictures = [as_bgr24(frame, plain) for frame in frames]
+    untouched = np.mean([insets(p, r) for p, r in zip(pictures, WOMAN, strict=True)], axis=0)
+    shares = {how: (error / untouched).max() for how, error in errors.items()}
+    # Half the chroma, or blocks of 8, hide a part of it.
+    assert shares[False, False] > {"i420": 1.4, "jpeg": 1.05}.get(format, 3)
+    assert shares[False, True] < 1.45
+    assert errors[True, True][0] <= 1.15
+    # edtalk256 shrinks its picture by a bicubic without antialiasing: grain, in any colours.
+    assert shares[True, True] <= {"edtalk256": 1.25}.get(preset, 1.15)
+
+
+def as_bgr24(frame, template):
+    """Any frame as (H, W, 3) uint8, bgr24."""
+    if frame.format == "jpeg":
+        return np.asarray(Image.open(io.BytesIO(frame.data)).convert("RGB"))[..., ::-1]
+    if frame.format == "i420":
+        return kernels.from_i420(frame.array, width=template.width, height=template.height)
+    return frame.array[..., 2::-1] if frame.format == "rgba" else frame.array
+
+
+@pytest.mark.assets
+def test_the_real_net_leaves_no_seam(assets):
+    """Voice, person and net of lite-avatar: worse without any mask, none with feather and match."""
+    pytest.importorskip("av")
+    pytest.importorskip("onnxruntime")
+    from lipsync_fast.media import AudioSource, VideoReader
+    from lipsync_fast.pipeline.pipeline import Pipeline
+
+    reader = VideoReader(assets / "video" / "liteavatar_890x1920_30fps.mp4")
+    form = {"width": reader.width, "height": reader.height}
+    frames = [kernels.from_i420(p, **form) for p, _ in zip(reader, range(9), strict=False)]
+    speech = next(iter(AudioSource(assets / "audio" / "jfk_16k.wav")))[8000:14400]
+    rect, row = (278, 355, 419, 289), get_preset("liteavatar384")
+    errors = {}
+    for name, preset in {
+        "hard": replace(row, name="hard", edge=None),
+        "own": row,
+        "feather": row.with_feather("auto"),
+    }.items():
+        template = Template.from_arrays(frames, rect, preset=preset, fps=30)
+        net = assets / "models" / "liteavatar384.onnx"
+        with Pipeline.open(template, net, colour_match=name == "feather") as pipeline:
+            shown = pipeline.frames(speech)
+            errors[name] = np.mean([seam_error(f.array, rect) for f in shown])
+    assert errors["hard"] > 1.5
+    assert errors["own"] <= 1.15  # as its own script blends
+    assert errors["feather"] <= 1.15
+
+
+# ---- fades -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("preset", ["wav2lip96", "wav2lip384"])
+def test_alphas_mix_background_and_mouth(preset):
+    template, _, wrong = case(preset)
+    indices = range(len(RECTS))
+    alphas = [255, 128, 1, 90, 0]
+    with Compositor(template, threads=2) as compositor:
+        full = [f.array.copy() for f in compositor.composite(wrong, indices)]
+        faded = compositor.composite(wrong, indices, alphas=alphas)
+        for i, frame in enumerate(faded):
+            mixed = template.bgr24(i) * (1 - alphas[i] / 255) + full[i] * (alphas[i] / 255)
+            assert np.abs(frame.array - mixed).max() <= 1.01, i
+        for format in FORMATS:
+            shown = compositor.composite(wrong, indices, format=format)
+            hidden = compositor.composite(wrong, indices, format=format, alphas=[0] * len(RECTS))
+            again = compositor.composite(wrong, [3] * len(RECTS), format=format)
+            assert shown[0].array.tobytes() != hidden[0].array.tobytes()
+            assert hidden[3].array.tobytes() == again[0].array.tobytes()
+            if format == "i420":
+                for i, frame in enumerate(hidden):
+                    assert np.array_equal(frame.array, template.i420(i))
+
+
+def test_an_output_at_alpha_0_is_not_read():
+    template, _, wrong = case("wav2lip96")
+    wrong[1] = np.nan
+    with Compositor(template, colour_match=True) as compositor:
+        frames = compositor.composite(wrong[:3], [0, 1, 2], alphas=[255, 0, 255])
+        assert np.array_equal(frames[1].array, template.bgr24(1))
+
+
+@pytest.mark.parametrize("alphas", [[1, 2], [0.5] * 5, [256] * 5, [-1] * 5])
+def test_wrong_alphas_are_refused(alphas):
+    template, _, wrong = case("wav2lip96")
+    with Compositor(template) as compositor, pytest.raises(InputError, match="alphas"):
+        compositor.composite(wrong, range(5), alphas=alphas)

@@ -1,0 +1,187 @@
+"""HuBERT's and wenet's rows are those that the families' own scripts make."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnxruntime")
+import onnxruntime
+from tests.support.nets import tiny_encoder, tiny_generator, tiny_hubert, tiny_wenet
+from tests.support.voices import read_voice, synthetic_voice
+
+from lipsync_fast.errors import InputError, LipsyncError, ModelError
+from lipsync_fast.memory._pool import BufferPool
+from lipsync_fast.nets.encoders import HubertEncoder, WenetEncoder
+from lipsync_fast.pipeline.speech import Listening
+from lipsync_fast.pipeline.stages import Stages
+from lipsync_fast.presets import PRESETS
+
+# ---- HuBERT ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hubert(tmp_path):
+    return HubertEncoder(tiny_hubert(tmp_path / "hubert.onnx"))
+
+
+def hubert_rows(samples):
+    """What the script makes with the net of `tiny_hubert`, all of a speech in one run."""
+    weights = np.random.default_rng(6).normal(0, 0.05, (1024, 1, 400)).astype(np.float32)[:, 0]
+    normal = (samples - samples.mean()) / np.sqrt(samples.var() + 1e-7)
+    steps = np.lib.stride_tricks.sliding_window_view(normal, 400)[::320]
+    rows = steps @ weights.T
+    return rows[: len(rows) // 2 * 2].reshape(-1, 2, 1024)
+
+
+@pytest.mark.parametrize(
+    "length", [720, 1039, 1040, 16000, 319999, 320000, 320080, 320400, 321000, 647000]
+)
+def test_hubert_rows_are_the_scripts(hubert, length):
+    """Also in several runs: each hears just what its frames need."""
+    samples = (synthetic_voice(length / 16000 + 0.1)[:length] + 0.1).astype(np.float32)
+    rows = hubert.features(samples)
+    wanted = hubert_rows(samples.astype(np.float64))
+    assert rows.shape == wanted.shape == ((length - 80) // 640, 2, 1024)
+    np.testing.assert_allclose(rows, wanted, atol=2e-4)
+
+
+def test_long_speech_is_cut_as_the_script_cuts_it(hubert, monkeypatch):
+    """1000 frames a run, the last with all that is left."""
+    runs = []
+    run = HubertEncoder._run_part
+
+    def spy(self, samples):
+        runs.append(len(samples))
+        return run(self, samples)
+
+    monkeypatch.setattr(HubertEncoder, "_run_part", spy)
+    for length, wanted in [
+        (300000, [300000]),
+        (320000, [320000]),
+        (320100, [320080]),
+        (500000, [320080, 180000]),
+        (900000, [320080, 320080, 260000]),
+    ]:
+        runs.clear()
+        hubert.features(np.random.default_rng(1).normal(0, 1, length).astype(np.float32))
+        assert runs == wanted
+
+
+def test_hubert_needs_some_speech(hubert):
+    with pytest.raises(InputError, match="720 samples or longer for HuBERT, got 719"):
+        hubert.features(np.zeros(719, np.float32))
+    assert np.isfinite(hubert.features(np.zeros(16000, np.float32))).all()
+
+
+def test_nets_that_are_no_hubert(tmp_path):
+    for path in (
+        tiny_encoder(tmp_path / "e.onnx"),
+        tiny_generator(tmp_path / "g.onnx", PRESETS["wav2lip96"]),
+    ):
+        with pytest.raises(ModelError, match="not a HuBERT"):
+            HubertEncoder(path)
+
+
+@pytest.mark.parametrize(
+    ("speech", "said"),
+    [
+        (np.full(16000, 3000, np.int16), "got int16; divide by 32768"),
+        ([np.zeros(16000, np.float32), np.ones(16000, np.int16)], "got int16; divide by 32768"),
+        ([np.zeros((16000, 2), np.float32)], "mono with one axis"),
+        ([[0.0, 0.1]], "got list"),
+    ],
+)
+def test_speech_of_another_kind_is_refused_before_it_is_joined(hubert, speech, said):
+    preset = PRESETS["synctalk328-hubert"]
+    options = {"fps": Fraction(25), "pool": BufferPool(), "stages": Stages()}
+    with pytest.raises(LipsyncError, match=said):
+        Listening(speech, None, preset=preset, encoder=hubert, **options)
+
+
+# ---- wenet -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def wenet(tmp_path):
+    return WenetEncoder(tiny_wenet(tmp_path / "encoder.onnx"))
+
+
+def wenet_rows(path, samples):
+    """What the script makes of a speech: 67 steps of Kaldi's energies, every 5th step."""
+    knf = pytest.importorskip("kaldi_native_fbank")
+    options = knf.FbankOptions()
+    options.frame_opts.dither = 0
+    options.mel_opts.num_bins = 80
+    waveform = (samples.astype(np.float32) * 32767).astype(np.int16)
+    waveform = np.concatenate([np.zeros(32 * 160), waveform, np.zeros(35 * 160)])
+    fbank = knf.OnlineFbank(options)
+    fbank.accept_waveform(16000, waveform.astype(np.float32).tolist())
+    feats = np.stack([fbank.get_frame(i) for i in range(fbank.num_frames_ready)])
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    rows, start, end = [], 0, 0
+    while end < len(feats):
+        end = start + 67
+        chunk = feats[start:end]
+        chunk = np.concatenate([chunk, np.zeros([67 - len(chunk), 80])])
+        start += 5
+        feeds = {
+            "chunk": chunk[None, None].astype(np.float32),
+            "offset": np.ones(1, np.int64) * 100,
+            "att_cache": np.zeros([3, 8, 16, 128], np.float32),
+            "cnn_cache": np.zeros([3, 1, 512, 14], np.float32),
+        }
+        rows.append(session.run(None, feeds)[0][0])
+    return np.array(rows)
+
+
+def assert_equal_rows(rows, wanted):
+    assert rows.shape == wanted.shape
+    off = np.abs(rows - wanted)
+    # Kaldi's own sums are in float32, which shows where a band has next to nothing.
+    assert off.max() <= 2e-3 * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize("length", [1, 799, 800, 801, 16000, 33333, 200000])
+def test_wenet_rows_are_the_scripts(wenet, length):
+    samples = synthetic_voice(length / 16000 + 0.1)[:length]
+    rows = wenet.features(samples)
+    assert rows.shape[1:] == (16, 512)
+    assert -(-length // 800) <= len(rows) <= -(-length // 800) + 1
+    assert_equal_rows(rows, wenet_rows(wenet.path, samples))
+
+
+@pytest.mark.assets
+def test_wenet_rows_of_a_real_voice(wenet, assets):
+    samples = read_voice(assets, "jfk_16k")
+    rows = wenet.features(samples)
+    assert len(rows) == 221  # 11 s
+    assert_equal_rows(rows, wenet_rows(wenet.path, samples))
+
+
+def test_a_row_hears_what_lies_round_its_frame(wenet):
+    """A click at 2.0 s moves the rows of about a third of a second on both sides, and no other."""
+    samples = synthetic_voice(4.0)
+    clicked = samples.copy()
+    clicked[32000] = 0.9
+    moved = np.flatnonzero((wenet.features(samples) != wenet.features(clicked)).any(axis=(1, 2)))
+    assert (moved == np.arange(moved[0], moved[-1] + 1)).all()
+    assert 12 <= len(moved) <= 15
+    assert abs((moved[0] + moved[-1]) / 2 - 40) <= 1
+
+
+def test_wenet_needs_some_speech(wenet):
+    with pytest.raises(InputError, match="must hold samples for wenet"):
+        wenet.features(np.zeros(0, np.float32))
+
+
+def test_nets_that_are_no_wenet(tmp_path):
+    for path in (
+        tiny_encoder(tmp_path / "e.onnx"),
+        tiny_hubert(tmp_path / "h.onnx"),
+        tiny_wenet(tmp_path / "w.onnx", steps=43),
+        tiny_wenet(tmp_path / "o.onnx", width=256),
+    ):
+        with pytest.raises(ModelError, match="not wenet's encoder: needs the inputs") as caught:
+            WenetEncoder(path)
+        assert "\n" not in str(caught.value)

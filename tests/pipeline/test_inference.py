@@ -1,0 +1,79 @@
+"""What reaches the net: frames that have a face and an alpha, in micro-batches."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnxruntime")
+from tests.pipeline.test_pipeline import template
+from tests.support.nets import tiny_generator
+
+from lipsync_fast.errors import InputError, LayoutError
+from lipsync_fast.pipeline.pipeline import Pipeline
+from lipsync_fast.presets import get_preset
+
+COUNT = 20
+FACELESS = 2  # of the template's five backgrounds
+
+
+@pytest.fixture(params=[1, "batch"])
+def pipeline(request, tmp_path):
+    preset = get_preset("wav2lip96")
+    net = tiny_generator(tmp_path / "g.onnx", preset, batch=request.param)
+    with Pipeline.open(template(preset), net, threads=2) as opened:
+        yield opened
+
+
+@pytest.fixture
+def features(pipeline, rng):
+    shape = pipeline.template.preset.audio_shape
+    return rng.normal(0, 1, (COUNT, *shape)).astype(np.float32)
+
+
+def composite(pipeline, features, alphas):
+    with pipeline.composite(features, alphas=alphas) as frames:
+        return [frame.array.copy() for frame in frames]
+
+
+def test_frames_of_alpha_zero_never_reach_the_net(pipeline, features):
+    alphas = np.array([0, 0, 0, 1, 60, 255, 255, 0, 0, 255] * 2)
+    shown = composite(pipeline, features, None)
+    faces = pipeline.template.indices(0, COUNT) != FACELESS
+    assert pipeline.stats().stages["net"].frames == faces.sum()
+    faded = composite(pipeline, features, alphas)
+    reached = pipeline.stats().stages["net"].frames - faces.sum()
+    assert reached == (faces & (alphas > 0)).sum() == 10
+    for i, index in enumerate(pipeline.template.indices(0, COUNT)):
+        background = pipeline.template.bgr24(int(index))
+        if alphas[i] == 0:
+            assert np.array_equal(faded[i], background)
+        elif alphas[i] == 255:
+            assert np.array_equal(faded[i], shown[i])
+        elif faces[i]:
+            way = np.abs(faded[i] - background.astype(float)).sum()
+            whole = np.abs(shown[i] - background.astype(float)).sum()
+            assert way < 0.3 * whole
+
+
+def test_a_silent_request_skips_the_net(pipeline, features):
+    frames = composite(pipeline, features, np.zeros(COUNT, np.uint8))
+    stages = pipeline.stats().stages
+    assert stages["net"].runs == stages["visual"].runs == 0
+    for frame, index in zip(frames, pipeline.template.indices(0, COUNT), strict=True):
+        assert np.array_equal(frame, pipeline.template.bgr24(int(index)))
+
+
+@pytest.mark.parametrize("alphas", [[255] * (COUNT - 1), [256] * COUNT, [0.5] * COUNT])
+def test_alphas_that_do_not_fit(pipeline, features, alphas):
+    with pytest.raises(InputError, match="alphas must be"):
+        pipeline.composite(features, alphas=alphas)
+    assert pipeline.stats().stages["net"].runs == 0
+
+
+def test_features_that_do_not_fit(pipeline, features):
+    for other in (features.astype(np.float64), features.tolist(), None):
+        with pytest.raises(LayoutError, match="features must be an array of float32, got "):
+            pipeline.composite(other)
+    for other in (features[0], features[..., :-1], np.zeros((), np.float32)):
+        with pytest.raises(InputError, match=r"features must have shape \(N, 1, 80, 16\)"):
+            pipeline.composite(other)
+    assert pipeline.stats().stages["net"].runs == 0

@@ -1,0 +1,369 @@
+"""Templates in memory and on disk: what is written is what is read, damage is noticed."""
+
+import io
+import json
+import os
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lipsync_fast import kernels
+from lipsync_fast.errors import FileMissingError, InputError, LayoutError, TemplateError
+from lipsync_fast.templates.crops import cut_crop
+from lipsync_fast.templates.jpeg_backgrounds import JpegSettings
+from lipsync_fast.templates.reader import TemplateWriter
+from lipsync_fast.templates.template import Template
+
+WIDTH, HEIGHT = 176, 99
+RECTS = [(20, 10, 60, 60), (0, 0, 0, 0), (-10, 50, 60, 80), (21, 10, 60, 60)]
+
+
+def frames(count=4, width=WIDTH, height=HEIGHT):
+    rng = np.random.default_rng(1)
+    base = np.linspace(0, 200, width)[None, :, None] + np.linspace(0, 50, height)[:, None, None]
+    return [
+        np.clip(base + 5 * i + rng.normal(0, 3, (height, width, 3)), 0, 255).astype(np.uint8)
+        for i in range(count)
+    ]
+
+
+def write(path, preset="synctalk328", **options):
+    with TemplateWriter(path, WIDTH, HEIGHT, preset=preset, **options) as writer:
+        for rect, frame in zip(RECTS, frames(), strict=True):
+            writer.add(rect, bgr24=frame)
+    return path
+
+
+@pytest.mark.parametrize("load", [False, True])
+@pytest.mark.parametrize("preset", ["synctalk328", "wav2lip96", "wav2lip384"])
+def test_folder_equals_arrays(tmp_path, preset, load):
+    path = write(tmp_path / "anna", preset, store=("jpeg", "i420", "bgr24"), fps="30000/1001")
+    memory = Template.from_arrays(frames(), RECTS, preset=preset, fps="30000/1001")
+    with Template.open(path, load=load) as disk:
+        assert (disk.count, disk.width, disk.height) == (4, WIDTH, HEIGHT)
+        assert disk.fps == memory.fps == Fraction(30000, 1001)
+        assert disk.preset == memory.preset
+        assert (disk.loop, disk.start) == (memory.loop, memory.start)
+        assert np.array_equal(disk.rects, memory.rects)
+        assert np.array_equal(disk.crops, memory.crops)
+        for i in range(4):
+            assert np.array_equal(disk.bgr24(i), memory.bgr24(i))
+            assert np.array_equal(disk.i420(i), memory.i420(i))
+            one, other = disk.mask(i), memory.mask(i)
+            assert (one is None) == (other is None)
+            assert one is None or np.array_equal(one, other)
+        stored, made = disk.jpeg(), memory.jpeg()
+        assert stored.settings == made.settings
+        assert np.array_equal(stored.segments, made.segments)
+        assert np.array_equal(stored.boxes, made.boxes)
+        for i in range(4):
+            assert np.array_equal(stored.files[i], made.files[i])
+            assert np.array_equal(stored.region(i), made.region(i))
+
+
+def test_rects_are_clipped_and_crops_are_cut_from_the_clipped_rect(tmp_path):
+    with Template.open(write(tmp_path / "t", store=("bgr24",))) as template:
+        assert template.rects.tolist() == [
+            [20, 10, 60, 60], [0, 0, 0, 0], [0, 50, 50, 49], [21, 10, 60, 60],
+        ]  # fmt: skip
+        assert not template.has_face(1)
+        assert (template.crops[1] == 0).all()
+        want = cut_crop(template.bgr24(2)[50:99, 0:50], (0, 0, 50, 49), template.preset)
+        assert np.array_equal(template.crops[2], want)
+
+
+def test_jpeg_files_are_whole_pictures(tmp_path):
+    path = write(tmp_path / "t", store=("jpeg",), jpeg=JpegSettings(90, "4:4:4"))
+    with Template.open(path) as template:
+        jpeg = template.jpeg()
+        assert jpeg.settings.quality == 90
+        (tmp_path / "one.jpg").write_bytes(bytes(jpeg.files[0]))
+        with Image.open(tmp_path / "one.jpg") as image:
+            assert image.size == (WIDTH, HEIGHT)
+            decoded = np.asarray(image)[..., ::-1].astype(int)
+        assert np.abs(decoded - frames()[0]).mean() < 3
+        assert np.array_equal(template.bgr24(0), decoded)
+
+
+def test_equal_masks_are_stored_once(tmp_path):
+    path = write(tmp_path / "t", "wav2lip384")
+    sizes = {(60, 60), (50, 49)}
+    assert (path / "masks.bin").stat().st_size == sum(w * h for w, h in sizes)
+
+
+def test_i420_backgrounds_are_kept_as_given(tmp_path):
+    rng = np.random.default_rng(2)
+    planes = rng.integers(0, 256, kernels.i420_size(WIDTH, HEIGHT), np.uint8)
+    with TemplateWriter(tmp_path / "t", WIDTH, HEIGHT, preset="wav2lip96", matrix="bt709") as w:
+        w.add(RECTS[0], i420=planes)
+    with Template.open(tmp_path / "t") as template:
+        assert np.array_equal(template.i420(0), planes)
+        assert template.matrix == "bt709"
+
+
+def test_another_order_of_the_same_person(tmp_path):
+    with Template.open(write(tmp_path / "anna", loop="forward", start=2)) as anna:
+        assert anna.indices(0, 6).tolist() == [2, 3, 0, 1, 2, 3]
+        assert anna.looped() is anna
+        held = anna.looped("still")
+        assert held.indices(5, 3).tolist() == [2, 2, 2]
+        assert anna.looped("still", 1).indices(0, 2).tolist() == [1, 1]
+        assert anna.looped(start=0).indices(0, 5).tolist() == [0, 1, 2, 3, 0]
+        assert held.crops is anna.crops
+        assert (anna.loop, anna.start) == ("forward", 2)
+        for order in [("zigzag", 0), ("still", 4), (None, -1)]:
+            with pytest.raises(InputError, match=r"loop must be|start must be"):
+                anna.looped(*order)
+
+
+def test_bad_starts_are_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(InputError, match="start must be"):
+        write(tmp_path / "anna", start=-1)
+    with pytest.raises(InputError, match="start must be"):
+        Template.from_arrays(frames(), RECTS, preset="wav2lip96", start=1.5)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_views_outlive_the_template(tmp_path):
+    template = Template.open(write(tmp_path / "t"))
+    crop, background = template.crops[0], template.i420(0)
+    before = crop.copy(), background.copy()
+    template.close()
+    assert np.array_equal(crop, before[0])
+    assert np.array_equal(background, before[1])
+    with pytest.raises(TemplateError, match="closed"):
+        template.bgr24(0)
+
+
+def test_an_older_template_is_replaced_only_when_the_new_one_is_complete(tmp_path):
+    path = write(tmp_path / "t")
+    with pytest.raises(KeyError), TemplateWriter(path, 10, 10, preset="wav2lip96"):
+        raise KeyError("stop")
+    assert [p.name for p in tmp_path.iterdir()] == ["t"]
+    with Template.open(path) as template:
+        assert template.count == 4
+    with TemplateWriter(path, WIDTH, HEIGHT, preset="wav2lip96") as writer:
+        writer.add(RECTS[0], bgr24=frames(1)[0])
+    assert [p.name for p in tmp_path.iterdir()] == ["t"]
+    with Template.open(path) as template:
+        assert template.count == 1
+
+
+def test_a_folder_with_other_files_is_not_replaced(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "one.png").write_bytes(b"x")
+    with pytest.raises(InputError, match="other files"):
+        TemplateWriter(tmp_path / "photos", 10, 10, preset="wav2lip96")
+    with pytest.raises(InputError, match="is a file"):
+        TemplateWriter(tmp_path / "photos" / "one.png", 10, 10, preset="wav2lip96")
+    with (
+        pytest.raises(InputError, match="one frame"),
+        TemplateWriter(tmp_path / "t", 10, 10, preset="wav2lip96"),
+    ):
+        pass
+    assert not (tmp_path / "t").exists()
+
+
+def one_frame(path):
+    with TemplateWriter(path, WIDTH, HEIGHT, preset="wav2lip96") as writer:
+        writer.add(RECTS[0], bgr24=frames(1)[0])
+    return path
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_a_template_behind_a_link_is_replaced_there(tmp_path):
+    real = one_frame(tmp_path / "real")
+    (real / "crops.npy").unlink()
+    (tmp_path / "link").symlink_to("real")
+    one_frame(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "real"]
+    with Template.open(real) as template:
+        assert template.count == 1
+
+
+def test_folders_that_were_made_for_a_template_go_with_it(tmp_path):
+    for place in ("a/b/t", "mine/b/t"):
+        (tmp_path / "mine").mkdir(exist_ok=True)
+        with (
+            pytest.raises(InputError, match="one frame"),
+            TemplateWriter(tmp_path / place, 10, 10, preset="wav2lip96"),
+        ):
+            pass
+        assert [p.name for p in tmp_path.rglob("*")] == ["mine"]
+
+
+def test_what_is_put_into_a_template_while_it_is_made_anew_stays(tmp_path):
+    path = one_frame(tmp_path / "t")
+    before = {p.name: p.read_bytes() for p in path.iterdir()}
+    writer = TemplateWriter(path, WIDTH, HEIGHT, preset="wav2lip96")
+    writer.add(RECTS[1], bgr24=frames(1)[0])
+    (path / "film.mp4").write_bytes(b"mine")
+    with pytest.raises(InputError, match=r"film\.mp4 among them"):
+        writer.finish()
+    assert {p.name: p.read_bytes() for p in path.iterdir()} == before | {"film.mp4": b"mine"}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_no_template(tmp_path):
+    with pytest.raises(FileMissingError, match="no such template"):
+        Template.open(tmp_path / "nothing")
+    with pytest.raises(FileNotFoundError):
+        Template.open(tmp_path / "nothing")
+    with pytest.raises(TemplateError, match="no prepared template"):
+        Template.open(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(TemplateError, match="file is a file; name a template"):
+        Template.open(tmp_path / "file")
+
+
+FILES = [
+    "rects.npy", "crops.npy", "i420.npy", "jpeg.bin", "jpeg_offsets.npy", "jpeg_segments.npy",
+    "regions.bin", "regions.npy", "regions_offsets.npy", "masks.bin", "masks.npy",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_truncated_or_missing_file_is_named(tmp_path, name):
+    path = write(tmp_path / "t", "wav2lip384")
+    size = (path / name).stat().st_size
+    os.truncate(path / name, size - 1)
+    with pytest.raises(TemplateError, match=name):
+        Template.open(path)
+    (path / name).unlink()
+    with pytest.raises(TemplateError, match=name):
+        Template.open(path)
+
+
+@pytest.mark.parametrize("name", ["template.json", *FILES])
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, name, monkeypatch):
+    """The superuser may read all, so the system's refusal is played."""
+    path = write(tmp_path / "t", "wav2lip384")
+    whole = io.open
+
+    def refusing(file, *arguments, **named):
+        if not isinstance(file, int) and Path(file).name == name:
+            raise PermissionError(13, "Permission denied", str(file))
+        return whole(file, *arguments, **named)
+
+    monkeypatch.setattr(io, "open", refusing)  # pathlib's
+    monkeypatch.setattr("builtins.open", refusing)
+    said = f"{path / name} cannot be read: Permission denied"
+    for load in (False, True):
+        with pytest.raises(TemplateError) as caught:
+            Template.open(path, load=load)
+        assert str(caught.value) == said
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_lies_is_refused(tmp_path, name):
+    """Other bytes of the right length: caught, or harmless pixels."""
+    path = write(tmp_path / "t", "wav2lip384")
+    size = (path / name).stat().st_size
+    (path / name).write_bytes(b"\x7f" * size)
+    if name in ("jpeg.bin", "regions.bin", "masks.bin"):
+        with Template.open(path) as template:
+            assert template.count == 4
+    else:
+        with pytest.raises(TemplateError):
+            Template.open(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": 2}, {"files": None}, {"files": {"../x": 1}}, {"preset": "nobody"},
+        {"width": 10**9}, {"width": "wide"}, {"count": 5}, {"count": 0}, {"fps": "fast"},
+        {"loop": "zigzag"}, {"store": []}, {"jpeg": {"colour": 1}}, {"store": ["bgr24"]},
+    ],
+)  # fmt: skip
+def test_a_wrong_head_is_refused(tmp_path, change):
+    path = write(tmp_path / "t")
+    head = json.loads((path / "template.json").read_text())
+    (path / "template.json").write_text(json.dumps(head | change))
+    with pytest.raises(TemplateError):
+        Template.open(path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\x00"])
+def test_a_head_that_is_no_json_is_refused(tmp_path, text):
+    path = write(tmp_path / "t")
+    (path / "template.json").write_text(text)
+    with pytest.raises(TemplateError, match=r"template\.json"):
+        Template.open(path)
+
+
+@pytest.mark.parametrize(
+    ("made", "rects", "error", "says"),
+    [
+        (5, [], LayoutError, "sequence of arrays, got int"),
+        ([], [], InputError, "at least one"),
+        ([np.zeros((9, 9, 3))], RECTS[:1], LayoutError, "uint8"),
+        ([np.zeros((9, 9), np.uint8)], RECTS[:1], InputError, r"\(H, W, 3\)"),
+        ([np.zeros((9, 9, 6), np.uint8)[..., ::2]], [(1, 1, 5, 5)], LayoutError, "packed"),
+        (frames(2)[:1] + frames(1, 64, 99), RECTS[0], InputError, "frame 1"),
+        (frames(1), [(500, 10, 20, 20)], InputError, "area inside"),
+        (frames(1), [(5, 10, 0, 20)], InputError, "area inside"),
+        (frames(1), [(5, 10, -3, 20)], InputError, "area inside"),
+        (frames(1), [(5, 10, 20)], InputError, "x, y, w, h"),
+        (frames(1), [(5.5, 10, 20, 20)], InputError, "integers"),
+        (frames(2), [(5, 10, 20, 20)], InputError, "2 rows"),
+        (frames(2), [(5, 10, 20, 20), (5, 10)], InputError, "rects must be rows of one length"),
+    ],
+)
+def test_bad_arrays(made, rects, error, says):
+    with pytest.raises(error, match=says):
+        Template.from_arrays(made, rects, preset="wav2lip96")
+
+
+def test_what_is_of_another_type_is_named(tmp_path):
+    for options, says in [
+        ({"masks": 5}, "masks must be a sequence of arrays, got int"),
+        ({"masks": [[[255]]]}, "mask 0 must be an array of uint8, got list"),
+        ({"crops": 5}, "crops must be of type ndarray, got int"),
+    ]:
+        with pytest.raises(LayoutError, match=says):
+            Template.from_arrays(frames(1), [(5, 5, 20, 20)], preset="wav2lip96", **options)
+    with pytest.raises(LayoutError, match="path of a template must be of type str or Path"):
+        Template.open(None)
+    for store in (5, "jpeg", None):
+        with pytest.raises(LayoutError, match="store must be of type tuple or list, got"):
+            TemplateWriter(tmp_path / "t", 10, 10, preset="wav2lip96", store=store)
+    with pytest.raises(InputError, match=r"store must name some of .*, got '5'"):
+        TemplateWriter(tmp_path / "t", 10, 10, preset="wav2lip96", store=[5])
+
+
+def test_bad_options(tmp_path):
+    one = frames(1)
+    for options, says in [
+        ({"preset": "nobody"}, "preset"),
+        ({"fps": 0}, "fps"),
+        ({"loop": "zigzag"}, "loop"),
+        ({"crops": np.zeros((1, 9, 9, 3), np.uint8)}, "crops"),
+        ({"masks": []}, "masks"),
+        ({"masks": [np.zeros((3, 3), np.uint8)]}, "mask 0"),
+        ({"border": 3}, "border"),
+        ({"feather": "soft"}, "feather must be"),
+        ({"feather": "auto", "masks": [None]}, "leave out feather"),
+    ]:
+        with pytest.raises(InputError, match=says):
+            Template.from_arrays(one, RECTS[:1], **({"preset": "wav2lip96"} | options))
+    with pytest.raises(InputError, match="store"):
+        TemplateWriter(tmp_path / "t", 10, 10, preset="wav2lip96", store=("gif",))
+    with TemplateWriter(tmp_path / "t", WIDTH, HEIGHT, preset="wav2lip96") as writer:
+        with pytest.raises(InputError, match="background"):
+            writer.add(RECTS[0])
+        with pytest.raises(InputError, match="64×99"):
+            writer.add(RECTS[0], bgr24=frames(1, 64, 99)[0])
+        writer.add(RECTS[0], bgr24=one[0])
+
+
+def test_one_rect_serves_all_frames():
+    template = Template.from_arrays(np.stack(frames()), RECTS[0], preset="wav2lip96")
+    assert (template.rects == RECTS[0]).all()
+    assert len(template) == 4
+    assert "wav2lip96" in repr(template)

@@ -13,7 +13,7 @@ from tests.support.voices import read_voice, synthetic_voice
 from lipsync_fast.errors import InputError, LipsyncError, ModelError
 from lipsync_fast.memory._pool import BufferPool
 from lipsync_fast.nets.encoders import HubertEncoder, WenetEncoder
-from lipsync_fast.pipeline.speech import Listening
+from lipsync_fast.pipeline.speech import SpeechFeatures
 from lipsync_fast.pipeline.stages import Stages
 from lipsync_fast.presets import PRESETS
 
@@ -96,7 +96,7 @@ def test_speech_of_another_kind_is_refused_before_it_is_joined(hubert, speech, s
     preset = PRESETS["synctalk328-hubert"]
     options = {"fps": Fraction(25), "pool": BufferPool(), "stages": Stages()}
     with pytest.raises(LipsyncError, match=said):
-        Listening(speech, None, preset=preset, encoder=hubert, **options)
+        SpeechFeatures(speech, None, preset=preset, encoder=hubert, **options)
 
 
 # ---- wenet -----------------------------------------------------------------------------------

@@ -10,13 +10,13 @@ from lipsync_fast.audio.feature_stream import FeatureStream, feature_windows, fr
 from lipsync_fast.audio.lite_avatar import LiteAvatarDriver
 from lipsync_fast.audio.silence import Fades, Hush
 from lipsync_fast.memory._pool import BufferPool
-from lipsync_fast.pipeline.speech import Listening
+from lipsync_fast.pipeline.speech import SpeechFeatures
 from lipsync_fast.pipeline.stages import Stages
 from lipsync_fast.presets import get_preset
 
 
 def listening(speech, preset="wav2lip96", features=None, fps=25, **options):
-    return Listening(
+    return SpeechFeatures(
         speech,
         features,
         preset=get_preset(preset),

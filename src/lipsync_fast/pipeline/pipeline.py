@@ -29,7 +29,7 @@ from ..nets.opening import OPENS, AnyGenerator, open_generators, share_generator
 from ..nets.ort import Provider, SessionOptions
 from ..templates.template import Template
 from .inference import Drawn, Inference, device_names
-from .speech import Features, Heard, Listening, Speech
+from .speech import Features, Heard, Speech, SpeechFeatures
 from .stages import Stages, StageStats
 
 __all__ = ["Pipeline", "PipelineStats"]
@@ -325,7 +325,9 @@ class Pipeline:
         """
         return self._frames(self._listen(speech, features), format, quality)
 
-    def _frames(self, listening: Listening, format: str, quality: int | None) -> Iterator[Frame]:
+    def _frames(
+        self, listening: SpeechFeatures, format: str, quality: int | None
+    ) -> Iterator[Frame]:
         track = ColourTrack(self.template.fps, self.template.preset.view)
         devices = len(self.generators)
         with (
@@ -356,8 +358,8 @@ class Pipeline:
             return None
         return self.inference.run(heard.features, heard.start, heard.alphas)
 
-    def _listen(self, speech: Speech | None, features: Features | None) -> Listening:
-        return Listening(
+    def _listen(self, speech: Speech | None, features: Features | None) -> SpeechFeatures:
+        return SpeechFeatures(
             speech,
             features,
             preset=self.template.preset,

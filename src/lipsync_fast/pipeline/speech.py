@@ -24,7 +24,7 @@ from ..nets.generator import AudioEncoder
 from ..presets import Preset
 from .stages import Stages
 
-__all__ = ["Features", "Heard", "Listening", "Speech"]
+__all__ = ["Features", "Heard", "Speech", "SpeechFeatures"]
 
 Speech = str | Path | NDArray[np.float32] | Iterable[NDArray[np.float32]]
 Features = str | Path | NDArray[np.floating[Any]]
@@ -51,7 +51,7 @@ class Heard:
     alphas: NDArray[np.uint8] | None = None
 
 
-class Listening:
+class SpeechFeatures:
     """One speech on its way to feature windows; one thread at a time.
 
     Parameters

@@ -29,7 +29,7 @@ from ..nets.opening import OPENS, AnyGenerator, open_generators, share_generator
 from ..nets.ort import Provider, SessionOptions
 from ..templates.template import Template
 from .inference import Drawn, Inference, device_names
-from .speech import Features, Heard, Speech, SpeechFeatures
+from .speech import Features, Request, Speech, SpeechFeatures
 from .stages import Stages, StageStats
 
 __all__ = ["Pipeline", "PipelineStats"]
@@ -349,7 +349,7 @@ class Pipeline:
                     waiting.cancel()
                 following.clear()  # an error in it would hold this frame, and so its traceback
 
-    def _draw(self, hearing: Future[Heard | None]) -> Drawn | None:
+    def _draw(self, hearing: Future[Request | None]) -> Drawn | None:
         try:
             heard = hearing.result()
         finally:

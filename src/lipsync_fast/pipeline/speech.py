@@ -24,7 +24,7 @@ from ..nets.generator import AudioEncoder
 from ..presets import Preset
 from .stages import Stages
 
-__all__ = ["Features", "Heard", "Speech", "SpeechFeatures"]
+__all__ = ["Features", "Request", "Speech", "SpeechFeatures"]
 
 Speech = str | Path | NDArray[np.float32] | Iterable[NDArray[np.float32]]
 Features = str | Path | NDArray[np.floating[Any]]
@@ -33,7 +33,7 @@ _ENCODERS = {"hubert": "HuBERT", "wenet": "wenet's encoder"}
 
 
 @dataclass(frozen=True)
-class Heard:
+class Request:
     """What is heard in the frames of one request.
 
     Attributes
@@ -139,7 +139,7 @@ class SpeechFeatures:
             return frame_count(len(self._speech), self.fps)
         return None
 
-    def requests(self, size: int) -> Iterator[Heard]:
+    def requests(self, size: int) -> Iterator[Request]:
         """What is heard, `size` frames at a time and as soon as the sound allows it.
 
         Where the sound breaks off with an error, the frames of which all was heard come first.
@@ -192,14 +192,14 @@ class SpeechFeatures:
             self._alphas = np.concatenate([self._alphas, self._fades.finish(taken + ready)])
         return ready
 
-    def _take(self, start: int, count: int) -> Heard:
+    def _take(self, start: int, count: int) -> Request:
         features = self.pool.empty((count, *self.preset.audio_shape), "float32")
         with self.stages.features(count):
             self._windows.take(count, out=features)
         if self._fades is None:
-            return Heard(start, features)
+            return Request(start, features)
         alphas, self._alphas = self._alphas[:count], self._alphas[count:]
-        return Heard(start, features, alphas)
+        return Request(start, features, alphas)
 
 
 def _chunks(speech: Speech) -> Iterable[NDArray[np.float32]]:

@@ -21,11 +21,11 @@ from ..templates.template import Template
 from ..timing import check_start
 from .stages import Stages
 
-__all__ = ["Drawn", "Inference", "device_names", "pack_visual"]
+__all__ = ["Inference", "NetOutputs", "device_names", "pack_visual"]
 
 
 @dataclass(frozen=True)
-class Drawn:
+class NetOutputs:
     """Net outputs of one request, on their way to the compositor.
 
     Attributes
@@ -89,7 +89,7 @@ class Inference:
 
     def run(
         self, features: NDArray[np.float32], start: int, alphas: ArrayLike | None = None
-    ) -> Drawn:
+    ) -> NetOutputs:
         """Run the net for the frames that show a mouth: that have a face, and an alpha.
 
         Parameters
@@ -130,7 +130,7 @@ class Inference:
                 outputs = self._draw_resident(generator, features, indices, mouths)
             else:
                 outputs = self._draw_packed(generator, features, indices, mouths)
-        return Drawn(start, indices, outputs, fades)
+        return NetOutputs(start, indices, outputs, fades)
 
     def _draw_resident(
         self,

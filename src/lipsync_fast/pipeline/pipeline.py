@@ -28,7 +28,7 @@ from ..nets.generator import AudioEncoder
 from ..nets.opening import OPENS, AnyGenerator, open_generators, share_generators
 from ..nets.ort import Provider, SessionOptions
 from ..templates.template import Template
-from .inference import Drawn, Inference, device_names
+from .inference import Inference, NetOutputs, device_names
 from .speech import Features, Request, Speech, SpeechFeatures
 from .stages import Stages, StageStats
 
@@ -277,7 +277,7 @@ class Pipeline:
         return self._finish(self.inference.run(features, start, alphas), format, quality, track)
 
     def _finish(
-        self, request: Drawn, format: str, quality: int | None, track: ColourTrack | None
+        self, request: NetOutputs, format: str, quality: int | None, track: ColourTrack | None
     ) -> Frames:
         with self.stages.finish(len(request.indices)):
             frames = self.compositor.composite(
@@ -336,7 +336,7 @@ class Pipeline:
         ):
             heard = listening.requests(self.request)
 
-            def draw() -> Future[Drawn | None]:
+            def draw() -> Future[NetOutputs | None]:
                 return net.submit(Once(self._draw, ear.submit(next, heard, None)))
 
             following = deque(draw() for _ in range(devices))
@@ -349,7 +349,7 @@ class Pipeline:
                     waiting.cancel()
                 following.clear()  # an error in it would hold this frame, and so its traceback
 
-    def _draw(self, hearing: Future[Request | None]) -> Drawn | None:
+    def _draw(self, hearing: Future[Request | None]) -> NetOutputs | None:
         try:
             heard = hearing.result()
         finally:

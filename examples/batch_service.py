@@ -23,7 +23,7 @@ class Session:
     def __init__(self, pipeline):
         preset, fps = pipeline.template.preset, pipeline.template.fps
         self.heard = lf.FeatureStream(preset.features, fps, encoder=pipeline.audio_encoder)
-        self.hush = lf.Hush()  # no noise or breath in pauses
+        self.hush = lf.NoiseGate()  # no noise or breath in pauses
         self.shown = 0
         self.over = False
 
@@ -31,10 +31,10 @@ class Session:
         """Sound as it comes, (n,) float32 at 16 kHz; None when it is over."""
         if samples is None:
             self.over = True
-            self.heard.push(self.hush.finish())
+            self.heard.push(self.gate.finish())
             self.heard.finish()
         else:
-            self.heard.push(self.hush.push(samples))
+            self.heard.push(self.gate.push(samples))
 
 
 def serve(pipeline, sessions, deliver):

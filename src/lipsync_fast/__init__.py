@@ -13,7 +13,7 @@ except ImportError as error:
 from .audio.feature_file import FeatureFile
 from .audio.feature_stream import FeatureStream, feature_windows, frame_count
 from .audio.mel import MelStream, mel_spectrogram
-from .audio.silence import Fades, Hush
+from .audio.silence import Fades, NoiseGate
 from .compositing.colour import ColourTrack, seam_error
 from .compositing.compositor import Compositor, Frame, Frames
 from .errors import LipsyncError
@@ -53,10 +53,10 @@ __all__ = [
     "Frames",
     "Generator",
     "HubertEncoder",
-    "Hush",
     "JpegEncoder",
     "LipsyncError",
     "MelStream",
+    "NoiseGate",
     "Pipeline",
     "Preset",
     "ResidentGenerator",

@@ -12,7 +12,7 @@ from tests.support.voices import VOICES, random_cuts, read_voice, synthetic_voic
 
 from lipsync_fast.audio.feature_stream import FeatureStream, feature_windows, frame_count
 from lipsync_fast.audio.lite_avatar import LiteAvatarDriver
-from lipsync_fast.audio.silence import Fades, Hush
+from lipsync_fast.audio.silence import Fades, NoiseGate
 from lipsync_fast.errors import InputError, LayoutError
 
 NTSC = Fraction(30000, 1001)
@@ -26,8 +26,8 @@ def fades(samples, fps=25, **options):
 
 
 def hushed(samples):
-    hush = Hush()
-    return np.concatenate([hush.push(samples), hush.finish()])
+    hush = NoiseGate()
+    return np.concatenate([gate.push(samples), gate.finish()])
 
 
 def noise(seconds, decibels, seed=0):
@@ -195,12 +195,12 @@ def test_random_chunks_of_a_real_voice_equal_the_whole(assets, name, rng):
     samples = read_voice(assets, name)
     cuts = list(random_cuts(rng, len(samples), 9000))
     assert np.array_equal(in_chunks(samples, cuts, 25), fades(samples))
-    hush, parts, start = Hush(), [], 0
+    hush, parts, start = NoiseGate(), [], 0
     for size in cuts:
-        parts.append(hush.push(samples[start : start + size]))
+        parts.append(gate.push(samples[start : start + size]))
         assert len(parts[-1]) % 200 == 0
         start += size
-    assert np.concatenate([*parts, hush.finish()]).tobytes() == hushed(samples).tobytes()
+    assert np.concatenate([*parts, gate.finish()]).tobytes() == hushed(samples).tobytes()
 
 
 @pytest.mark.parametrize(
@@ -221,14 +221,14 @@ def test_no_frame_waits_longer_than_its_features(features, fps, ahead):
 
 def test_memory_stays_flat_over_minutes():
     second = synthetic_voice(1)
-    stream, hush, peaks = Fades(NTSC), Hush(), []
+    stream, hush, peaks = Fades(NTSC), NoiseGate(), []
     tracemalloc.start()
     try:
         for _ in range(4):
             tracemalloc.reset_peak()
             for _ in range(20):
                 stream.push(second)
-                hush.push(second)
+                gate.push(second)
             peaks.append(tracemalloc.get_traced_memory()[1])
     finally:
         tracemalloc.stop()
@@ -281,10 +281,10 @@ def test_hushed_features_are_ready_no_later(features):
         return np.zeros((1, 512), np.float32)
 
     plain, quiet = (FeatureStream(features, 25, encoder=encoder) for _ in range(2))
-    hush, samples = Hush(), synthetic_voice(3)
+    hush, samples = NoiseGate(), synthetic_voice(3)
     for start, end in itertools.pairwise(range(0, len(samples), 130)):
         chunk = samples[start:end]
-        assert quiet.push(hush.push(chunk)) == plain.push(chunk)
+        assert quiet.push(gate.push(chunk)) == plain.push(chunk)
 
 
 # ---- arguments -------------------------------------------------------------------------
@@ -307,7 +307,7 @@ def test_bad_numbers(options):
         (np.full(10, np.nan, np.float32), InputError),
     ],
 )
-@pytest.mark.parametrize("make", [lambda: Fades(25), Hush])
+@pytest.mark.parametrize("make", [lambda: Fades(25), NoiseGate])
 def test_bad_samples_change_nothing(make, samples, error):
     ear, other = make(), make()
     with pytest.raises(error, match="samples must be"):

@@ -8,7 +8,7 @@ from tests.support.voices import VOICES, random_cuts, read_voice, synthetic_voic
 
 from lipsync_fast.audio.feature_stream import FeatureStream, feature_windows, frame_count
 from lipsync_fast.audio.lite_avatar import LiteAvatarDriver
-from lipsync_fast.audio.silence import Fades, Hush
+from lipsync_fast.audio.silence import Fades, NoiseGate
 from lipsync_fast.memory._pool import BufferPool
 from lipsync_fast.pipeline.speech import SpeechFeatures
 from lipsync_fast.pipeline.stages import Stages
@@ -63,8 +63,8 @@ def test_the_background_comes_with_alphas(preset, options):
 @pytest.mark.parametrize("name", VOICES)
 def test_a_closed_mouth_hears_a_hushed_sound(assets, name):
     samples = read_voice(assets, name)
-    hush = Hush()
-    quiet = np.concatenate([hush.push(samples), hush.finish()])
+    hush = NoiseGate()
+    quiet = np.concatenate([gate.push(samples), gate.finish()])
     features, alphas = heard(samples, silence="closed")
     assert alphas is None
     assert np.array_equal(features, feature_windows(quiet, "mel", 25))

@@ -1,6 +1,6 @@
 """Silence: which parts of a sound are speech, by energy alone, and what becomes of the rest.
 
-`Fades` says how much of the mouth each frame shows, `Hush` takes noise and breath out of the
+`Fades` says how much of the mouth each frame shows, `NoiseGate` takes noise and breath out of the
 pauses. Both listen in steps of 12.5 ms, one after the other, so that their results are bit for bit
 the same however the sound was cut. A step is speech where its level stands out from the noise
 floor, which is the least level of the last seconds, and from the speaker's peak: a steady noise
@@ -26,7 +26,7 @@ from ..errors import InputError
 from ..timing import parse_fps
 from .mel import COLUMNS_PER_SECOND, HOP, SAMPLE_RATE, check_samples
 
-__all__ = ["SILENCE", "Fades", "Hush"]
+__all__ = ["SILENCE", "Fades", "NoiseGate"]
 
 SILENCE = ("closed", "background", "net")
 """What is shown in silence; see `Pipeline`."""
@@ -222,7 +222,7 @@ class Fades:
             self._made += 1
 
 
-class Hush:
+class NoiseGate:
     """A sound whose pauses are digital silence: no noise, hum or breath for a net to follow.
 
     Someone who speaks is heard from the first loud step on; 0.2 s after the last one the sound

@@ -16,7 +16,7 @@ from ..audio.feature_file import FeatureFile
 from ..audio.feature_stream import SAMPLE_RATE, FeatureStream, frame_count
 from ..audio.lite_avatar import LiteAvatarDriver
 from ..audio.mel import check_samples
-from ..audio.silence import Fades, Hush
+from ..audio.silence import Fades, NoiseGate
 from ..errors import InputError, LayoutError
 from ..memory._pool import BufferPool
 from ..nets.encoders import ROW_ENCODERS, RowEncoder
@@ -95,7 +95,7 @@ class SpeechFeatures:
         self._chunks: Iterable[NDArray[np.float32]] = () if speech is None else _chunks(speech)
         # A driver hears for itself what is noise, and feature files are what they are.
         hushed = silence == "closed" and features is None and preset.features != "params"
-        self._hush = Hush() if hushed else None
+        self._hush = NoiseGate() if hushed else None
         self._windows = self._open(features)
         self._fades: Fades | None = None
         if silence == "background" and speech is not None:

@@ -13,7 +13,7 @@ except ImportError as error:
 from .audio.feature_file import FeatureFile
 from .audio.feature_stream import FeatureStream, feature_windows, frame_count
 from .audio.mel import MelStream, mel_spectrogram
-from .audio.silence import Fades, NoiseGate
+from .audio.silence import NoiseGate, SilenceFades
 from .compositing.colour import ColourTrack, seam_error
 from .compositing.compositor import Compositor, Frame, Frames
 from .errors import LipsyncError
@@ -46,7 +46,6 @@ __all__ = [
     "BufferPool",
     "ColourTrack",
     "Compositor",
-    "Fades",
     "FeatureFile",
     "FeatureStream",
     "Frame",
@@ -62,6 +61,7 @@ __all__ = [
     "ResidentGenerator",
     "ResizePlan",
     "SessionOptions",
+    "SilenceFades",
     "SplicedJpeg",
     "Template",
     "WenetEncoder",

@@ -12,7 +12,7 @@ from tests.support.voices import VOICES, random_cuts, read_voice, synthetic_voic
 
 from lipsync_fast.audio.feature_stream import FeatureStream, feature_windows, frame_count
 from lipsync_fast.audio.lite_avatar import LiteAvatarDriver
-from lipsync_fast.audio.silence import Fades, NoiseGate
+from lipsync_fast.audio.silence import NoiseGate, SilenceFades
 from lipsync_fast.errors import InputError, LayoutError
 
 NTSC = Fraction(30000, 1001)
@@ -20,7 +20,7 @@ NTSC = Fraction(30000, 1001)
 
 def fades(samples, fps=25, **options):
     """Alphas of a whole sound, as signed numbers."""
-    whole = Fades(fps, **options)
+    whole = SilenceFades(fps, **options)
     count = frame_count(len(samples), fps)
     return np.concatenate([whole.push(samples), whole.finish(count)]).astype(int)
 
@@ -172,7 +172,7 @@ def test_one_alpha_for_each_frame(fps, size):
 
 
 def in_chunks(samples, sizes, fps, **options):
-    stream, parts, start = Fades(fps, **options), [], 0
+    stream, parts, start = SilenceFades(fps, **options), [], 0
     for size in sizes:
         parts.append(stream.push(samples[start : start + size]))
         start += size
@@ -211,7 +211,7 @@ def test_no_frame_waits_longer_than_its_features(features, fps, ahead):
     driver = LiteAvatarDriver(fps) if features == "params" else None
     encoder = lambda window: np.zeros((1, 512), np.float32)  # noqa: E731
     stream = FeatureStream(features, fps, driver=driver, encoder=encoder)
-    alphas, settled, samples = Fades(fps, ahead=ahead), 0, synthetic_voice(3)
+    alphas, settled, samples = SilenceFades(fps, ahead=ahead), 0, synthetic_voice(3)
     for end in range(40, len(samples), 40):
         ready = stream.push(samples[end - 40 : end])
         settled += len(alphas.push(samples[end - 40 : end]))
@@ -221,7 +221,7 @@ def test_no_frame_waits_longer_than_its_features(features, fps, ahead):
 
 def test_memory_stays_flat_over_minutes():
     second = synthetic_voice(1)
-    stream, hush, peaks = Fades(NTSC), NoiseGate(), []
+    stream, hush, peaks = SilenceFades(NTSC), NoiseGate(), []
     tracemalloc.start()
     try:
         for _ in range(4):
@@ -295,7 +295,7 @@ def test_hushed_features_are_ready_no_later(features):
 )
 def test_bad_numbers(options):
     with pytest.raises(InputError, match=r"ahead must be|fps"):
-        Fades(**{"fps": 25, **options})
+        SilenceFades(**{"fps": 25, **options})
 
 
 @pytest.mark.parametrize(
@@ -307,7 +307,7 @@ def test_bad_numbers(options):
         (np.full(10, np.nan, np.float32), InputError),
     ],
 )
-@pytest.mark.parametrize("make", [lambda: Fades(25), NoiseGate])
+@pytest.mark.parametrize("make", [lambda: SilenceFades(25), NoiseGate])
 def test_bad_samples_change_nothing(make, samples, error):
     ear, other = make(), make()
     with pytest.raises(error, match="samples must be"):

@@ -9,7 +9,7 @@ pytest.importorskip("onnxruntime")
 from tests.support.nets import drifting_generator, tiny_encoder, tiny_generator
 
 from lipsync_fast.audio.feature_stream import frame_count
-from lipsync_fast.audio.silence import Fades
+from lipsync_fast.audio.silence import SilenceFades
 from lipsync_fast.compositing.colour import ColourTrack
 from lipsync_fast.errors import FileMissingError, InputError, LayoutError
 from lipsync_fast.nets.generator import Generator
@@ -240,7 +240,9 @@ def test_silence_shows_the_background_and_skips_the_net(tmp_path, name):
                 assert ran == np.count_nonzero(indices != 2)
     untouched = [np.array_equal(faded[i], b) for i, b in enumerate(backgrounds)]
     assert all(untouched[40:60])
-    listener = Fades(25, ahead=7, attack=2) if preset.features == "params" else Fades(25)
+    listener = (
+        SilenceFades(25, ahead=7, attack=2) if preset.features == "params" else SilenceFades(25)
+    )
     alphas = np.concatenate([listener.push(samples), listener.finish(len(faded))])
     assert ran == np.count_nonzero((alphas > 0) & (indices != 2)) < len(faded) - 20
     assert all(np.array_equal(faded[i], shown[i]) for i in range(10, 20))

@@ -8,7 +8,7 @@ from tests.support.voices import VOICES, random_cuts, read_voice, synthetic_voic
 
 from lipsync_fast.audio.feature_stream import FeatureStream, feature_windows, frame_count
 from lipsync_fast.audio.lite_avatar import LiteAvatarDriver
-from lipsync_fast.audio.silence import Fades, NoiseGate
+from lipsync_fast.audio.silence import NoiseGate, SilenceFades
 from lipsync_fast.memory._pool import BufferPool
 from lipsync_fast.pipeline.speech import SpeechFeatures
 from lipsync_fast.pipeline.stages import Stages
@@ -43,7 +43,7 @@ def heard(speech, preset="wav2lip96", size=8, **options):
 
 
 def fades(samples, **options):
-    whole = Fades(25, **options)
+    whole = SilenceFades(25, **options)
     return np.concatenate([whole.push(samples), whole.finish(frame_count(len(samples), 25))])
 
 

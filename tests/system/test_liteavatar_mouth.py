@@ -7,7 +7,7 @@ from tests.support.voices import read_voice
 
 from lipsync_fast.audio.feature_stream import feature_windows
 from lipsync_fast.audio.lite_avatar import LiteAvatarDriver
-from lipsync_fast.audio.silence import Fades
+from lipsync_fast.audio.silence import SilenceFades
 from lipsync_fast.pipeline.pipeline import Pipeline
 from lipsync_fast.templates.template import Template
 
@@ -96,7 +96,7 @@ def test_silence_is_the_film_and_nothing_jumps_where_speech_begins_or_ends(asset
     with Pipeline.open(person, assets / "models" / "liteavatar384.onnx", threads=1) as pipeline:
         frames = [frame.array.copy() for frame in pipeline.frames(samples)]
         ran = pipeline.stats().stages["net"].frames
-    listener = Fades(30, ahead=7, attack=2)
+    listener = SilenceFades(30, ahead=7, attack=2)
     alphas = np.concatenate([listener.push(samples), listener.finish(len(frames))])
     silent = np.flatnonzero(alphas == 0)
     assert len(silent) > 10

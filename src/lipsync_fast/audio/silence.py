@@ -1,6 +1,6 @@
 """Silence: which parts of a sound are speech, by energy alone, and what becomes of the rest.
 
-`Fades` says how much of the mouth each frame shows, `NoiseGate` takes noise and breath out of the
+`SilenceFades` says how much of the mouth each frame shows, `NoiseGate` takes noise and breath out of the
 pauses. Both listen in steps of 12.5 ms, one after the other, so that their results are bit for bit
 the same however the sound was cut. A step is speech where its level stands out from the noise
 floor, which is the least level of the last seconds, and from the speaker's peak: a steady noise
@@ -26,7 +26,7 @@ from ..errors import InputError
 from ..timing import parse_fps
 from .mel import COLUMNS_PER_SECOND, HOP, SAMPLE_RATE, check_samples
 
-__all__ = ["SILENCE", "Fades", "NoiseGate"]
+__all__ = ["SILENCE", "NoiseGate", "SilenceFades"]
 
 SILENCE = ("closed", "background", "net")
 """What is shown in silence; see `Pipeline`."""
@@ -98,7 +98,7 @@ class _Steps:
         return sound[:whole].reshape(-1, STEP)
 
 
-class Fades:
+class SilenceFades:
     """How much of the mouth each frame of a sound shows, as alphas for the compositor.
 
     255 while someone speaks, 0 in silence, where the net need not be asked; in between it eases in

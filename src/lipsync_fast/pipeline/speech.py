@@ -16,7 +16,7 @@ from ..audio.feature_file import FeatureFile
 from ..audio.feature_stream import SAMPLE_RATE, FeatureStream, frame_count
 from ..audio.lite_avatar import LiteAvatarDriver
 from ..audio.mel import check_samples
-from ..audio.silence import Fades, NoiseGate
+from ..audio.silence import NoiseGate, SilenceFades
 from ..errors import InputError, LayoutError
 from ..memory._pool import BufferPool
 from ..nets.encoders import ROW_ENCODERS, RowEncoder
@@ -97,10 +97,10 @@ class SpeechFeatures:
         hushed = silence == "closed" and features is None and preset.features != "params"
         self._hush = NoiseGate() if hushed else None
         self._windows = self._open(features)
-        self._fades: Fades | None = None
+        self._fades: SilenceFades | None = None
         if silence == "background" and speech is not None:
             by_rule = preset.features == "params"
-            self._fades = Fades(fps, ahead=7, attack=2) if by_rule else Fades(fps)
+            self._fades = SilenceFades(fps, ahead=7, attack=2) if by_rule else SilenceFades(fps)
         self._alphas = np.zeros(0, np.uint8)
 
     def _open(self, features: Features | None) -> FeatureStream | FeatureFile:

@@ -51,7 +51,7 @@ _HUSHING = 8  # steps, 0.1 s, in which the sound of a pause fades
 Floats = NDArray[np.float32]
 
 
-class _Ear:
+class _VoiceDetector:
     """Tells for each step of a sound whether someone speaks in it."""
 
     def __init__(self) -> None:
@@ -154,7 +154,7 @@ class SilenceFades:
             STEPS_PER_SECOND * rate.denominator
         )
         self._sinking = min(release, covered)
-        self._steps, self._ear = _Steps(), _Ear()
+        self._steps, self._ear = _Steps(), _VoiceDetector()
         self._heard = 0  # steps
         self._loud = -_HOLD - 1  # the last loud step
         self._alpha = self._made = 0
@@ -236,7 +236,7 @@ class NoiseGate:
     """
 
     def __init__(self) -> None:
-        self._steps, self._ear = _Steps(), _Ear()
+        self._steps, self._ear = _Steps(), _VoiceDetector()
         self._since = _HOLD + _HUSHING  # steps since the last loud one
         self._gain = 0.0
 

@@ -143,7 +143,7 @@ def test_the_pinning_functions_are_those_of_the_library():
 
 
 def test_captures_are_alone():
-    captures, inside, wrong = cuda.Captures(), [], []
+    captures, inside, wrong = cuda.DeviceGate(), [], []
     lock = threading.Lock()
 
     def act(mine, keep):
@@ -175,10 +175,10 @@ def test_captures_are_alone():
 
 
 def test_work_runs_side_by_side():
-    captures, both = cuda.Captures(), threading.Barrier(2, timeout=30)
+    captures, both = cuda.DeviceGate(), threading.Barrier(2, timeout=30)
 
     def work():
-        with captures.apart():
+        with captures.shared():
             both.wait()  # passed only if the other one is inside as well
 
     threads = [threading.Thread(target=work) for _ in range(2)]
@@ -190,8 +190,8 @@ def test_work_runs_side_by_side():
 
 
 def test_a_failed_capture_lets_work_go_on():
-    captures = cuda.Captures()
-    with pytest.raises(ModelError), captures.alone():
+    captures = cuda.DeviceGate()
+    with pytest.raises(ModelError), captures.exclusive():
         raise ModelError("no")
-    with captures.apart():
+    with captures.shared():
         pass

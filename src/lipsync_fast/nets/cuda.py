@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..errors import ModelError
 
 __all__ = [
-    "CAPTURES",
+    "DEVICE_GATE",
     "CudaDevice",
     "CudaRuntime",
     "cudnn_version",
@@ -170,7 +170,7 @@ def load_runtime() -> CudaRuntime | None:
 # ---- who may use the device -------------------------------------------------------------------
 
 
-class Captures:
+class DeviceGate:
     """Keeps captures of CUDA graphs apart from all other work on devices; threads share it.
 
     ONNX Runtime captures in the global mode: an allocation or a copy by any other thread of
@@ -183,7 +183,7 @@ class Captures:
         self._capturing = False
 
     @contextmanager
-    def apart(self) -> Iterator[None]:
+    def shared(self) -> Iterator[None]:
         """For work on a device: it waits for a capture to end."""
         with self._changed:
             # Also for one that waits, or steady work would keep it out for ever.
@@ -197,7 +197,7 @@ class Captures:
                 self._changed.notify_all()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def exclusive(self) -> Iterator[None]:
         """For a capture: it waits for all work to end, and holds new work off."""
         with self._changed:
             self._waiting += 1
@@ -212,4 +212,4 @@ class Captures:
                 self._changed.notify_all()
 
 
-CAPTURES = Captures()
+DEVICE_GATE = DeviceGate()

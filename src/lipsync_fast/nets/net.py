@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 from ..checks import check_type
 from ..errors import FileMissingError, InputError, LayoutError, MissingExtraError, ModelError
 from . import ort
-from .cuda import CAPTURES
+from .cuda import DEVICE_GATE
 from .micro_batches import CPU_SIZES, MicroBatches
 from .ort import Provider, SessionOptions, Tensor
 
@@ -170,7 +170,7 @@ class Net:
 
     def _apart(self) -> AbstractContextManager[None]:
         """Keeps work on a device out of captures."""
-        return nullcontext() if self.on_cpu else CAPTURES.apart()
+        return nullcontext() if self.on_cpu else DEVICE_GATE.shared()
 
     def _sizes(self, batch: int | None) -> MicroBatches:
         """How a net of this batch axis cuts requests where it runs."""

@@ -219,7 +219,7 @@ def _create(
     runtime: Any, path: Path, options: Any, providers: list[tuple[str, dict[str, Any]]]
 ) -> Any:
     try:
-        with cuda.CAPTURES.apart():
+        with cuda.DEVICE_GATE.shared():
             session = runtime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # ONNX Runtime's exceptions share no narrower base
         if _is_out_of_memory(error):

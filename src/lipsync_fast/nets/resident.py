@@ -296,7 +296,7 @@ class ResidentGenerator(Net):
         assert self._cuda is not None
         size, made = len(expected), self._pool.empty(expected.shape, "uint8")
         try:
-            with cuda.CAPTURES.alone():
+            with cuda.DEVICE_GATE.exclusive():
                 captured = CapturedRun(
                     load_onnxruntime(),
                     self._session,

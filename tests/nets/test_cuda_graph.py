@@ -21,7 +21,7 @@ from tests.support.nets import crops_for, exported_generator, sounds_for, tiny_g
 from lipsync_fast.errors import DeviceMemoryError, ModelError
 from lipsync_fast.memory._pool import BufferPool
 from lipsync_fast.nets import cuda, resident
-from lipsync_fast.nets.cuda_graph import CapturedRun
+from lipsync_fast.nets.cuda_graph import CudaGraph
 from lipsync_fast.nets.generator import SessionOptions
 from lipsync_fast.nets.resident import ResidentGenerator
 from lipsync_fast.pipeline.pipeline import Pipeline
@@ -187,14 +187,14 @@ def test_memory_ends_while_sizes_are_tried(tmp_path, copies, caplog):
 
 @pytest.mark.parametrize("fault", ["error", "picture"])
 def test_a_graph_that_fails_is_not_used(tmp_path, copies, monkeypatch, caplog, fault):
-    class Faulty(CapturedRun):
+    class Faulty(CudaGraph):
         def __call__(self, feeds, out):
             if fault == "error":
                 raise ModelError("operation not permitted when stream is capturing")
             super().__call__(feeds, out)
             out[0] ^= 64
 
-    monkeypatch.setattr(resident, "CapturedRun", Faulty)
+    monkeypatch.setattr(resident, "CudaGraph", Faulty)
     path, crops = tiny_generator(tmp_path / "net.onnx", WAV2LIP), crops_for(WAV2LIP)
     with caplog.at_level(logging.INFO, "lipsync_fast"):
         net = open_on_device(path, crops)

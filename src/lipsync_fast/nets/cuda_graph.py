@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from . import ort
 from .cuda import CudaRuntime
 
-__all__ = ["PLAIN", "CapturedRun", "run_options"]
+__all__ = ["PLAIN", "CudaGraph", "run_options"]
 
 PLAIN = -1  # the graph id of a run that is not captured
 RUNS_TO_CAPTURE = 3  # two that take memory, then the one that is captured
@@ -30,7 +30,7 @@ def run_options(runtime: Any, number: int) -> Any:
     return options
 
 
-class CapturedRun:
+class CudaGraph:
     """One size of a net, over fixed device memory; only for the thread that made it.
 
     Parameters

@@ -33,7 +33,7 @@ from ..memory._pool import BufferPool, default_pool
 from ..memory.once import Once
 from ..presets import Preset, get_preset
 from . import cuda, graph, ort
-from .cuda_graph import PLAIN, RUNS_TO_CAPTURE, CapturedRun, run_options
+from .cuda_graph import PLAIN, RUNS_TO_CAPTURE, CudaGraph, run_options
 from .graph.embed import AUDIO, CROPS, FRAMES, PICTURES
 from .micro_batches import padded
 from .net import Net, check_array, check_out, load_onnxruntime
@@ -139,7 +139,7 @@ class ResidentGenerator(Net):
     def _take(self, crops: NDArray[np.uint8]) -> None:
         """Bring a template's crops to where the net runs, and try the net on them."""
         self._crops = crops
-        self._captured: dict[int, CapturedRun] = {}
+        self._captured: dict[int, CudaGraph] = {}
         self._resident: dict[str, Any] = {}
         self._plain = run_options(load_onnxruntime(), PLAIN) if self._thread else None
         if not self.on_cpu:
@@ -297,7 +297,7 @@ class ResidentGenerator(Net):
         size, made = len(expected), self._pool.empty(expected.shape, "uint8")
         try:
             with cuda.DEVICE_GATE.exclusive():
-                captured = CapturedRun(
+                captured = CudaGraph(
                     load_onnxruntime(),
                     self._session,
                     self.path,

@@ -90,7 +90,7 @@ class Case:
             with lf.Pipeline.open(template, net, colour_match=match, silence="net") as pipeline:
                 yield from (frame.array for frame in pipeline.frames(speech))
             return
-        track = lf.ColourTrack(self.fps, self.preset.view)
+        track = lf.ColourSmoother(self.fps, self.preset.view)
         with lf.Compositor(template, colour_match=match) as compositor:
             for i in range(FRAMES):
                 outputs = drifting(template, i)[None]

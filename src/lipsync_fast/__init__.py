@@ -14,7 +14,7 @@ from .audio.feature_file import FeatureFile
 from .audio.feature_stream import FeatureStream, feature_windows, frame_count
 from .audio.mel import MelStream, mel_spectrogram
 from .audio.silence import NoiseGate, SilenceFades
-from .compositing.colour import ColourTrack, seam_error
+from .compositing.colour import ColourSmoother, seam_error
 from .compositing.compositor import Compositor, Frame, Frames
 from .errors import LipsyncError
 from .kernels import (
@@ -44,7 +44,7 @@ __all__ = [
     "PRESETS",
     "AudioEncoder",
     "BufferPool",
-    "ColourTrack",
+    "ColourSmoother",
     "Compositor",
     "FeatureFile",
     "FeatureStream",

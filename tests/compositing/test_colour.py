@@ -9,7 +9,7 @@ from PIL import Image
 from tests.support import reference
 
 from lipsync_fast import kernels
-from lipsync_fast.compositing.colour import ColourTrack, seam_error, seam_steps
+from lipsync_fast.compositing.colour import ColourSmoother, seam_error, seam_steps
 from lipsync_fast.compositing.compositor import Compositor
 from lipsync_fast.errors import InputError, LayoutError
 from lipsync_fast.presets import get_preset
@@ -157,7 +157,7 @@ def test_the_track_does_not_depend_on_requests():
     many = many.astype(np.float32)
 
     def frames(size, threads):
-        track = ColourTrack(25, template.preset.view)
+        track = ColourSmoother(25, template.preset.view)
         with Compositor(template, threads=threads, colour_match=True) as compositor:
             for i in range(0, len(order), size):
                 part = slice(i, i + size)
@@ -170,7 +170,7 @@ def test_the_track_does_not_depend_on_requests():
 
 
 def test_the_track_follows_slowly_and_holds():
-    track = ColourTrack(25, 96)
+    track = ColourSmoother(25, 96)
     planes = np.zeros((12, 3, 3))
     planes[2:, 0] = 10
     planes[6] = np.nan
@@ -183,17 +183,17 @@ def test_the_track_follows_slowly_and_holds():
     assert moved.max() < 10
     for settle in (-1, "slow", np.nan, np.inf):
         with pytest.raises(InputError, match="settle"):
-            ColourTrack(25, 96, settle=settle)
+            ColourSmoother(25, 96, settle=settle)
     for fps in (0, -25, "fast"):
         with pytest.raises(InputError, match="fps"):
-            ColourTrack(fps, 96)
+            ColourSmoother(fps, 96)
     for view in (0, -4, 1.5, None):
         with pytest.raises(InputError, match="view must be a whole number of pixels"):
-            ColourTrack(25, view)
+            ColourSmoother(25, view)
 
 
 def test_the_track_is_not_led_away_by_a_hand():
-    moved = ColourTrack(25, 96).push(np.full((1, 3, 3), 200.0))[0] / 65536
+    moved = ColourSmoother(25, 96).push(np.full((1, 3, 3), 200.0))[0] / 65536
     assert moved[0, 0] == 48
     assert moved[1, 0] * 96 == pytest.approx(24, abs=0.01)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lipsync_fast import JpegEncoder, kernels
-from lipsync_fast.compositing.colour import ColourTrack
+from lipsync_fast.compositing.colour import ColourSmoother
 from lipsync_fast.compositing.compositor import Compositor
 from lipsync_fast.errors import InputError, LayoutError
 from lipsync_fast.provenance import XMP
@@ -288,7 +288,7 @@ def test_arguments_of_another_type_are_named():
     outputs = np.zeros((1, 3, 96, 96), np.float32)
     with (
         Compositor(template) as compositor,
-        pytest.raises(LayoutError, match="track must be of type ColourTrack, got int"),
+        pytest.raises(LayoutError, match="track must be of type ColourSmoother, got int"),
     ):
         compositor.composite(outputs, [0], track=5)
 
@@ -317,7 +317,7 @@ def test_buffers_that_are_refused_leave_the_colours_track_as_it_was():
     frames = []
     with Compositor(template, colour_match=True) as compositor:
         for refused in (False, True):
-            track = ColourTrack(25, 96)
+            track = ColourSmoother(25, 96)
             if refused:
                 with pytest.raises(InputError, match="1 buffers"):
                     compositor.composite(outputs[1:], [0], out=[], track=track)

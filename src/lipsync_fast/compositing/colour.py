@@ -14,7 +14,7 @@ from ..checks import check_whole
 from ..errors import InputError, LayoutError
 from ..timing import parse_fps
 
-__all__ = ["ColourTrack", "seam_error"]
+__all__ = ["ColourSmoother", "seam_error"]
 
 _UNIT = 1 << 16  # of the kernels' whole numbers, in levels
 
@@ -25,7 +25,7 @@ _SETTLE = 0.2  # s; after this time a change of colour has been followed to 63 %
 _MOST_LEVEL, _MOST_SLOPE = 48.0, 24.0
 
 
-class ColourTrack:
+class ColourSmoother:
     """The colour planes of one speech, smoothed from frame to frame.
 
     Exponential smoothing in frame order, so that the result does not depend on how the frames

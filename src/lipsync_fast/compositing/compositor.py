@@ -24,7 +24,7 @@ from ..templates.template import Template
 from ..timing import check_start
 from . import _finish
 from .canvas import Canvas, open_canvas
-from .colour import ColourTrack
+from .colour import ColourSmoother
 
 __all__ = ["Compositor", "CompositorStats", "Frame", "Frames", "check_alphas"]
 
@@ -180,7 +180,7 @@ class Compositor:
         check_type("template", template, Template, hint="Template.open opens a folder")
         check_type("pool", self.pool, BufferPool)
         # Without smoothing a track keeps no state, so threads may share it.
-        self._still = ColourTrack(1, template.preset.view, settle=0)
+        self._still = ColourSmoother(1, template.preset.view, settle=0)
         self._canvases: dict[tuple[str, int | None], Canvas] = {}
         self._workers: dict[Canvas, list[_finish.Worker]] = {}
         self._reserved: set[tuple[Canvas, int]] = set()
@@ -230,7 +230,7 @@ class Compositor:
         out: Sequence[_Buffer] | NDArray[np.uint8] | None = None,
         start: int = 0,
         alphas: ArrayLike | None = None,
-        track: ColourTrack | None = None,
+        track: ColourSmoother | None = None,
     ) -> Frames | NDArray[np.int64]:
         """Finish one request.
 
@@ -254,7 +254,7 @@ class Compositor:
         alphas : (N,) uint8, optional
             Fade of each frame's mouth, on top of its mask: 255, the default, shows it, 0 shows
             the background alone and the output is not used.
-        track : ColourTrack, optional
+        track : ColourSmoother, optional
             With `colour_match`: what smooths the colours from frame to frame of one speech.
             Give the same one to its requests, in their order. Without it each frame's colours
             are moved by what that frame measures.
@@ -280,7 +280,7 @@ class Compositor:
             raise InputError("this compositor is closed; make another one")
         start = check_start(start)
         if track is not None:
-            check_type("track", track, ColourTrack)
+            check_type("track", track, ColourSmoother)
         canvas = self.canvas(format, quality)
         chosen = self._check(outputs, indices)
         mouths = _Mouths(outputs, chosen, check_alphas(alphas, len(chosen)))
@@ -356,7 +356,7 @@ class Compositor:
             raise LayoutError("outputs must be C-contiguous; pass np.ascontiguousarray(outputs)")
         return chosen
 
-    def _measure(self, canvas: Canvas, mouths: _Mouths, track: ColourTrack) -> None:
+    def _measure(self, canvas: Canvas, mouths: _Mouths, track: ColourSmoother) -> None:
         """Measure the colours of a request on all threads, then smooth them in order."""
         planes = np.empty((len(mouths.indices), 3, 3), np.float64)
 

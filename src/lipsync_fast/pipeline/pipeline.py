@@ -17,7 +17,7 @@ from .. import media
 from ..audio.lite_avatar import Neutral, neutral_pose
 from ..audio.silence import SILENCE
 from ..checks import check_type, check_whole
-from ..compositing.colour import ColourTrack
+from ..compositing.colour import ColourSmoother
 from ..compositing.compositor import Compositor, CompositorStats, Frame, Frames
 from ..errors import InputError, MediaError
 from ..files.targets import check_file, check_new_folder
@@ -253,7 +253,7 @@ class Pipeline:
         format: str = "bgr24",
         quality: int | None = None,
         alphas: ArrayLike | None = None,
-        track: ColourTrack | None = None,
+        track: ColourSmoother | None = None,
     ) -> Frames:
         """Finish one request: feature windows in, frames out.
 
@@ -277,7 +277,7 @@ class Pipeline:
         return self._finish(self.inference.run(features, start, alphas), format, quality, track)
 
     def _finish(
-        self, request: NetOutputs, format: str, quality: int | None, track: ColourTrack | None
+        self, request: NetOutputs, format: str, quality: int | None, track: ColourSmoother | None
     ) -> Frames:
         with self.stages.finish(len(request.indices)):
             frames = self.compositor.composite(
@@ -328,7 +328,7 @@ class Pipeline:
     def _frames(
         self, listening: SpeechFeatures, format: str, quality: int | None
     ) -> Iterator[Frame]:
-        track = ColourTrack(self.template.fps, self.template.preset.view)
+        track = ColourSmoother(self.template.fps, self.template.preset.view)
         devices = len(self.generators)
         with (
             ThreadPoolExecutor(1, "lipsync-ear") as ear,  # what is heard comes in its order

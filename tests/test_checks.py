@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from lipsync_fast.checks import as_array, check_type, check_whole
+from lipsync_fast.checks import as_array, check_int, check_type
 from lipsync_fast.errors import InputError, LayoutError
 
 
 @pytest.mark.parametrize("value", [1, 5, np.int64(3), np.uint8(5), True])
 def test_whole_numbers_of_every_kind_are_ints(value):
-    number = check_whole("threads", value, 1, 5)
+    number = check_int("threads", value, 1, 5)
     assert type(number) is int
     assert number == value
 
@@ -17,13 +17,13 @@ def test_whole_numbers_of_every_kind_are_ints(value):
 @pytest.mark.parametrize("value", [0, 6, -(10**30), 1.5, 2.0, "2", None, [1], np.float32(2)])
 def test_all_else_is_refused(value):
     with pytest.raises(InputError, match="threads must be a whole number, 1 to 5, got"):
-        check_whole("threads", value, 1, 5)
+        check_int("threads", value, 1, 5)
 
 
 def test_what_is_counted_stands_in_the_sentence():
     with pytest.raises(InputError, match=r"^n must be a whole number of frames, 2 or more, got 1$"):
-        check_whole("n", 1, 2, of="frames")
-    assert check_whole("n", 10**30, 2) == 10**30
+        check_int("n", 1, 2, of="frames")
+    assert check_int("n", 10**30, 2) == 10**30
 
 
 def test_what_is_of_no_type_asked_for_is_named():

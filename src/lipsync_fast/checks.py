@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError, LayoutError
 
-__all__ = ["as_array", "check_type", "check_whole"]
+__all__ = ["as_array", "check_int", "check_type"]
 
 
-def check_whole(
+def check_int(
     name: str, value: SupportsIndex, least: int, most: int | None = None, of: str = ""
 ) -> int:
     """A whole number in its range, as int.

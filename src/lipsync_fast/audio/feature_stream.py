@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import check_whole
+from ..checks import check_int
 from ..errors import InputError, LayoutError
 from ..timing import parse_fps
 from .mel import (
@@ -93,7 +93,7 @@ def frame_count(samples: int, fps: Fraction | float | int | str) -> int:
         If `samples` is no whole number from 0 on, or fps is bad.
     """
     rate = parse_fps(fps)
-    samples = check_whole("samples", samples, 0)
+    samples = check_int("samples", samples, 0)
     return -(-samples * rate.numerator // (SAMPLE_RATE * rate.denominator))
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..checks import as_array, check_type, check_whole
+from ..checks import as_array, check_int, check_type
 from ..errors import InputError, LayoutError, PoolExhausted
 from ..memory._pool import BufferPool
 from ..memory.once import Once
@@ -175,7 +175,7 @@ class Compositor:
         if threads is None:
             threads = min(os.cpu_count() or 1, 8)
         self.template, self.colour_match = template, colour_match
-        self.threads = check_whole("threads", threads, 1, MOST_THREADS)
+        self.threads = check_int("threads", threads, 1, MOST_THREADS)
         self.pool = BufferPool() if pool is None else pool
         check_type("template", template, Template, hint="Template.open opens a folder")
         check_type("pool", self.pool, BufferPool)
@@ -213,7 +213,7 @@ class Compositor:
         """The canvas of a format, made at its first use; see `open_canvas`."""
         check_type("format", format, str)
         if quality is not None:
-            quality = check_whole("quality", quality, 1, 100)
+            quality = check_int("quality", quality, 1, 100)
         key = (format, quality)
         with self._lock:
             if key not in self._canvases:

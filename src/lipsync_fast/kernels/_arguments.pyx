@@ -14,7 +14,7 @@ from cpython.buffer cimport (
 
 import numpy as np
 
-from ..checks import check_whole
+from ..checks import check_int
 from ..errors import InputError, LayoutError
 
 
@@ -72,7 +72,7 @@ cdef int check(int status) except -1:
 
 cdef int place_of(object value, str name) except? -1:
     """A place in pixels: any of C's whole numbers, since what lies outside a picture is cut off."""
-    return check_whole(name, value, -2**31, 2**31 - 1, "pixels")
+    return check_int(name, value, -2**31, 2**31 - 1, "pixels")
 
 
 # ---- arrays ----------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from numbers import Real
 
 import numpy as np
 
-from ..checks import check_whole
+from ..checks import check_int
 from ..errors import BusyError, InputError, LayoutError
 
 __all__ = [
@@ -55,7 +55,7 @@ cdef object sampling_name(lf_sampling sampling):
 
 
 cdef int check_side(object value, str name) except -1:
-    return check_whole(name, value, 1, LF_JPEG_MAX_SIDE, "pixels")
+    return check_int(name, value, 1, LF_JPEG_MAX_SIDE, "pixels")
 
 
 cdef int check_picture(Array image) except -1:
@@ -89,7 +89,7 @@ cdef int interval_for(object interval, int width, lf_sampling sampling) except -
     cdef int mcu_width, mcu_height
     lf_jpeg_mcu(sampling, &mcu_width, &mcu_height)
     cdef int mcus = (width + mcu_width - 1) // mcu_width
-    interval = check_whole("restart_interval", interval, 1, of="MCUs")
+    interval = check_int("restart_interval", interval, 1, of="MCUs")
     if interval > mcus or mcus % interval:
         raise InputError(
             f"restart_interval must divide the {mcus} MCUs of a row of {width} pixels, got "
@@ -413,8 +413,8 @@ cdef class JpegEncoder:
 
     def __cinit__(self, quality=75, subsampling="4:2:0", restart_interval=0, *, xmp=None):
         self.sampling = sampling_of(subsampling)
-        self.quality = check_whole("quality", quality, 1, 100)
-        self.restart_interval = check_whole("restart_interval", restart_interval, 0, 65535, "MCUs")
+        self.quality = check_int("quality", quality, 1, 100)
+        self.restart_interval = check_int("restart_interval", restart_interval, 0, 65535, "MCUs")
         self.turn = Turn()
         self.jpeg = lf_jpeg_create(self.quality, self.sampling, self.restart_interval)
         if self.jpeg == NULL:

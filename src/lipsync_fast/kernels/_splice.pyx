@@ -49,7 +49,7 @@ from lipsync_fast.kernels._jpeg cimport (
 import numpy as np
 
 from ._jpeg import JpegEncoder, choose_restart_interval, decode, jpeg_region, jpeg_segments
-from ..checks import check_whole
+from ..checks import check_int
 from ..errors import InputError, LayoutError
 
 __all__ = ["SplicedJpeg"]
@@ -247,11 +247,11 @@ cdef class SplicedJpeg:
         InputError
             A value that is no whole number, a negative one, or a count beyond 16.
         """
-        cdef int64_t region_w = check_whole("w", w, 0, 2**31 - 1, "pixels") + 32 * self.restart_interval
-        cdef int64_t region_h = check_whole("h", h, 0, 2**31 - 1, "pixels") + 32
+        cdef int64_t region_w = check_int("w", w, 0, 2**31 - 1, "pixels") + 32 * self.restart_interval
+        cdef int64_t region_h = check_int("h", h, 0, 2**31 - 1, "pixels") + 32
         cdef size_t each = lf_jpeg_bound(
             <int> min(region_w, self.file.width), <int> min(region_h, self.file.height), self.sampling)
-        return self.file.size + check_whole("count", count, 0, LF_JPEG_MAX_REGIONS, "patches") * each
+        return self.file.size + check_int("count", count, 0, LF_JPEG_MAX_REGIONS, "patches") * each
 
     def splice(self, patch, x, y, out=None, *, mask=None):
         """Make the JPEG of the background with one patch on it.

@@ -17,7 +17,7 @@ from lipsync_fast.kernels._arguments cimport (
 
 import numpy as np
 
-from ..checks import check_whole
+from ..checks import check_int
 from ..errors import InputError, LayoutError
 
 _MATRICES = {"bt601": LF_BT601, "bt709": LF_BT709}
@@ -85,8 +85,8 @@ def i420_size(width, height):
     InputError
         A side that is no whole number from 1 to 2**24.
     """
-    cdef int64_t w = check_whole("width", width, 1, LF_I420_MAX_SIDE, "pixels")
-    cdef int64_t h = check_whole("height", height, 1, LF_I420_MAX_SIDE, "pixels")
+    cdef int64_t w = check_int("width", width, 1, LF_I420_MAX_SIDE, "pixels")
+    cdef int64_t h = check_int("height", height, 1, LF_I420_MAX_SIDE, "pixels")
     return w * h + 2 * ((w + 1) // 2) * ((h + 1) // 2)
 
 

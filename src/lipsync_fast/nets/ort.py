@@ -14,7 +14,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-from ..checks import check_whole
+from ..checks import check_int
 from ..errors import DeviceMemoryError, InputError, ModelError
 from . import cuda
 
@@ -79,13 +79,13 @@ class SessionOptions:
     memory_limit: int | None = None
 
     def __post_init__(self) -> None:
-        check_whole("device", self.device, 0)
+        check_int("device", self.device, 0)
         sizes = self.sizes if isinstance(self.sizes, (tuple, list)) else ()
         whole = all(isinstance(n, Integral) and int(n) >= 1 for n in sizes)
         if not sizes or not whole or list(sizes) != sorted(set(sizes)):
             raise InputError(f"sizes must be ascending numbers of frames, got {self.sizes!r}")
         if self.memory_limit is not None:
-            check_whole("memory_limit", self.memory_limit, 1, of="bytes")
+            check_int("memory_limit", self.memory_limit, 1, of="bytes")
 
     def of_provider(self, name: str, capture: bool) -> dict[str, str]:
         """Options of an ONNX Runtime provider; `capture` for CUDA graphs, where asked for."""
@@ -208,7 +208,7 @@ def _options(runtime: Any, threads: int | None) -> Any:
     options.log_severity_level = 4  # errors are raised as well, once is enough
     options.inter_op_num_threads = 1
     options.intra_op_num_threads = (
-        0 if threads is None else check_whole("threads", threads, 1)  # 0: the machine's cores
+        0 if threads is None else check_int("threads", threads, 1)  # 0: the machine's cores
     )
     # Spinning workers would take the cores from the compositor between two runs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import media
 from ..audio.lite_avatar import Neutral, neutral_pose
 from ..audio.silence import SILENCE
-from ..checks import check_type, check_whole
+from ..checks import check_int, check_type
 from ..compositing.colour import ColourSmoother
 from ..compositing.compositor import Compositor, CompositorStats, Frame, Frames
 from ..errors import InputError, MediaError
@@ -117,7 +117,7 @@ class Pipeline:
         neutral: Neutral | None = None,
     ) -> None:
         _check_match(template)
-        request = check_whole("request", request, 1, of="frames")
+        request = check_int("request", request, 1, of="frames")
         by_rule = template.preset.features == "params"
         if neutral is not None and not by_rule:
             raise InputError(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import check_whole
+from ..checks import check_int
 from ..errors import InputError
 from ..kernels import _jpeg
 from ..provenance import JPEG_SEGMENT, XMP
@@ -43,7 +43,7 @@ class JpegSettings:
 
     def __post_init__(self) -> None:
         for name, least, most in (("quality", 1, 100), ("restart_interval", 0, 65535)):
-            check_whole(name, getattr(self, name), least, most)
+            check_int(name, getattr(self, name), least, most)
         if self.subsampling not in _SUBSAMPLINGS:
             raise InputError(
                 f"subsampling of JPEG backgrounds must be one of {', '.join(_SUBSAMPLINGS)}, "

@@ -15,7 +15,7 @@ from lipsync_fast.bench.scenes import drifting_rects, photos, write_template
 from lipsync_fast.diagnostics.doctor import request_bytes
 from lipsync_fast.errors import LipsyncError
 from lipsync_fast.nets import cuda
-from lipsync_fast.nets.generator import Generator, Net, SessionOptions
+from lipsync_fast.nets.generator import DeviceOptions, Generator, Net
 from lipsync_fast.nets.resident import ResidentGenerator
 from lipsync_fast.pipeline.pipeline import Pipeline
 from lipsync_fast.presets import get_preset
@@ -28,10 +28,10 @@ COUNT = 60
 ROW = 512  # numbers that the audio encoder gives for a frame
 WAYS = {
     "packed": None,
-    "resident": SessionOptions(graphs=False),
-    "resident, graphs": SessionOptions(),
-    "resident, graphs, TF32": SessionOptions(tf32=True),
-    "resident, graphs, NHWC": SessionOptions(nhwc=True),
+    "resident": DeviceOptions(graphs=False),
+    "resident, graphs": DeviceOptions(),
+    "resident, graphs, TF32": DeviceOptions(tf32=True),
+    "resident, graphs, NHWC": DeviceOptions(nhwc=True),
 }
 
 

@@ -33,7 +33,7 @@ from .kernels._jpeg import JpegEncoder
 from .kernels._splice import SplicedJpeg
 from .memory._pool import BufferPool, default_pool
 from .nets.encoders import HubertEncoder, WenetEncoder
-from .nets.generator import AudioEncoder, Generator, SessionOptions
+from .nets.generator import AudioEncoder, DeviceOptions, Generator
 from .nets.resident import ResidentGenerator
 from .pipeline.pipeline import Pipeline
 from .preparation.prepare import prepare
@@ -46,6 +46,7 @@ __all__ = [
     "BufferPool",
     "ColourSmoother",
     "Compositor",
+    "DeviceOptions",
     "FeatureFile",
     "FeatureStream",
     "Frame",
@@ -60,7 +61,6 @@ __all__ = [
     "Preset",
     "ResidentGenerator",
     "ResizePlan",
-    "SessionOptions",
     "SilenceFades",
     "SplicedJpeg",
     "Template",

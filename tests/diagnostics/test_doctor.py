@@ -16,7 +16,7 @@ from tests.support.nets import tiny_encoder, tiny_generator
 from lipsync_fast.cli.main import main
 from lipsync_fast.diagnostics import doctor
 from lipsync_fast.nets import cuda
-from lipsync_fast.nets.generator import Generator, SessionOptions
+from lipsync_fast.nets.generator import DeviceOptions, Generator
 from lipsync_fast.presets import PRESETS, get_preset
 from lipsync_fast.templates.reader import TemplateWriter
 
@@ -138,8 +138,8 @@ def test_a_machine_with_a_gpu(net, monkeypatch, capsys, copies):  # noqa: F811
     assert facts["CUDA runtime"] == "13.0"
     assert facts["devices"] == ["0: A device, 81920 MiB"]
     assert facts["runs on"] == "cuda:0"
-    assert facts["CUDA graphs at"] == list(SessionOptions().sizes)
-    assert list(facts["frames a second at"]) == [str(n) for n in SessionOptions().sizes]
+    assert facts["CUDA graphs at"] == list(DeviceOptions().sizes)
+    assert list(facts["frames a second at"]) == [str(n) for n in DeviceOptions().sizes]
     assert set(facts["copies of a request's pictures a second"]) == {
         "to the device",
         "from the device",

@@ -22,7 +22,7 @@ from lipsync_fast.errors import DeviceMemoryError, ModelError
 from lipsync_fast.memory._pool import BufferPool
 from lipsync_fast.nets import cuda, resident
 from lipsync_fast.nets.cuda_graph import CudaGraph
-from lipsync_fast.nets.generator import SessionOptions
+from lipsync_fast.nets.generator import DeviceOptions
 from lipsync_fast.nets.resident import ResidentGenerator
 from lipsync_fast.pipeline.pipeline import Pipeline
 from lipsync_fast.presets import get_preset
@@ -112,7 +112,7 @@ def on_cpu(path, crops, indices, audio):
 def test_every_size_is_tried_and_captured_as_it_is_opened(tmp_path, copies):
     net = open_on_device(tiny_generator(tmp_path / "net.onnx", WAV2LIP))
     runs = net._session.runs
-    sizes = SessionOptions().sizes
+    sizes = DeviceOptions().sizes
     assert [size for graph, size in runs if graph == -1] == sorted(sizes, reverse=True)
     captured = {graph: size for graph, size in runs if graph > 0}
     assert sorted(captured.values()) == list(sizes)
@@ -145,7 +145,7 @@ def test_one_thread_runs_what_it_captured(tmp_path, copies):
     second = first.with_crops(bert)
     assert second._session is first._session
     graphs = [graph for graph, _ in first._session.runs if graph > 0]
-    assert len(set(graphs)) == 2 * len(SessionOptions().sizes), "each template has its own"
+    assert len(set(graphs)) == 2 * len(DeviceOptions().sizes), "each template has its own"
     indices, audio = [0, 1, 2, 3, 4], sounds_for(WAV2LIP, 5)
     wanted = {net: on_cpu(path, crops, indices, audio)
               for net, crops in ((first, anna), (second, bert))}  # fmt: skip
@@ -199,7 +199,7 @@ def test_a_graph_that_fails_is_not_used(tmp_path, copies, monkeypatch, caplog, f
     with caplog.at_level(logging.INFO, "lipsync_fast"):
         net = open_on_device(path, crops)
     says = "run without a CUDA graph" if fault == "error" else "levels off and is not used"
-    assert caplog.text.count(says) == len(SessionOptions().sizes)
+    assert caplog.text.count(says) == len(DeviceOptions().sizes)
     net._session.runs.clear()
     indices, audio = np.arange(9) % 5, sounds_for(WAV2LIP, 9)
     assert (net.infer_indices(indices, audio) == on_cpu(path, crops, indices, audio)).all()

@@ -5,10 +5,10 @@ import threading
 import pytest
 
 from lipsync_fast.errors import DeviceMemoryError
-from lipsync_fast.nets.generator import SessionOptions
+from lipsync_fast.nets.generator import DeviceOptions
 from lipsync_fast.nets.micro_batches import CPU_SIZES, MicroBatches
 
-DEVICE = SessionOptions().sizes
+DEVICE = DeviceOptions().sizes
 
 
 def runs_of(sizes, count):

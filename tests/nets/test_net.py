@@ -103,7 +103,7 @@ def test_arguments_of_another_type_are_named(tmp_path):
     path = tiny_generator(tmp_path / "net.onnx", WAV2LIP)
     with pytest.raises(LayoutError, match="path of a net must be of type str or Path, got int"):
         Net(5)
-    with pytest.raises(LayoutError, match="options must be of type SessionOptions, got dict"):
+    with pytest.raises(LayoutError, match="options must be of type DeviceOptions, got dict"):
         Net(path, options={"device": 1})
     with pytest.raises(LayoutError, match="providers must be of type Sequence, got int"):
         Net(path, providers=5)

@@ -15,7 +15,7 @@ from tests.nets.test_resident import Recorder, old_opset
 from tests.support.nets import exported_generator, mixing_generator, tiny_generator
 
 from lipsync_fast.errors import DeviceMemoryError, InputError, LayoutError
-from lipsync_fast.nets.generator import Generator, SessionOptions
+from lipsync_fast.nets.generator import DeviceOptions, Generator
 from lipsync_fast.nets.opening import open_generators
 from lipsync_fast.nets.resident import ResidentGenerator
 from lipsync_fast.pipeline.pipeline import Pipeline
@@ -254,7 +254,7 @@ def test_what_cannot_be_shared(tmp_path):
         with pytest.raises(InputError, match=r"for wav2lip256, the generator .* wav2lip96"):
             open_generators(net, other)
         with pytest.raises(InputError, match="are for a generator to be opened; leave"):
-            open_generators(net, template, options=SessionOptions())
+            open_generators(net, template, options=DeviceOptions())
         with pytest.raises(InputError, match=r"for wav2lip256, the generator .* wav2lip96"):
             Pipeline(other, net)
     with pytest.raises(InputError, match="at least one generator, got none"):

@@ -12,7 +12,7 @@ from tests.support.nets import WAV2LIP, inputs_for, relu, summed, summing_genera
 
 from lipsync_fast.errors import DeviceMemoryError, InputError, ModelError
 from lipsync_fast.nets import cuda, ort
-from lipsync_fast.nets.generator import Generator, Net, SessionOptions
+from lipsync_fast.nets.generator import DeviceOptions, Generator, Net
 
 GPU = cuda.CudaDevice(0, "a device", 8 << 30)
 
@@ -52,7 +52,7 @@ class _Runtime:
     def __init__(self, real):
         import onnxruntime
 
-        self.SessionOptions = onnxruntime.SessionOptions
+        self.DeviceOptions = onnxruntime.SessionOptions
         self.asked = []
         runtime = self
 
@@ -119,7 +119,7 @@ def test_cuda_options(tmp_path, monkeypatch):
     ):
         ort.open_session(runtime, tmp_path / "net.onnx", providers, None)
         assert runtime.options["CUDAExecutionProvider"] == defaults | changed
-    chosen = SessionOptions(device=2, tf32=True, nhwc=True, memory_limit=1 << 30)
+    chosen = DeviceOptions(device=2, tf32=True, nhwc=True, memory_limit=1 << 30)
     ort.open_session(runtime, tmp_path / "net.onnx", None, None, chosen, capture=True)
     assert runtime.options["CUDAExecutionProvider"] == defaults | {
         "device_id": "2",
@@ -169,7 +169,7 @@ def test_tensorrt_only_where_it_loads(tmp_path, monkeypatch, caplog):
 )
 def test_session_options_that_cannot_be(options, says):
     with pytest.raises(InputError, match=says):
-        SessionOptions(**options)
+        DeviceOptions(**options)
 
 
 # ---- where memory ends --------------------------------------------------------------------

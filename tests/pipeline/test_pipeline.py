@@ -362,7 +362,7 @@ def test_parts_that_are_none_are_named(tmp_path):
         (lambda: Pipeline.open(made, None), "generator must be of type .*, got NoneType"),
         (lambda: Pipeline.open(made, [path]), "generator must be of type .*Path"),
         (lambda: Pipeline.open(made, path, 5), "audio_encoder must be of type .*, got int"),
-        (lambda: Pipeline.open(made, path, options=5), "options must be of type SessionOptions"),
+        (lambda: Pipeline.open(made, path, options=5), "options must be of type DeviceOptions"),
     ]:
         with pytest.raises(LayoutError, match=says):
             make()

@@ -29,12 +29,12 @@ def add_doctor(commands: Any) -> None:
 
 def _doctor(options: argparse.Namespace) -> int:
     from ..diagnostics.doctor import examine
-    from ..nets.ort import SessionOptions
+    from ..nets.ort import DeviceOptions
 
     facts = examine(
         options.generator,
         options.template,
-        options=SessionOptions(
+        options=DeviceOptions(
             device=options.device,
             graphs=not options.no_graphs,
             tf32=options.tf32,

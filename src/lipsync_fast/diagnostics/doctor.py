@@ -18,7 +18,7 @@ from ..memory._pool import BufferPool
 from ..nets import cuda
 from ..nets.net import Net, load_onnxruntime
 from ..nets.opening import AnyGenerator, open_generators
-from ..nets.ort import CPU, CUDA, TENSORRT, SessionOptions, preload_cuda, tensorrt_loads
+from ..nets.ort import CPU, CUDA, TENSORRT, DeviceOptions, preload_cuda, tensorrt_loads
 from ..nets.resident import ResidentGenerator
 from ..presets import Preset, find_preset
 from ..templates.template import Template
@@ -36,7 +36,7 @@ def examine(
     generator: str | Path | None = None,
     template: str | Path | None = None,
     *,
-    options: SessionOptions | None = None,
+    options: DeviceOptions | None = None,
 ) -> Facts:
     """Look at driver, libraries and providers, then run a net as a pipeline would.
 
@@ -46,7 +46,7 @@ def examine(
         An ONNX file; the demo's tiny net by default, which tells little of speed.
     template : str or Path, optional
         A folder that `prepare` made, whose crops the net sees; random ones by default.
-    options : SessionOptions, optional
+    options : DeviceOptions, optional
 
     Returns
     -------
@@ -60,7 +60,7 @@ def examine(
     MissingExtraError, FileMissingError, TemplateError, ModelError, DeviceMemoryError
         There is no ONNX Runtime, or the net or the template cannot be used.
     """
-    options = options or SessionOptions()
+    options = options or DeviceOptions()
     runtime = load_onnxruntime()
     facts = _installed(runtime)
     facts["providers that load"] = _loading(runtime, options)
@@ -124,7 +124,7 @@ def _installed(runtime: Any) -> Facts:
     }
 
 
-def _loading(runtime: Any, options: SessionOptions) -> dict[str, str]:
+def _loading(runtime: Any, options: DeviceOptions) -> dict[str, str]:
     """For each provider that nets may run on: "yes", or why it does not load."""
     found = {}
     for name in (TENSORRT, CUDA, CPU):

@@ -19,9 +19,9 @@ from ..memory._pool import BufferPool, default_pool
 from ..presets import Preset, find_preset, get_preset
 from .micro_batches import padded
 from .net import Net, check_array, check_out, fits, known
-from .ort import Provider, SessionOptions, Tensor
+from .ort import DeviceOptions, Provider, Tensor
 
-__all__ = ["AudioEncoder", "Generator", "Net", "SessionOptions", "Tensor"]
+__all__ = ["AudioEncoder", "DeviceOptions", "Generator", "Net", "Tensor"]
 
 MEL_WINDOW = (1, 80, 16)  # what the audio encoder hears: channel, mel bands, columns
 FEATURES = 512  # numbers that it answers with
@@ -69,7 +69,7 @@ class Generator(Net):
         threads: int | None = None,
         constants: Mapping[str, ArrayLike] | None = None,
         pool: BufferPool | None = None,
-        options: SessionOptions | None = None,
+        options: DeviceOptions | None = None,
     ) -> None:
         if constants is not None:
             check_type("constants", constants, Mapping)
@@ -254,7 +254,7 @@ class AudioEncoder(Net):
         *,
         providers: Sequence[Provider] | None = None,
         threads: int | None = None,
-        options: SessionOptions | None = None,
+        options: DeviceOptions | None = None,
     ) -> None:
         super().__init__(path, providers=providers, threads=threads, options=options)
         tensors = (*self.inputs.values(), *self.outputs.values())

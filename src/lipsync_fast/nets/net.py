@@ -21,7 +21,7 @@ from ..errors import FileMissingError, InputError, LayoutError, MissingExtraErro
 from . import ort
 from .cuda import DEVICE_GATE
 from .micro_batches import CPU_SIZES, MicroBatches
-from .ort import Provider, SessionOptions, Tensor
+from .ort import DeviceOptions, Provider, Tensor
 
 __all__ = ["Net", "Tensor", "check_array", "check_out", "fits", "known", "load_onnxruntime"]
 
@@ -43,7 +43,7 @@ class Net:
         ``("cuda", {"device_id": 1})``. By default CUDA where it works, else the CPU.
     threads : int, optional
         CPU threads of one run; the machine's cores by default.
-    options : SessionOptions, optional
+    options : DeviceOptions, optional
         How it runs on a device; good defaults.
 
     Attributes
@@ -53,7 +53,7 @@ class Net:
         The provider that was really taken, as ONNX Runtime names it; also logged at INFO.
     inputs, outputs : dict of str to Tensor
         In the model's order.
-    options : SessionOptions
+    options : DeviceOptions
 
     Raises
     ------
@@ -78,11 +78,11 @@ class Net:
         *,
         providers: Sequence[Provider] | None = None,
         threads: int | None = None,
-        options: SessionOptions | None = None,
+        options: DeviceOptions | None = None,
     ) -> None:
         check_type("path of a net", path, str, Path)
         if options is not None:
-            check_type("options", options, SessionOptions)
+            check_type("options", options, DeviceOptions)
         if providers is not None:
             check_type("providers", providers, Sequence)
         self.path = Path(path)
@@ -90,7 +90,7 @@ class Net:
             raise FileMissingError(f"{path}: no such file; give the path of an ONNX model")
         if self.path.is_dir():
             raise ModelError(f"{path}: is a folder; give the path of an ONNX model")
-        self.options = options or SessionOptions()
+        self.options = options or DeviceOptions()
         self._session = self._open(providers, threads)
         self.provider: str = self._session.get_providers()[0]
         self.inputs = {t.name: t for t in map(Tensor.of, self._session.get_inputs())}

@@ -13,7 +13,7 @@ from ..presets import Preset
 from ..templates.template import Template
 from .generator import Generator
 from .graph.embed import BUILT_IN
-from .ort import Provider, SessionOptions
+from .ort import DeviceOptions, Provider
 from .resident import ResidentGenerator, try_resident
 
 __all__ = ["OPENS", "AnyGenerator", "open_generators", "share_generators"]
@@ -29,7 +29,7 @@ def open_generators(
     *,
     providers: Sequence[Provider] | None = None,
     devices: Sequence[int] | None = None,
-    options: SessionOptions | None = None,
+    options: DeviceOptions | None = None,
 ) -> list[AnyGenerator]:
     """Generators for a template, one on each device.
 
@@ -42,7 +42,7 @@ def open_generators(
     providers : see `Net`
     devices : sequence of int, optional
         Numbers of CUDA devices; that of `options` by default.
-    options : SessionOptions, optional
+    options : DeviceOptions, optional
 
     Returns
     -------
@@ -63,7 +63,7 @@ def open_generators(
                 "leave them out with open ones"
             )
         return share_generators(given, template)
-    first = options or SessionOptions()
+    first = options or DeviceOptions()
     if devices is not None and not isinstance(devices, Iterable):
         raise InputError(f"devices must be a sequence of numbers, got {devices!r}")
     numbers = [first.device] if devices is None else list(devices)
@@ -116,7 +116,7 @@ def _open(
     path: str | Path,
     template: Template,
     providers: Sequence[Provider] | None,
-    options: SessionOptions,
+    options: DeviceOptions,
 ) -> AnyGenerator:
     preset = template.preset
     resident = try_resident(

@@ -22,8 +22,8 @@ __all__ = [
     "CPU",
     "CUDA",
     "TENSORRT",
+    "DeviceOptions",
     "Provider",
-    "SessionOptions",
     "Tensor",
     "cache_folder",
     "failure",
@@ -45,7 +45,7 @@ _DTYPES = {"float": "float32", "double": "float64", "string": "object"}
 
 
 @dataclass(frozen=True)
-class SessionOptions:
+class DeviceOptions:
     """How nets run on a CUDA device; the CPU takes no notice.
 
     Attributes
@@ -146,7 +146,7 @@ def open_session(
     path: Path,
     providers: Sequence[Provider] | None,
     threads: int | None,
-    device: SessionOptions | None = None,
+    device: DeviceOptions | None = None,
     *,
     capture: bool = False,
 ) -> Any:
@@ -163,7 +163,7 @@ def open_session(
         out where its library does not load.
     threads : int or None
         CPU threads of one run; None for the machine's cores.
-    device : SessionOptions, optional
+    device : DeviceOptions, optional
     capture : bool
         The caller keeps to what CUDA graphs need.
 
@@ -175,7 +175,7 @@ def open_session(
     ------
     InputError, ModelError, DeviceMemoryError
     """
-    device = device or SessionOptions()
+    device = device or DeviceOptions()
     options = _options(runtime, threads)
     if providers is not None:
         wanted = _checked_providers(runtime, providers, device, capture)
@@ -301,7 +301,7 @@ def cache_folder() -> Path:
 
 
 def _checked_providers(
-    runtime: Any, providers: Sequence[Provider], device: SessionOptions, capture: bool
+    runtime: Any, providers: Sequence[Provider], device: DeviceOptions, capture: bool
 ) -> list[tuple[str, dict[str, Any]]]:
     if isinstance(providers, str) or not providers:
         raise InputError(f"providers must be a list of one or more names, got {providers!r}")

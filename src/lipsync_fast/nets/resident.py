@@ -37,7 +37,7 @@ from .cuda_graph import PLAIN, RUNS_TO_CAPTURE, CudaGraph, run_options
 from .graph.embed import AUDIO, CROPS, FRAMES, PICTURES
 from .micro_batches import padded
 from .net import Net, check_array, check_out, load_onnxruntime
-from .ort import CUDA, Provider, SessionOptions
+from .ort import CUDA, DeviceOptions, Provider
 
 __all__ = ["ResidentGenerator", "try_resident"]
 
@@ -98,7 +98,7 @@ class ResidentGenerator(Net):
         constants: Mapping[str, ArrayLike] | None = None,
         pool: BufferPool | None = None,
         cache: str | Path | None = None,
-        options: SessionOptions | None = None,
+        options: DeviceOptions | None = None,
     ) -> None:
         self.preset = get_preset(preset)
         _check_crops(crops, self.preset)

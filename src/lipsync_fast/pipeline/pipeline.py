@@ -26,7 +26,7 @@ from ..memory.once import Once
 from ..nets.encoders import ROW_ENCODERS, RowEncoder
 from ..nets.generator import AudioEncoder
 from ..nets.opening import OPENS, AnyGenerator, open_generators, share_generators
-from ..nets.ort import Provider, SessionOptions
+from ..nets.ort import DeviceOptions, Provider
 from ..templates.template import Template
 from .inference import Inference, NetOutputs, device_names
 from .speech import Features, Request, Speech, SpeechFeatures
@@ -151,7 +151,7 @@ class Pipeline:
         *,
         providers: Sequence[Provider] | None = None,
         devices: Sequence[int] | None = None,
-        options: SessionOptions | None = None,
+        options: DeviceOptions | None = None,
         threads: int | None = None,
         request: int = REQUEST,
         border: int | None = None,
@@ -177,7 +177,7 @@ class Pipeline:
             ONNX Runtime providers in order; CUDA where it works and else the CPU by default.
         devices : sequence of int, optional
             Numbers of CUDA devices that requests are spread over.
-        options : SessionOptions, optional
+        options : DeviceOptions, optional
             How nets run on a device.
         threads, request, colour_match, silence, neutral : see `Pipeline`
         loop, start : optional
@@ -198,7 +198,7 @@ class Pipeline:
                 "give its folder, or leave them out"
             )
         if options is not None:
-            check_type("options", options, SessionOptions)
+            check_type("options", options, DeviceOptions)
         if not isinstance(audio_encoder, (str, Path)):
             _check_encoder(audio_encoder)
         opened = template.looped(loop, start)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..presets import Preset, get_preset
-from ..templates.crops import check_rects
+from ..templates.crops import clip_rects
 from ..templates.reader import TemplateWriter
 from ..templates.template import Template
 from .peers import PEERS, Inputs, make_inputs
@@ -53,7 +53,7 @@ def drifting_rects(count: int, width: int = 1920, height: int = 1080) -> NDArray
     x = width / 2 - side / 2 + 40 * scale * np.sin(at / 47)
     y = height * 0.55 - side / 2 + 15 * scale * np.sin(at / 19)
     rects = np.trunc(np.stack([x, y, side, side + 3 * np.sin(at / 23)], 1))
-    return check_rects(rects.astype(np.int32), count, width, height)
+    return clip_rects(rects.astype(np.int32), count, width, height)
 
 
 def write_template(
@@ -118,7 +118,7 @@ class Scene:
         """Frames, bgr24, and a rect for each, as our template and as a peer's inputs."""
         height, width = frames[0].shape[:2]
         inputs = []
-        for i, rect in enumerate(check_rects(rects, len(frames), width, height)):
+        for i, rect in enumerate(clip_rects(rects, len(frames), width, height)):
             x, y, w, h = (int(v) for v in rect)
             inputs.append(make_inputs(PEERS[peer], frames[i], (x, y, w, h), seed=i))
         template = Template.from_arrays(

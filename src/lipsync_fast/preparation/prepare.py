@@ -16,7 +16,7 @@ from .. import kernels, media
 from ..errors import FileMissingError, InputError, MediaError
 from ..media.images import IMAGE_SUFFIXES
 from ..presets import Preset, get_preset
-from ..templates.crops import check_rects
+from ..templates.crops import clip_rects
 from ..templates.jpeg_backgrounds import JpegSettings
 from ..templates.masks import rect_masks
 from ..templates.reader import TemplateWriter
@@ -240,7 +240,7 @@ def _check_ways(
 
 def _check_given(rects: NDArray[np.int64], frames: _Source) -> None:
     """Refuse rects that cannot fit, before any frame is read."""
-    clipped = check_rects(rects, len(rects), frames.width, frames.height)
+    clipped = clip_rects(rects, len(rects), frames.width, frames.height)
     cut = int((clipped != rects).any(axis=1).sum())
     if cut:
         _log.warning(
@@ -296,7 +296,7 @@ def _search(
 
 def _landmark_masks(outlines: NDArray[np.float64], rects: NDArray[Any], frames: _Source) -> MaskOf:
     """Masks from the outlines that were found, for the frames that have a rect."""
-    shown = check_rects(rects, len(rects), frames.width, frames.height)
+    shown = clip_rects(rects, len(rects), frames.width, frames.height)
     if not np.isfinite(outlines[shown[:, 2] > 0]).all(axis=(1, 2)).any():
         raise MediaError(
             f"{frames.path}: the face mesh finds no face in the rects of any frame; leave out "
@@ -316,7 +316,7 @@ def _write(
     count = 0
     for bgr24, i420 in frames.pictures():
         if len(rects) == 1 or count < len(rects):
-            clipped = check_rects([rects[count % len(rects)]], 1, frames.width, frames.height)
+            clipped = clip_rects([rects[count % len(rects)]], 1, frames.width, frames.height)
             x, y, w, h = (int(v) for v in clipped[0])
             mask = None
             if mask_of is not None and w:

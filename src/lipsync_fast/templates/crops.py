@@ -17,10 +17,10 @@ from ..checks import as_array
 from ..errors import InputError
 from ..presets import Preset
 
-__all__ = ["check_rects", "cut_crop", "pack_crop"]
+__all__ = ["clip_rects", "cut_crop", "pack_crop"]
 
 
-def check_rects(rects: ArrayLike, count: int, width: int, height: int) -> NDArray[np.int32]:
+def clip_rects(rects: ArrayLike, count: int, width: int, height: int) -> NDArray[np.int32]:
     """Rects clipped to the frame; w = h = 0 stays as the sign of no face.
 
     Parameters

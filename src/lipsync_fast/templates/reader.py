@@ -28,7 +28,7 @@ from ..kernels import _jpeg, i420_size
 from ..presets import PRESETS, Preset, get_preset
 from ..timing import check_loop, check_start, parse_fps
 from .arrays import FixedWriter, Ragged, RaggedWriter, open_fixed, save_array
-from .crops import check_rects, cut_crop
+from .crops import clip_rects, cut_crop
 from .jpeg_backgrounds import JpegBackgrounds, JpegMaker, JpegSettings
 from .layout import FORMAT, HEAD, check_target
 from .masks import rect_masks
@@ -79,7 +79,7 @@ def _read_parts(folder: Path, head: dict[str, Any], load: bool) -> dict[str, Any
         raise TemplateError(
             f"{folder}: its files do not hold {count} frames each; prepare the template again"
         )
-    if not np.array_equal(check_rects(rects, count, width, height), rects):
+    if not np.array_equal(clip_rects(rects, count, width, height), rects):
         raise TemplateError(f"{folder}/rects.npy holds rects outside the frame; prepare it again")
     return {
         "rects": rects,
@@ -383,7 +383,7 @@ class TemplateWriter:
                 f"frame {len(self._rects)} must be {self.width}×{self.height} like the others, "
                 f"got {bgr24.shape[1]}×{bgr24.shape[0]}"
             )
-        clipped = check_rects([rect], 1, self.width, self.height)
+        clipped = clip_rects([rect], 1, self.width, self.height)
         x, y, w, h = (int(v) for v in clipped[0])
         if mask is None:
             mask = rect_masks(self.preset, clipped)[0]

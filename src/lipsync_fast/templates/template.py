@@ -19,7 +19,7 @@ from ..kernels import _jpeg
 from ..presets import Preset, get_preset
 from ..timing import check_loop, check_start, loop_indices, parse_fps
 from .arrays import Ragged
-from .crops import check_rects, cut_crop
+from .crops import clip_rects, cut_crop
 from .jpeg_backgrounds import JpegBackgrounds, JpegMaker, JpegSettings, relabel
 from .masks import rect_masks
 from .reader import open_private, private_files, read_folder
@@ -138,7 +138,7 @@ class Template:
         if masks is not None and feather is not None:
             raise InputError(f"masks are used as they are: leave out feather={feather!r}")
         height, width = _check_frames(frames)
-        clipped = check_rects(rects, len(frames), width, height)
+        clipped = clip_rects(rects, len(frames), width, height)
         if crops is None:
             crops = _cut_crops(frames, clipped, row)
         _check_crops(crops, len(frames), row)

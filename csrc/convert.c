@@ -46,7 +46,7 @@ void lf_convert_u8x3_f32p3_row_c(float *LF_RESTRICT c0, float *LF_RESTRICT c1,
     }
 }
 
-int lf_tone_is_usable(const lf_tone *tone)
+int lf_tone_is_usable(const lf_range *tone)
 {
     return tone && isfinite(tone->low) && isfinite(tone->high) && tone->low < tone->high &&
            isfinite(tone->high - tone->low);
@@ -60,7 +60,7 @@ static const float *float_row(const float *plane, ptrdiff_t bytes)
 static lf_status planes_to_pixels(lf_to_bytes_row *row, int channels, uint8_t *dst,
                                   ptrdiff_t dst_stride, const float *src, ptrdiff_t src_stride,
                                   ptrdiff_t src_plane_stride, int width, int height,
-                                  const lf_tone *tone)
+                                  const lf_range *tone)
 {
     if (!dst || !src || width < 1 || height < 1 || !lf_tone_is_usable(tone)) return LF_ERR_ARGUMENT;
     if (dst_stride == (ptrdiff_t)width * channels && src_stride == (ptrdiff_t)width * 4 &&
@@ -82,7 +82,7 @@ static lf_status planes_to_pixels(lf_to_bytes_row *row, int channels, uint8_t *d
 
 lf_status lf_convert_f32p3_u8x3(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride,
                                 const float *src, ptrdiff_t src_stride, ptrdiff_t src_plane_stride,
-                                int width, int height, const lf_tone *tone)
+                                int width, int height, const lf_range *tone)
 {
     return planes_to_pixels(rows->convert_f32p3_u8x3, 3, dst, dst_stride, src, src_stride,
                             src_plane_stride, width, height, tone);
@@ -90,7 +90,7 @@ lf_status lf_convert_f32p3_u8x3(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst
 
 lf_status lf_convert_f32p3_u8x4(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride,
                                 const float *src, ptrdiff_t src_stride, ptrdiff_t src_plane_stride,
-                                int width, int height, const lf_tone *tone)
+                                int width, int height, const lf_range *tone)
 {
     return planes_to_pixels(rows->convert_f32p3_u8x4, 4, dst, dst_stride, src, src_stride,
                             src_plane_stride, width, height, tone);
@@ -109,7 +109,7 @@ static void fill(float *LF_RESTRICT dst, int width, float value)
 
 lf_status lf_convert_u8x3_f32p3(const lf_rows *rows, float *dst, ptrdiff_t dst_stride,
                                 ptrdiff_t dst_plane_stride, const uint8_t *src,
-                                ptrdiff_t src_stride, int width, int height, const lf_tone *tone,
+                                ptrdiff_t src_stride, int width, int height, const lf_range *tone,
                                 const lf_box *black)
 {
     if (!dst || !src || width < 1 || height < 1 || !lf_tone_is_usable(tone)) return LF_ERR_ARGUMENT;

@@ -54,12 +54,12 @@ void lf_memory_release(void *block, size_t size);
 /* ---- convert -------------------------------------------------------------------------- */
 
 /* How a net's floats and a picture's bytes stand to each other. */
-typedef struct lf_tone {
+typedef struct lf_range {
     float low, high; /* the floats that stand for the bytes 0 and 255; low < high, both finite */
     int truncate;    /* to bytes: nonzero cuts the fraction off as the nets' own scripts do,
                         zero rounds to the nearest, ties to even; not used the other way */
     int swap;        /* nonzero: plane 0 is the third byte of a pixel and plane 2 the first */
-} lf_tone;
+} lf_range;
 
 /* A half-open box in pixels: x0 <= x < x1, y0 <= y < y1. */
 typedef struct lf_box {
@@ -74,10 +74,10 @@ typedef struct lf_box {
  * The fourth byte of u8x4 becomes 255. dst and src must not overlap. */
 lf_status lf_convert_f32p3_u8x3(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride,
                                 const float *src, ptrdiff_t src_stride, ptrdiff_t src_plane_stride,
-                                int width, int height, const lf_tone *tone);
+                                int width, int height, const lf_range *tone);
 lf_status lf_convert_f32p3_u8x4(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride,
                                 const float *src, ptrdiff_t src_stride, ptrdiff_t src_plane_stride,
-                                int width, int height, const lf_tone *tone);
+                                int width, int height, const lf_range *tone);
 
 /* Picture to net input: value = byte / 255 * (high - low) + low, each step one float operation:
  * for 0..1 the very bits of float32 byte / 255, for -1..1 those of (byte / 255 - 0.5) / 0.5.
@@ -85,7 +85,7 @@ lf_status lf_convert_f32p3_u8x4(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst
  * dst: three planes as above, aligned to 4. dst and src must not overlap. */
 lf_status lf_convert_u8x3_f32p3(const lf_rows *rows, float *dst, ptrdiff_t dst_stride,
                                 ptrdiff_t dst_plane_stride, const uint8_t *src,
-                                ptrdiff_t src_stride, int width, int height, const lf_tone *tone,
+                                ptrdiff_t src_stride, int width, int height, const lf_range *tone,
                                 const lf_box *black);
 
 /* ---- resize --------------------------------------------------------------------------- */
@@ -153,7 +153,7 @@ lf_status lf_match_measure_u8x3(lf_match_planes *planes, const uint8_t *patch,
  * scratch: 3 bytes for each pixel of a row. */
 lf_status lf_match_measure_f32p3(const lf_rows *rows, lf_match_planes *planes, const float *src,
                                  ptrdiff_t src_stride, ptrdiff_t src_plane_stride, int view,
-                                 const lf_tone *tone, const uint8_t *background,
+                                 const lf_range *tone, const uint8_t *background,
                                  ptrdiff_t background_stride, int ring, void *scratch,
                                  size_t scratch_size);
 
@@ -173,7 +173,7 @@ lf_status lf_match_u8(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride, i
  * the rest. */
 lf_status lf_patch_f32p3_u8x3(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride,
                               const float *src, ptrdiff_t src_stride, ptrdiff_t src_plane_stride,
-                              int view, const lf_tone *tone, const lf_match *match,
+                              int view, const lf_range *tone, const lf_match *match,
                               const uint8_t *crop, ptrdiff_t crop_stride, int border,
                               const lf_resize_plan *plan, void *scratch, size_t scratch_size);
 
@@ -425,7 +425,7 @@ typedef struct lf_canvas {
     size_t frame_bytes;   /* of packed formats and I420 */
     int view, border;     /* side of the net's square; pixels of the crop round it in the patch */
     int crop;             /* side of the stored crop, whose middle is what the net saw */
-    lf_tone tone;         /* of the net's output; patches are bgr24 */
+    lf_range tone;         /* of the net's output; patches are bgr24 */
     lf_yuv_matrix matrix; /* where I420 is read or written */
     int full_range;
 } lf_canvas;

@@ -137,7 +137,7 @@ lf_status lf_match_measure_u8x3(lf_match_planes *planes, const uint8_t *patch,
 
 lf_status lf_match_measure_f32p3(const lf_rows *rows, lf_match_planes *planes, const float *src,
                                  ptrdiff_t src_stride, ptrdiff_t src_plane_stride, int view,
-                                 const lf_tone *tone, const uint8_t *background,
+                                 const lf_range *tone, const uint8_t *background,
                                  ptrdiff_t background_stride, int ring, void *scratch,
                                  size_t scratch_size)
 {

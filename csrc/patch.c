@@ -17,7 +17,7 @@ typedef struct patch_source {
     const char *planes[3];  /* of the first, second and third byte; NULL where there are */
     const uint8_t *picture; /* pixels */
     ptrdiff_t src_stride;
-    const lf_tone *tone;
+    const lf_range *tone;
     const lf_match *match; /* or NULL */
     const uint8_t *crop;
     ptrdiff_t crop_stride;
@@ -133,7 +133,7 @@ static lf_status run(patch_source *source, uint8_t *dst, ptrdiff_t dst_stride,
 
 lf_status lf_patch_f32p3_u8x3(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride,
                               const float *src, ptrdiff_t src_stride, ptrdiff_t src_plane_stride,
-                              int view, const lf_tone *tone, const lf_match *match,
+                              int view, const lf_range *tone, const lf_match *match,
                               const uint8_t *crop, ptrdiff_t crop_stride, int border,
                               const lf_resize_plan *plan, void *scratch, size_t scratch_size)
 {

@@ -32,7 +32,7 @@ lf_to_bytes_row lf_convert_f32p3_u8x4_row_avx512;
 lf_to_bytes_row lf_convert_f32p3_u8x4_row_neon;
 
 /* Nonzero where low and high are finite and low < high. */
-int lf_tone_is_usable(const lf_tone *tone);
+int lf_tone_is_usable(const lf_range *tone);
 
 /* value = byte / 255 * span + low; the first, second and third byte go to c0, c1, c2. */
 typedef void lf_from_bytes_row(float *LF_RESTRICT c0, float *LF_RESTRICT c1,

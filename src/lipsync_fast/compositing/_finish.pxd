@@ -3,7 +3,7 @@ from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdint cimport uint8_t, uint64_t
 
 from lipsync_fast.kernels._arguments cimport Array, lf_box, lf_rows
-from lipsync_fast.kernels._convert cimport lf_tone
+from lipsync_fast.kernels._convert cimport lf_range
 from lipsync_fast.kernels._jpeg cimport lf_jpeg, lf_jpeg_background, lf_sampling
 from lipsync_fast.kernels._match cimport lf_match, lf_match_planes
 from lipsync_fast.kernels._resize cimport ResizePlan, lf_resize_plan
@@ -28,7 +28,7 @@ cdef extern from "kernels.h" nogil:
         int view
         int border
         int crop
-        lf_tone tone
+        lf_range tone
         lf_yuv_matrix matrix
         int full_range
 

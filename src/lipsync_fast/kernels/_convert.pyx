@@ -11,8 +11,8 @@ import numpy as np
 from ..errors import InputError
 
 
-cdef lf_tone tone_of(object low, object high, object rounding, bint swap) except *:
-    cdef lf_tone tone
+cdef lf_range range_of(object low, object high, object rounding, bint swap) except *:
+    cdef lf_range tone
     if not isinstance(rounding, str) or rounding not in ("truncate", "round"):
         raise InputError(f"rounding must be 'truncate' or 'round', got {rounding!r}")
     try:
@@ -71,7 +71,7 @@ def convert(planar, out=None, *, low=0.0, high=1.0, rounding="truncate", swap=Fa
         Wrong shape, range or rounding, a read-only `out`, or one that overlaps `planar`.
     """
     cdef const lf_rows *rows = rows_of(isa)
-    cdef lf_tone tone = tone_of(low, high, rounding, swap)
+    cdef lf_range tone = range_of(low, high, rounding, swap)
     cdef Array src = planes_of(planar, "planar")
     if out is None:
         out = np.empty((src.height, src.width, 3), np.uint8)
@@ -127,7 +127,7 @@ def to_planes(image, out=None, *, low=0.0, high=1.0, swap=False, black=None, isa
         Wrong shape, range or box, a read-only `out`, or one that overlaps `image`.
     """
     cdef const lf_rows *rows = rows_of(isa)
-    cdef lf_tone tone = tone_of(low, high, "truncate", swap)
+    cdef lf_range tone = range_of(low, high, "truncate", swap)
     cdef Array src = image_of(image, "image")
     if src.channels != 3:
         raise InputError(f"image must have shape (H, W, 3), got shape {src.shape}")

@@ -13,7 +13,7 @@ from lipsync_fast.kernels._arguments cimport (
     planes_of,
     rows_of,
 )
-from lipsync_fast.kernels._convert cimport lf_tone, tone_of
+from lipsync_fast.kernels._convert cimport lf_range, range_of
 from lipsync_fast.kernels._match cimport lf_match, match_of
 from lipsync_fast.kernels._resize cimport ResizePlan
 
@@ -61,7 +61,7 @@ def patch(
         Wrong shape, range or rounding, a read-only `out`, or one that overlaps an input.
     """
     cdef const lf_rows *rows = rows_of(isa)
-    cdef lf_tone tone = tone_of(low, high, rounding, swap)
+    cdef lf_range tone = range_of(low, high, rounding, swap)
     cdef Array src = planes_of(planar, "planar")
     cdef int width = plan.source[0], height = plan.source[1]
     cdef int border = (width - src.width) // 2

@@ -76,7 +76,7 @@ static void compare_patch(const lf_rows *const rows[2], uint8_t *end, int view, 
                           lf_resize_filter filter)
 {
     const int side = view + 2 * border, s[4] = {side, side, 1 + side / 2, 3 + side / 3};
-    const lf_tone tone = {-1, 1, 1, view & 1};
+    const lf_range tone = {-1, 1, 1, view & 1};
     lf_resize_plan *plan = make_plan(s, filter);
     const size_t scratch_size = lf_patch_scratch_size(plan), size = (size_t)s[2] * s[3] * 3;
     const size_t values = (size_t)view * view * 3;

@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from lipsync_fast.cli.streams import losing_messages
+from lipsync_fast.cli.streams import ignore_broken_stderr
 
 CHILD = """
 import os, sys
-from lipsync_fast.cli.streams import open_closed
-open_closed()
+from lipsync_fast.cli.streams import reopen_closed
+reopen_closed()
 file = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT)
 print("for standard output", flush=True)
 print("for standard error", file=sys.stderr, flush=True)
@@ -49,7 +49,7 @@ class Full(io.StringIO):
 def test_messages_that_cannot_be_written_are_lost(tmp_path, monkeypatch):
     full = Full(tmp_path / "messages")
     monkeypatch.setattr(sys, "stderr", full)
-    with losing_messages():
+    with ignore_broken_stderr():
         print("lost", file=sys.stderr)
         sys.stderr.flush()
         assert not sys.stderr.isatty()
@@ -60,6 +60,6 @@ def test_messages_that_cannot_be_written_are_lost(tmp_path, monkeypatch):
 
 
 def test_other_messages_are_not(capsys):
-    with losing_messages():
+    with ignore_broken_stderr():
         assert print("said", file=sys.stderr) is None
     assert capsys.readouterr().err == "said\n"

@@ -18,7 +18,7 @@ from ..errors import InputError, LipsyncError, MissingExtraError
 from ..presets import FEATHERS, LOOPS, PRESETS
 from .doctor import add_doctor
 from .model import add_model
-from .streams import drop, losing_messages, open_closed
+from .streams import drop, ignore_broken_stderr, reopen_closed
 
 __all__ = ["main"]
 
@@ -42,8 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     `doctor` ends with 1 where no GPU is used.
     """
-    open_closed()
-    with losing_messages():
+    reopen_closed()
+    with ignore_broken_stderr():
         return _main(arguments)
 
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, suppress
 from typing import Any
 
-__all__ = ["drop", "losing_messages", "open_closed"]
+__all__ = ["drop", "ignore_broken_stderr", "reopen_closed"]
 
 
-def open_closed() -> None:
+def reopen_closed() -> None:
     """Open closed standard streams to nowhere.
 
     Else the next file that is opened would take a closed one's number, and with it what
@@ -26,7 +26,7 @@ def open_closed() -> None:
 
 
 @contextmanager
-def losing_messages() -> Iterator[None]:
+def ignore_broken_stderr() -> Iterator[None]:
     """Inside, messages for standard error that cannot be written are lost, and nothing else is."""
     with redirect_stderr(_Messages(sys.stderr)):
         yield

@@ -18,7 +18,7 @@ from ..errors import InputError, LipsyncError, MissingExtraError
 from ..presets import FEATHERS, LOOPS, PRESETS
 from .doctor import add_doctor
 from .model import add_model
-from .streams import drop, ignore_broken_stderr, reopen_closed
+from .streams import discard, ignore_broken_stderr, reopen_closed
 
 __all__ = ["main"]
 
@@ -64,11 +64,11 @@ def _main(arguments: Sequence[str] | None) -> int:
         print(f"lipsync-fast: {'asked to end' if asked else 'interrupted'}", file=sys.stderr)
         return 128 + (signal.SIGTERM if asked else signal.SIGINT)
     except BrokenPipeError:
-        drop(sys.stdout)
+        discard(sys.stdout)
         return 0
     except OSError as error:
         print(f"lipsync-fast: {error}", file=sys.stderr)
-        drop(sys.stdout)
+        discard(sys.stdout)
         return 2
     return status or 0
 

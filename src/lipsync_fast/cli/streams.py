@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, suppress
 from typing import Any
 
-__all__ = ["drop", "ignore_broken_stderr", "reopen_closed"]
+__all__ = ["discard", "ignore_broken_stderr", "reopen_closed"]
 
 
 def reopen_closed() -> None:
@@ -32,7 +32,7 @@ def ignore_broken_stderr() -> Iterator[None]:
         yield
 
 
-def drop(stream: Any) -> None:
+def discard(stream: Any) -> None:
     """Let go of what could not be printed, which Python would try again at exit."""
     with suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), stream.fileno())
@@ -49,7 +49,7 @@ class _Messages:
             self._stream.write(text)
             self._stream.flush()
         except OSError:
-            drop(self._stream)
+            discard(self._stream)
         return len(text)
 
     def flush(self) -> None:

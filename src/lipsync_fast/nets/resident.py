@@ -107,7 +107,7 @@ class ResidentGenerator(Net):
         if pool is not None:
             check_type("pool", pool, BufferPool)
         with ExitStack() as stack:
-            kept = _kept(path, self.preset, cache, stack)
+            kept = _cached_net(path, self.preset, cache, stack)
             super().__init__(kept, providers=providers, threads=threads, options=options)
         self.path = Path(path)
         self._pool = default_pool() if pool is None else pool
@@ -366,7 +366,9 @@ def _check_crops(crops: Any, preset: Preset) -> None:
         raise LayoutError("crops must be C-contiguous; pass numpy.ascontiguousarray of them")
 
 
-def _kept(path: str | Path, preset: Preset, cache: str | Path | None, stack: ExitStack) -> Path:
+def _cached_net(
+    path: str | Path, preset: Preset, cache: str | Path | None, stack: ExitStack
+) -> Path:
     """The changed net where it can be kept; else in a folder that goes with the stack."""
     places = (cache, None) if cache is not None else (None,)
     for place in places:

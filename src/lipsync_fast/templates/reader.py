@@ -451,7 +451,7 @@ class TemplateWriter:
             head = {**self._head, "count": len(self._rects), "files": files}
             (self._part / HEAD).write_text(json.dumps(head, indent=1) + "\n", "utf-8")
             check_target(self.path)  # again: what has been put there meanwhile
-            self._take_name()
+            self._rename()
         except LipsyncError:
             self.abort()
             raise
@@ -459,7 +459,7 @@ class TemplateWriter:
             self.abort()
             raise TemplateError(f"{self.path} cannot be written: {error.strerror}") from None
 
-    def _take_name(self) -> None:
+    def _rename(self) -> None:
         """Put the folder in the place of an older one, which comes back if that fails."""
         old = self._place.with_name(f"{self._own}.old")
         if self._place.exists():

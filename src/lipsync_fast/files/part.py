@@ -20,7 +20,7 @@ from ..errors import MediaError
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["PartFile", "hold_folder", "let_go", "part_of", "remove_frames"]
+__all__ = ["PartFile", "hold_folder", "part_of", "release", "remove_frames"]
 
 _FRAME = re.compile(r"\d{8,}\.jpg")
 
@@ -43,7 +43,7 @@ class PartFile:
 
     def __init__(self, target: Path) -> None:
         self.target, self.path = target, part_of(target)
-        self._let_go = weakref.finalize(self, let_go, self._hold())  # also where it is forgotten
+        self._let_go = weakref.finalize(self, release, self._hold())  # also where it is forgotten
 
     def _hold(self) -> int:
         if sys.platform == "win32":
@@ -82,7 +82,7 @@ def hold_folder(target: Path) -> int | None:
     Returns
     -------
     int or None
-        For `let_go`.
+        For `release`.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def hold_folder(target: Path) -> int | None:
     try:
         remove_frames(part, target)
     except BaseException:
-        let_go(descriptor)
+        release(descriptor)
         raise
     return descriptor
 
@@ -142,7 +142,7 @@ def _refuse_links(part: Path, target: Path) -> None:
         )
 
 
-def let_go(descriptor: int | None) -> None:
+def release(descriptor: int | None) -> None:
     """End a hold of this process.
 
     It is closed, not unlocked: that would end the hold of a process that this one was forked
@@ -167,7 +167,7 @@ def _lock(descriptor: int, part: Path, target: Path) -> bool:
     except FileNotFoundError:
         same = False
     if not same:
-        let_go(descriptor)
+        release(descriptor)
     return same
 
 

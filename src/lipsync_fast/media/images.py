@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ..errors import FileMissingError, MediaError
-from ..files.part import hold_folder, let_go, part_of, remove_frames
+from ..files.part import hold_folder, part_of, release, remove_frames
 from ..files.targets import check_new_folder
 from .pyav import require_file
 
@@ -136,7 +136,7 @@ class JpegFolder:
         self.frames = 0
         self._part = part_of(self.folder)
         try:
-            self._let_go = weakref.finalize(self, let_go, hold_folder(self.folder))
+            self._let_go = weakref.finalize(self, release, hold_folder(self.folder))
         except OSError as error:
             raise self._unwritable(error) from error
         self._open = True

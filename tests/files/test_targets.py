@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from lipsync_fast.errors import FileMissingError, InputError, MediaError
-from lipsync_fast.files.targets import beside, check_file, check_folder, check_new_folder
+from lipsync_fast.files.targets import atomic_write, check_file, check_folder, check_new_folder
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
 
@@ -69,7 +69,7 @@ def test_a_link_stays_a_link(tmp_path):
         (tmp_path / name).symlink_to(tmp_path / "disk" / name)
     (tmp_path / "disk" / "old").write_text("x")
     for name in ("old", "new"):
-        with beside(check_file(tmp_path / name, MediaError)) as part:
+        with atomic_write(check_file(tmp_path / name, MediaError)) as part:
             part.write_text("y")
         assert (tmp_path / name).is_symlink()
         assert (tmp_path / "disk" / name).read_text() == "y"
@@ -105,14 +105,14 @@ def test_a_file_is_replaced_when_it_is_whole(tmp_path):
     target.write_text("old")
 
     def fail():
-        with beside(target) as part:
+        with atomic_write(target) as part:
             part.write_text("half")
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
     assert target.read_text() == "old"
-    with beside(target) as part:
+    with atomic_write(target) as part:
         part.write_text("new")
         assert target.read_text() == "old"
     assert target.read_text() == "new"

@@ -19,7 +19,7 @@ from PIL import Image
 from .. import demo, kernels
 from .._version import __version__
 from ..errors import InputError, MediaError, MissingExtraError
-from ..files.targets import beside, check_file
+from ..files.targets import atomic_write, check_file
 from ..kernels import _jpeg
 from ..pipeline.pipeline import Pipeline
 from ..templates.template import Template
@@ -116,7 +116,7 @@ class Report:
         plots = draw_plots(self)
         data = plots if target.suffix.lower() == ".png" else _page(self, plots).encode()
         try:
-            with beside(target) as part:
+            with atomic_write(target) as part:
                 part.write_bytes(data)
         except OSError as error:
             raise MediaError(f"{target} cannot be written: {error.strerror}") from None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import FileMissingError, InputError, LipsyncError
 
-__all__ = ["beside", "check_file", "check_folder", "check_new_folder"]
+__all__ = ["atomic_write", "check_file", "check_folder", "check_new_folder"]
 
 _SEPARATORS = tuple(filter(None, ("/", os.sep, os.altsep)))
 
@@ -123,7 +123,7 @@ def _check_parent(target: Path, error: type[LipsyncError]) -> None:
 
 
 @contextmanager
-def beside(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A file to write next to `path`, renamed to it at the end and removed on failure."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...errors import InputError, ModelError
-from ...files.targets import beside, check_file
+from ...files.targets import atomic_write, check_file
 from . import onnx_file
 from .proof import prove_batch
 
@@ -82,7 +82,7 @@ def make_batch_dynamic(
         changed = surgeon.free()
     except ModelError as error:
         raise ModelError(f"{src}: {error}") from error
-    with beside(dst) as part:
+    with atomic_write(dst) as part:
         onnx_file.write_model(model, part)
         prove_batch(src, part, model, surgeon.batch, probes, inputs or {})
     _log.info("%s: batch axis is free, proved on %d frames", dst, probes)

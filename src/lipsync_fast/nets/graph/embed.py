@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ... import kernels
 from ...errors import FileMissingError, ModelError
-from ...files.targets import beside, check_file
+from ...files.targets import atomic_write, check_file
 from ...presets import Preset, find_preset, get_preset
 from ...templates.crops import pack_crop
 from ..generator import Net
@@ -92,7 +92,7 @@ def _make(src: Path, dst: Path, preset: str | Preset | None) -> Preset:
         builder.build()
     except ModelError as error:
         raise ModelError(f"{src}: {error}") from error
-    with beside(dst) as part:
+    with atomic_write(dst) as part:
         onnx_file.write_model(model, part)
         _prove(src, part, builder)
     return builder.preset

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ... import kernels
 from ...errors import InputError, ModelError
-from ...files.targets import beside, check_file
+from ...files.targets import atomic_write, check_file
 from ...presets import Preset, find_preset
 from ..generator import Net
 from . import onnx_file
@@ -109,7 +109,7 @@ def make_half(
         _Halver(model).rewrite()
     except ModelError as error:
         raise ModelError(f"{src}: {error}") from error
-    with beside(dst) as part:
+    with atomic_write(dst) as part:
         try:
             onnx_file.write_model(rounding_twin(model), part)
             twin = open_reference(part)

@@ -72,7 +72,7 @@ cdef int clip(int64_t at, int limit) noexcept nogil:
     return <int> min(max(at, 0), limit)
 
 
-cdef bint meet(const lf_box *a, const lf_box *b) noexcept nogil:
+cdef bint overlap(const lf_box *a, const lf_box *b) noexcept nogil:
     return a.x0 < b.x1 and b.x0 < a.x1 and a.y0 < b.y1 and b.y0 < a.y1
 
 
@@ -85,7 +85,7 @@ cdef const lf_patch *only_cover(const lf_box *region, const lf_patch *given, int
     cdef const lf_patch *found = NULL
     cdef int k
     for k in range(count):
-        if meet(region, &given[k].box):
+        if overlap(region, &given[k].box):
             if found != NULL or given[k].mask != NULL or not covers(&given[k].box, region):
                 return NULL
             found = &given[k]
@@ -99,7 +99,7 @@ cdef int merge(lf_box *boxes, int count) noexcept nogil:
     while i < count:
         joined = False
         for j in range(i + 1, count):
-            if meet(&boxes[i], &boxes[j]):
+            if overlap(&boxes[i], &boxes[j]):
                 boxes[i].x0 = min(boxes[i].x0, boxes[j].x0)
                 boxes[i].y0 = min(boxes[i].y0, boxes[j].y0)
                 boxes[i].x1 = max(boxes[i].x1, boxes[j].x1)
@@ -409,7 +409,7 @@ cdef class SplicedJpeg:
                 self.image.stride, width, height, channels, NULL, 0, 0, 0, 0)
             for k in range(count):
                 p = &given[k]
-                if status == LF_OK and meet(&boxes[i], &p.box):
+                if status == LF_OK and overlap(&boxes[i], &p.box):
                     status = lf_blend_u8(
                         rows, room, parts[i].src_stride, width, height, channels, p.src, p.stride,
                         p.width, p.height, channels, p.mask, p.mask_stride, p.x - boxes[i].x0,

@@ -18,7 +18,7 @@ from ..errors import InputError, ModelError
 from ..memory._pool import BufferPool, default_pool
 from ..presets import Preset, find_preset, get_preset
 from .micro_batches import padded
-from .net import Net, check_array, check_out, fits, known
+from .net import Net, check_array, check_out, has_fixed_shape, shape_fits
 from .ort import DeviceOptions, Provider, Tensor
 
 __all__ = ["AudioEncoder", "DeviceOptions", "Generator", "Net", "Tensor"]
@@ -181,7 +181,7 @@ class Generator(Net):
                 )
             tensor = self.inputs[name]
             array = np.ascontiguousarray(np.array(value, tensor.dtype))
-            if not fits(tensor.shape, array.shape):
+            if not shape_fits(tensor.shape, array.shape):
                 raise InputError(
                     f"{self.path}: constant must fit {tensor}, got shape {array.shape}"
                 )
@@ -211,7 +211,7 @@ class Generator(Net):
         needed = (3, self.preset.view, self.preset.view)
         shapes = self.output_shapes
         found = [n for n, shape in shapes.items() if shape[1:] == needed]
-        if not found and any(not known(shape) for shape in shapes.values()):
+        if not found and any(not has_fixed_shape(shape) for shape in shapes.values()):
             count = self.batch or 1
             zeros = {
                 self.preset.image_input: np.zeros((count, *self.preset.visual_shape), np.float32),
@@ -260,7 +260,7 @@ class AudioEncoder(Net):
         tensors = (*self.inputs.values(), *self.outputs.values())
         if (
             len(self.inputs) != 1
-            or not fits(tensors[0].shape, (1, *MEL_WINDOW))
+            or not shape_fits(tensors[0].shape, (1, *MEL_WINDOW))
             or any(t.dtype != "float32" for t in tensors[:2])
         ):
             raise self._foreign(tensors)

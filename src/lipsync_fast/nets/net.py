@@ -23,7 +23,15 @@ from .cuda import DEVICE_GATE
 from .micro_batches import CPU_SIZES, MicroBatches
 from .ort import DeviceOptions, Provider, Tensor
 
-__all__ = ["Net", "Tensor", "check_array", "check_out", "fits", "known", "load_onnxruntime"]
+__all__ = [
+    "Net",
+    "Tensor",
+    "check_array",
+    "check_out",
+    "has_fixed_shape",
+    "load_onnxruntime",
+    "shape_fits",
+]
 
 _log = logging.getLogger("lipsync_fast")
 
@@ -219,12 +227,12 @@ def load_onnxruntime() -> Any:
     return onnxruntime
 
 
-def known(shape: Sequence[object]) -> bool:
+def has_fixed_shape(shape: Sequence[object]) -> bool:
     """Whether all axes but the batch are numbers."""
     return len(shape) > 0 and all(isinstance(axis, int) for axis in shape[1:])
 
 
-def fits(shape: Sequence[object], needed: Sequence[int]) -> bool:
+def shape_fits(shape: Sequence[object], needed: Sequence[int]) -> bool:
     return len(shape) == len(needed) and all(
         not isinstance(have, int) or have == need for have, need in zip(shape, needed, strict=True)
     )
@@ -237,7 +245,7 @@ def check_array(
     if not isinstance(array, np.ndarray) or array.dtype != dtype:
         got, needed = getattr(array, "dtype", type(array).__name__), np.dtype(dtype)
         raise LayoutError(f"{name} must be an array of {needed}, got {got}; convert it first")
-    if not fits(("N", *shape[1:]) if shape[0] is None else shape, array.shape) or (
+    if not shape_fits(("N", *shape[1:]) if shape[0] is None else shape, array.shape) or (
         array.ndim != len(shape)
     ):
         text = ",".join("N" if axis is None else str(axis) for axis in shape)

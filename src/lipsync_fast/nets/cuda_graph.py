@@ -93,5 +93,5 @@ class CudaGraph:
             self._cuda.wait()
             self._session.run_with_iobinding(self._binding, self._options)
         except Exception as error:  # ONNX Runtime's exceptions share no narrower base
-            raise ort.failure(self._path, len(out), error) from error
+            raise ort.run_error(self._path, len(out), error) from error
         self._cuda.copy_to_host(self._out.data_ptr(), out)

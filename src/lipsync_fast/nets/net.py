@@ -170,9 +170,9 @@ class Net:
             with self._apart():
                 values = self._session.run(None, dict(feeds))
         except Exception as error:  # ONNX Runtime's exceptions share no narrower base
-            failed = ort.failure(self.path, 1, error)
+            failed = ort.run_error(self.path, 1, error)
             if isinstance(failed, ModelError):
-                failed = ModelError(f"{self.path}: {ort.reason(error)}")
+                failed = ModelError(f"{self.path}: {ort.short_message(error)}")
             raise failed from error
         return dict(zip(self.outputs, values, strict=True))
 
@@ -207,7 +207,7 @@ class Net:
                 if not self.on_cpu:
                     binding.synchronize_outputs()
         except Exception as error:  # ONNX Runtime's exceptions share no narrower base
-            raise ort.failure(self.path, len(out), error) from error
+            raise ort.run_error(self.path, len(out), error) from error
 
 
 def load_onnxruntime() -> Any:

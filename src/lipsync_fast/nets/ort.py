@@ -26,10 +26,10 @@ __all__ = [
     "Provider",
     "Tensor",
     "cache_folder",
-    "failure",
     "open_session",
     "preload_cuda",
-    "reason",
+    "run_error",
+    "short_message",
     "tensorrt_loads",
 ]
 
@@ -224,7 +224,7 @@ def _create(
     except Exception as error:  # ONNX Runtime's exceptions share no narrower base
         if _is_out_of_memory(error):
             raise DeviceMemoryError(
-                f"{path}: the device has no memory for it ({reason(error)}); "
+                f"{path}: the device has no memory for it ({short_message(error)}); "
                 "close what else runs there or choose another device"
             ) from error
         raise ModelError(f"{path}: {_load_failure(error, runtime.__version__)}") from error
@@ -242,7 +242,7 @@ def _load_failure(error: Exception, version: str) -> str:
             f"{match[1].replace('O', 'o')} {match[2]} is too new for ONNX Runtime {version}; "
             "update onnxruntime or export the model with a lower opset"
         )
-    return f"ONNX Runtime {version} cannot open it: {reason(error)}"
+    return f"ONNX Runtime {version} cannot open it: {short_message(error)}"
 
 
 _NOISE = (
@@ -260,7 +260,7 @@ _NOISE = (
 )
 
 
-def reason(error: Exception) -> str:
+def short_message(error: Exception) -> str:
     """The telling part of an ONNX Runtime message: one line, without its C++ places."""
     text = " ".join(str(error).split())
     for pattern, instead in _NOISE:
@@ -281,12 +281,12 @@ def _is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or bool(_OUT_OF_MEMORY.search(str(error)))
 
 
-def failure(path: Path, count: int, error: Exception) -> ModelError | DeviceMemoryError:
+def run_error(path: Path, count: int, error: Exception) -> ModelError | DeviceMemoryError:
     """What to raise for a run of `count` frames that ended in an ONNX Runtime exception."""
     if _is_out_of_memory(error):
         frames = "one frame" if count == 1 else f"{count} frames at once"
-        return DeviceMemoryError(f"{path}: no memory for {frames} ({reason(error)})")
-    return ModelError(f"{path}: failed on a batch of {count}: {reason(error)}")
+        return DeviceMemoryError(f"{path}: no memory for {frames} ({short_message(error)})")
+    return ModelError(f"{path}: failed on a batch of {count}: {short_message(error)}")
 
 
 def cache_folder() -> Path:

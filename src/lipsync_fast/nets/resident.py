@@ -279,7 +279,7 @@ class ResidentGenerator(Net):
         except Exception as error:  # ONNX Runtime's exceptions share no narrower base
             raise DeviceMemoryError(
                 f"{self.path}: no memory for {self._crops.nbytes >> 20} MiB of crops on "
-                f"{self.device} ({ort.reason(error)})"
+                f"{self.device} ({ort.short_message(error)})"
             ) from error
         for size in reversed(self.sizes.sizes):
             if size > self.micro_batch:

@@ -81,7 +81,7 @@ cdef extern from "kernels.h" nogil:
         size_t size)
 
 
-cdef class Turn:
+cdef class ExclusiveUse:
     cdef PyThread_type_lock lock
     cdef int take(self) except -1
     cdef void give(self) noexcept
@@ -90,7 +90,7 @@ cdef class Turn:
 cdef class JpegEncoder:
     cdef lf_jpeg *jpeg
     cdef lf_sampling sampling
-    cdef Turn turn
+    cdef ExclusiveUse turn
     cdef bytes app1
     cdef readonly int quality
     cdef readonly int restart_interval

@@ -313,7 +313,7 @@ def jpeg_segments(data):
 
 
 def decode(data, out=None):
-    """Turn a JPEG that segments can be spliced into back to pixels.
+    """ExclusiveUse a JPEG that segments can be spliced into back to pixels.
 
     Parameters
     ----------
@@ -363,7 +363,7 @@ def decode(data, out=None):
 
 # ---- one thread at a time ------------------------------------------------------------------
 
-cdef class Turn:
+cdef class ExclusiveUse:
     """Who may use an object's scratch: taken without waiting, so a second thread is refused."""
 
     def __cinit__(self):
@@ -415,7 +415,7 @@ cdef class JpegEncoder:
         self.sampling = sampling_of(subsampling)
         self.quality = check_int("quality", quality, 1, 100)
         self.restart_interval = check_int("restart_interval", restart_interval, 0, 65535, "MCUs")
-        self.turn = Turn()
+        self.turn = ExclusiveUse()
         self.jpeg = lf_jpeg_create(self.quality, self.sampling, self.restart_interval)
         if self.jpeg == NULL:
             raise MemoryError("libjpeg got no memory")

@@ -23,7 +23,7 @@ from lipsync_fast.kernels._arguments cimport (
 from lipsync_fast.kernels._blend cimport lf_blend_u8
 from lipsync_fast.kernels._jpeg cimport (
     LF_JPEG_MAX_REGIONS,
-    Turn,
+    ExclusiveUse,
     bytes_of,
     check_file,
     check_full,
@@ -166,12 +166,12 @@ cdef class SplicedJpeg:
     cdef object offsets
     cdef uint8_t *scratch
     cdef size_t scratch_size
-    cdef Turn turn
+    cdef ExclusiveUse turn
     cdef readonly object data
     cdef readonly int restart_interval
 
     def __cinit__(self, background, quality=None, subsampling=None, restart_interval=None, *, format=None, segments=None):
-        self.turn = Turn()
+        self.turn = ExclusiveUse()
         if np.ndim(background) < 2:
             if not (quality is None and subsampling is None and restart_interval is None):
                 raise InputError("quality, subsampling and restart_interval must not be given with a file; it has its own")

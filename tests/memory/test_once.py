@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lipsync_fast.memory.once import Once
+from lipsync_fast.memory.once import OneShot
 
 
 class Buffer:
@@ -15,7 +15,7 @@ class Buffer:
 def test_arguments_are_gone_once_it_was_called():
     buffer = Buffer()
     held = weakref.ref(buffer)
-    call = Once(lambda value, factor: factor * (value is held()), buffer, 3)
+    call = OneShot(lambda value, factor: factor * (value is held()), buffer, 3)
     del buffer
     assert held() is not None
     assert call() == 3
@@ -30,7 +30,7 @@ def test_arguments_are_gone_after_an_error():
         del value
         raise KeyError("no such thing")
 
-    call = Once(fail, buffer)
+    call = OneShot(fail, buffer)
     del buffer
     with pytest.raises(KeyError) as raised:
         call()
@@ -43,14 +43,14 @@ def test_an_executor_knows_its_result_when_they_are_gone():
         for _ in range(200):
             buffer = Buffer()
             held = weakref.ref(buffer)
-            future = executor.submit(Once(id, buffer))
+            future = executor.submit(OneShot(id, buffer))
             assert future.result() == id(buffer)
             del buffer
             assert held() is None
 
 
 def test_it_is_called_once():
-    call = Once(int)
+    call = OneShot(int)
     assert call() == 0
     with pytest.raises(AssertionError, match="called before"):
         call()

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..checks import as_array, check_int, check_type
 from ..errors import InputError, LayoutError, PoolExhausted
 from ..memory._pool import BufferPool
-from ..memory.once import Once
+from ..memory.once import OneShot
 from ..templates.template import Template
 from ..timing import check_start
 from . import _finish
@@ -427,7 +427,7 @@ class Compositor:
             for part in runs[1:]:
                 try:
                     assert self._executor is not None  # one thread makes one run
-                    others.append(self._executor.submit(Once(run, work, *part)))
+                    others.append(self._executor.submit(OneShot(run, work, *part)))
                 except RuntimeError:  # closed meanwhile
                     own.append(part)
             for part in own:

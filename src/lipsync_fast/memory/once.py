@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Once"]
+__all__ = ["OneShot"]
 
 
-class Once:
+class OneShot:
     """A call that has let go of its function and arguments by the time its result is known.
 
     An executor's thread keeps what it was given to run until after others have seen the result:

@@ -30,7 +30,7 @@ from ..errors import (
     ModelError,
 )
 from ..memory._pool import BufferPool, default_pool
-from ..memory.once import Once
+from ..memory.once import OneShot
 from ..presets import Preset, get_preset
 from . import cuda, graph, ort
 from .cuda_graph import PLAIN, RUNS_TO_CAPTURE, CudaGraph, run_options
@@ -225,7 +225,7 @@ class ResidentGenerator(Net):
         if self._thread is None:
             work(*arguments)
         else:
-            self._thread.submit(Once(work, *arguments)).result()
+            self._thread.submit(OneShot(work, *arguments)).result()
 
     def _infer(
         self, chosen: NDArray[np.int64], audio: NDArray[np.float32], out: NDArray[np.uint8]

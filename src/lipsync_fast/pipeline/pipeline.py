@@ -22,7 +22,7 @@ from ..compositing.compositor import Compositor, CompositorStats, Frame, Frames
 from ..errors import InputError, MediaError
 from ..files.targets import check_file, check_new_folder
 from ..memory._pool import BufferPool, PoolStats
-from ..memory.once import Once
+from ..memory.once import OneShot
 from ..nets.encoders import ROW_ENCODERS, RowEncoder
 from ..nets.generator import AudioEncoder
 from ..nets.opening import OPENS, AnyGenerator, open_generators, share_generators
@@ -337,7 +337,7 @@ class Pipeline:
             heard = listening.requests(self.request)
 
             def draw() -> Future[NetOutputs | None]:
-                return net.submit(Once(self._draw, ear.submit(next, heard, None)))
+                return net.submit(OneShot(self._draw, ear.submit(next, heard, None)))
 
             following = deque(draw() for _ in range(devices))
             try:

@@ -130,7 +130,7 @@ cdef class InPlace:
     cdef void give_back(self, Py_ssize_t index) noexcept
 
 
-cdef class Painted:
+cdef class InPlaceFrame:
     cdef InPlace owner
     cdef Py_ssize_t index
     cdef uint8_t *data

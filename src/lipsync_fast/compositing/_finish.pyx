@@ -232,8 +232,8 @@ cdef class Targets:
         cdef target *item = &self.items[index]
         cdef str name = f"out[{index}]"
         cdef Array array
-        cdef Painted painted
-        if isinstance(buffer, Painted):
+        cdef InPlaceFrame painted
+        if isinstance(buffer, InPlaceFrame):
             painted = buffer
             item.data, item.capacity, item.in_place = painted.data, canvas.frame_bytes, True
             item.stride = canvas.width * canvas.channels
@@ -323,13 +323,13 @@ cdef class InPlace:
         self.backgrounds.at(index)
         if not self.take(index):
             return None
-        cdef Painted painted = Painted.__new__(Painted)
+        cdef InPlaceFrame painted = InPlaceFrame.__new__(InPlaceFrame)
         painted.owner, painted.index = self, index
         painted.data = <uint8_t *> self.frames.view.buf + index * self.frame_bytes
         return painted
 
 
-cdef class Painted:
+cdef class InPlaceFrame:
     """One holder of a background that is painted in place."""
 
     def __init__(self):

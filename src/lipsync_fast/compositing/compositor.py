@@ -315,7 +315,7 @@ class Compositor:
         with suppress(PoolExhausted):  # a request that needs them will say so itself
             _ = [self.pool.empty(canvas.shape, "uint8") for _ in range(count - distinct.min())]
 
-    def _target(self, canvas: Canvas, index: int) -> NDArray[np.uint8] | _finish.Painted:
+    def _target(self, canvas: Canvas, index: int) -> NDArray[np.uint8] | _finish.InPlaceFrame:
         """Where a frame is finished: its background itself, or a buffer of the pool."""
         if canvas.in_place is not None:
             painted = canvas.in_place.borrow(index)
@@ -372,7 +372,7 @@ class Compositor:
         self,
         canvas: Canvas,
         mouths: _Mouths,
-        buffers: Iterable[_Buffer | _finish.Painted],
+        buffers: Iterable[_Buffer | _finish.InPlaceFrame],
     ) -> NDArray[np.int64]:
         """Finish frames into buffers; their lengths."""
         buffers = list(buffers)
@@ -394,7 +394,7 @@ class Compositor:
         self._share(canvas, count, finish)
         painted = 0
         if canvas.in_place is not None:
-            painted = sum(isinstance(buffer, _finish.Painted) for buffer in buffers)
+            painted = sum(isinstance(buffer, _finish.InPlaceFrame) for buffer in buffers)
         with self._lock:
             self._frames += count
             self._painted += painted

@@ -22,7 +22,7 @@ def test_all_else_is_refused(value):
 
 def test_what_is_counted_stands_in_the_sentence():
     with pytest.raises(InputError, match=r"^n must be a whole number of frames, 2 or more, got 1$"):
-        check_int("n", 1, 2, of="frames")
+        check_int("n", 1, 2, unit="frames")
     assert check_int("n", 10**30, 2) == 10**30
 
 

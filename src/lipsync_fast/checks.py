@@ -14,9 +14,9 @@ __all__ = ["as_array", "check_int", "check_type"]
 
 
 def check_int(
-    name: str, value: SupportsIndex, least: int, most: int | None = None, of: str = ""
+    name: str, value: SupportsIndex, minimum: int, maximum: int | None = None, unit: str = ""
 ) -> int:
-    """A whole number in its range, as int.
+    """Return `value` as an int that lies in a range.
 
     Parameters
     ----------
@@ -24,23 +24,23 @@ def check_int(
         What the caller calls it.
     value : int
         Any integer, NumPy's included.
-    least, most : int
-        The range, both ends in it; open above without `most`.
-    of : str
+    minimum, maximum : int
+        The range, both ends included; without `maximum` it is open above.
+    unit : str
         What is counted: ``"frames"``.
 
     Raises
     ------
     InputError
-        If it is no integer or not in the range.
+        If it is not an integer or not in the range.
     """
     try:
         number = operator.index(value)
     except TypeError:
-        number = least - 1
-    if number < least or (most is not None and number > most):
-        kind = f"a whole number of {of}" if of else "a whole number"
-        span = f"{least} to {most}" if most is not None else f"{least} or more"
+        number = minimum - 1
+    if number < minimum or (maximum is not None and number > maximum):
+        kind = f"a whole number of {unit}" if unit else "a whole number"
+        span = f"{minimum} to {maximum}" if maximum is not None else f"{minimum} or more"
         raise InputError(f"{name} must be {kind}, {span}, got {value!r}")
     return number
 

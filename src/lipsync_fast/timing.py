@@ -88,4 +88,4 @@ def check_loop(loop: str) -> str:
 
 def check_start(start: int) -> int:
     """`start` if it is a whole number from 0 on, below 2**31, else InputError."""
-    return check_int("start", start, 0, 2**31 - 1, of="frames")
+    return check_int("start", start, 0, 2**31 - 1, unit="frames")

@@ -52,7 +52,7 @@ class _Runtime:
     def __init__(self, real):
         import onnxruntime
 
-        self.DeviceOptions = onnxruntime.SessionOptions
+        self.SessionOptions = onnxruntime.SessionOptions
         self.asked = []
         runtime = self
 

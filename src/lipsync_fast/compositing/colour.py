@@ -50,7 +50,7 @@ class ColourSmoother:
     def __init__(self, fps: Fraction | float | str, view: int, settle: float = _SETTLE) -> None:
         if not isinstance(settle, (int, float)) or not 0 <= settle < math.inf:
             raise InputError(f"settle must be a time in seconds from 0 on, got {settle!r}")
-        rate, view = float(parse_fps(fps)), check_int("view", view, 1, of="pixels")
+        rate, view = float(parse_fps(fps)), check_int("view", view, 1, unit="pixels")
         self._gain = 1.0 - math.exp(-1.0 / (settle * rate)) if settle else 1.0
         # Slopes are a half pixel's; from the centre to the border are `view` half pixels.
         self._most = np.array([_MOST_LEVEL, _MOST_SLOPE / view, _MOST_SLOPE / view])[:, None]

@@ -38,7 +38,7 @@ cdef lf_box box_of(object black, int width, int height) except *:
 
 
 def convert(planar, out=None, *, low=0.0, high=1.0, rounding="truncate", swap=False, isa=None):
-    """ExclusiveUse a net's planar floats into packed bytes.
+    """Turn a net's planar floats into packed bytes.
 
     ``byte = (value - low) * (255 / (high - low))``, clamped to 0..255; NaN gives 0. In the
     range 0..1 these are the bytes of ``(value * 255).astype(uint8)``.
@@ -94,7 +94,7 @@ def convert(planar, out=None, *, low=0.0, high=1.0, rounding="truncate", swap=Fa
 
 
 def to_planes(image, out=None, *, low=0.0, high=1.0, swap=False, black=None, isa=None):
-    """ExclusiveUse packed bytes into the planar floats that a net sees.
+    """Turn packed bytes into the planar floats that a net sees.
 
     ``value = byte / 255 * (high - low) + low``, each step one float32 operation: in the range
     0..1 the bits of ``byte / 255``, in -1..1 those of ``(byte / 255 - 0.5) / 0.5``.

@@ -89,7 +89,7 @@ cdef int interval_for(object interval, int width, lf_sampling sampling) except -
     cdef int mcu_width, mcu_height
     lf_jpeg_mcu(sampling, &mcu_width, &mcu_height)
     cdef int mcus = (width + mcu_width - 1) // mcu_width
-    interval = check_int("restart_interval", interval, 1, of="MCUs")
+    interval = check_int("restart_interval", interval, 1, unit="MCUs")
     if interval > mcus or mcus % interval:
         raise InputError(
             f"restart_interval must divide the {mcus} MCUs of a row of {width} pixels, got "
@@ -313,7 +313,7 @@ def jpeg_segments(data):
 
 
 def decode(data, out=None):
-    """ExclusiveUse a JPEG that segments can be spliced into back to pixels.
+    """Turn a JPEG that segments can be spliced into back to pixels.
 
     Parameters
     ----------

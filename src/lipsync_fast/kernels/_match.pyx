@@ -53,7 +53,7 @@ def colour_planes(patch, background, *, ring=8):
         raise InputError(f"patch must have shape (h, w, 3), at most {LF_RESIZE_SIDE} a side, got shape {made.shape}")
     if made.shape != base.shape:
         raise InputError(f"background must have patch's shape {made.shape}, got shape {base.shape}")
-    cdef int width = min(check_int("ring", ring, 1, of="pixels"), LF_RESIZE_SIDE)
+    cdef int width = min(check_int("ring", ring, 1, unit="pixels"), LF_RESIZE_SIDE)
     planes = np.empty((3, 3), np.float64)
     cdef Array target = Array(planes, "planes", "float64", 2, True)
     cdef int status

@@ -26,7 +26,7 @@ def patch(
     planar, ResizePlan plan not None, crop=None, out=None, *, low=0.0, high=1.0,
     rounding="truncate", swap=False, planes=None, isa=None,
 ):
-    """ExclusiveUse a net's output into the pixels of its rect, in one pass.
+    """Turn a net's output into the pixels of its rect, in one pass.
 
     The bytes of `convert` into the middle of the crop and `resize` of the whole, without the
     picture between.

@@ -85,7 +85,7 @@ class DeviceOptions:
         if not sizes or not whole or list(sizes) != sorted(set(sizes)):
             raise InputError(f"sizes must be ascending numbers of frames, got {self.sizes!r}")
         if self.memory_limit is not None:
-            check_int("memory_limit", self.memory_limit, 1, of="bytes")
+            check_int("memory_limit", self.memory_limit, 1, unit="bytes")
 
     def of_provider(self, name: str, capture: bool) -> dict[str, str]:
         """Options of an ONNX Runtime provider; `capture` for CUDA graphs, where asked for."""

@@ -117,7 +117,7 @@ class Pipeline:
         neutral: Neutral | None = None,
     ) -> None:
         _check_match(template)
-        request = check_int("request", request, 1, of="frames")
+        request = check_int("request", request, 1, unit="frames")
         by_rule = template.preset.features == "params"
         if neutral is not None and not by_rule:
             raise InputError(

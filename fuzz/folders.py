@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from lipsync_fast import Compositor, Template
-from lipsync_fast.templates.reader import TemplateWriter
 from lipsync_fast.preparation.foreign import find_avatar
+from lipsync_fast.templates.reader import TemplateWriter
 
 from .targets import (
     Coords,

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from lipsync_fast import FeatureFile, SplicedJpeg
-from lipsync_fast.kernels import _jpeg
-from lipsync_fast.preparation.foreign import read_boxes
 from lipsync_fast.errors import LipsyncError
-from lipsync_fast.media.wav import WavFile
 from lipsync_fast.files.plain_pickle import load_plain
-from lipsync_fast.presets import Preset
+from lipsync_fast.kernels import _jpeg
+from lipsync_fast.media.wav import WavFile
+from lipsync_fast.preparation.foreign import read_boxes
 from lipsync_fast.preparation.rect_files import read_rects
+from lipsync_fast.presets import load_preset
 
 from .kernels import call_kernel
 from .requests import request
@@ -194,7 +194,7 @@ class Presets(FileTarget):
     words = (b"=", b"[", b"[" * 3000, b"name", b"view", b"crop", b"inf", b"nan", b"true", b"'''")
 
     def check(self, data: bytes) -> None:
-        row = Preset.from_toml(self.write(data))
+        row = load_preset(self.write(data))
         assert 0 < row.view <= row.crop
 
 

@@ -37,7 +37,7 @@ from .nets.generator import AudioEncoder, DeviceOptions, Generator
 from .nets.resident import ResidentGenerator
 from .pipeline.pipeline import Pipeline
 from .preparation.prepare import prepare
-from .presets import PRESETS, Preset
+from .presets import PRESETS, Preset, load_preset
 from .templates.template import Template
 
 __all__ = [
@@ -74,6 +74,7 @@ __all__ = [
     "feature_windows",
     "frame_count",
     "from_i420",
+    "load_preset",
     "match_colour",
     "mel_spectrogram",
     "prepare",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -10,11 +11,64 @@ from numpy.typing import NDArray
 
 from .checks import check_int
 from .errors import InputError
-from .presets import LOOPS
+
+__all__ = ["LOOPS", "Loop", "check_loop", "check_start", "loop_indices", "parse_fps"]
+
+LOOPS = ("pingpong", "pingpong-doubled", "forward", "once", "still")
 
 _FPS = re.compile(r"\d{1,12}([./]\d{1,12})?")
 
-__all__ = ["check_loop", "check_start", "loop_indices", "parse_fps"]
+
+@dataclass(frozen=True)
+class Loop:
+    """The order in which a template's frames are shown.
+
+    Attributes
+    ----------
+    kind : {"pingpong", "pingpong-doubled", "forward", "once", "still"}, optional
+        See `loop_indices`. None leaves it to the preset or the template.
+    start : int, optional
+        Place in the loop that output frame 0 shows; with "still", the frame that is held. None
+        leaves it to the preset or the template.
+
+    Raises
+    ------
+    InputError
+        An unknown kind, or a start that is not a whole number from 0 on.
+    """
+
+    kind: str | None = None
+    start: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind is not None:
+            check_loop(self.kind)
+        if self.start is not None:
+            object.__setattr__(self, "start", check_start(self.start))
+
+    @classmethod
+    def of(cls, loop: Loop | str | None) -> Loop:
+        """Return a Loop for an argument that may also be the name of a kind, or None."""
+        return loop if isinstance(loop, Loop) else cls(loop)
+
+    def over(self, default: Loop) -> Loop:
+        """Return this loop with what it leaves open taken from `default`."""
+        return Loop(
+            default.kind if self.kind is None else self.kind,
+            default.start if self.start is None else self.start,
+        )
+
+    def indices(self, first: int, count: int, frames: int) -> NDArray[np.int64]:
+        """Return the template indices of `count` output frames from `first` on; (count,), fresh.
+
+        Parameters
+        ----------
+        first, count : int
+            Output frames asked for.
+        frames : int
+            Length of the template.
+        """
+        return loop_indices(first, count, frames, self.kind or "pingpong", self.start or 0)
 
 
 def loop_indices(

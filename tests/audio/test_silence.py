@@ -26,7 +26,7 @@ def fades(samples, fps=25, **options):
 
 
 def hushed(samples):
-    hush = NoiseGate()
+    gate = NoiseGate()
     return np.concatenate([gate.push(samples), gate.finish()])
 
 
@@ -195,7 +195,7 @@ def test_random_chunks_of_a_real_voice_equal_the_whole(assets, name, rng):
     samples = read_voice(assets, name)
     cuts = list(random_cuts(rng, len(samples), 9000))
     assert np.array_equal(in_chunks(samples, cuts, 25), fades(samples))
-    hush, parts, start = NoiseGate(), [], 0
+    gate, parts, start = NoiseGate(), [], 0
     for size in cuts:
         parts.append(gate.push(samples[start : start + size]))
         assert len(parts[-1]) % 200 == 0
@@ -221,7 +221,7 @@ def test_no_frame_waits_longer_than_its_features(features, fps, ahead):
 
 def test_memory_stays_flat_over_minutes():
     second = synthetic_voice(1)
-    stream, hush, peaks = SilenceFades(NTSC), NoiseGate(), []
+    stream, gate, peaks = SilenceFades(NTSC), NoiseGate(), []
     tracemalloc.start()
     try:
         for _ in range(4):
@@ -281,7 +281,7 @@ def test_hushed_features_are_ready_no_later(features):
         return np.zeros((1, 512), np.float32)
 
     plain, quiet = (FeatureStream(features, 25, encoder=encoder) for _ in range(2))
-    hush, samples = NoiseGate(), synthetic_voice(3)
+    gate, samples = NoiseGate(), synthetic_voice(3)
     for start, end in itertools.pairwise(range(0, len(samples), 130)):
         chunk = samples[start:end]
         assert quiet.push(gate.push(chunk)) == plain.push(chunk)

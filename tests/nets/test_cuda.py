@@ -158,11 +158,11 @@ def test_captures_are_alone():
 
     def work():
         for _ in range(100):
-            act("work", captures.apart)
+            act("work", captures.shared)
 
     def capture():
         for _ in range(30):
-            act("capture", captures.alone)
+            act("capture", captures.exclusive)
 
     threads = [threading.Thread(target=t) for t in (work, work, work, capture, capture)]
     for thread in threads:

@@ -63,7 +63,7 @@ def test_the_background_comes_with_alphas(preset, options):
 @pytest.mark.parametrize("name", VOICES)
 def test_a_closed_mouth_hears_a_hushed_sound(assets, name):
     samples = read_voice(assets, name)
-    hush = NoiseGate()
+    gate = NoiseGate()
     quiet = np.concatenate([gate.push(samples), gate.finish()])
     features, alphas = heard(samples, silence="closed")
     assert alphas is None

@@ -9,9 +9,10 @@ import pytest
 from lipsync_fast import ResizePlan
 from lipsync_fast.errors import FileMissingError, InputError, ModelError, TemplateError
 from lipsync_fast.preparation.prepare import prepare
-from lipsync_fast.presets import LOOPS, PRESETS, Preset, find_preset, get_preset
+from lipsync_fast.presets import PRESETS, find_preset, get_preset, load_preset
 from lipsync_fast.presets.preset import FILTERS
 from lipsync_fast.templates.template import Template
+from lipsync_fast.timing import LOOPS
 
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
@@ -100,7 +101,7 @@ def own(tmp_path, text=OWN):
 
 
 def test_a_toml_file_changes_what_it_names(tmp_path):
-    preset = Preset.from_toml(own(tmp_path))
+    preset = load_preset(own(tmp_path))
     assert preset == replace(
         PRESETS["wav2lip96"],
         name="mine",
@@ -125,7 +126,7 @@ def test_a_toml_file_may_hold_every_field(tmp_path):
         constants = row.pop("constants")
         lines = [f"{name} = {json.dumps(v)}" for name, v in row.items() if v is not None]
         lines += ["[constants]", *(f"{name} = {list(v)}" for name, v in constants.items())]
-        assert Preset.from_toml(own(tmp_path, "\n".join(lines))) == replace(
+        assert load_preset(own(tmp_path, "\n".join(lines))) == replace(
             preset, name=f"my-{preset.name}"
         )
 
@@ -198,7 +199,7 @@ def test_a_template_keeps_a_users_preset(tmp_path, kind):
     Image.fromarray(np.full((60, 80, 3), 90, np.uint8)).save(images / "0.png")
     prepare(images, tmp_path / "t", preset=preset, rects="5,5,40,40", store=("jpeg",)).close()
     if kind == "toml":
-        preset = Preset.from_toml(preset)
+        preset = load_preset(preset)
         (tmp_path / "own.toml").unlink()
     with Template.open(tmp_path / "t") as template:
         assert template.preset == preset

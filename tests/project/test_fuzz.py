@@ -17,7 +17,7 @@ from lipsync_fast.files.untrusted import parse_json, read_npy
 from lipsync_fast.kernels import _jpeg
 from lipsync_fast.preparation import foreign as bridges
 from lipsync_fast.preparation.rect_files import read_rects
-from lipsync_fast.presets import Preset
+from lipsync_fast.presets import load_preset
 from lipsync_fast.templates.reader import TemplateWriter
 from lipsync_fast.templates.template import Template
 from lipsync_fast.timing import parse_fps
@@ -193,7 +193,7 @@ def test_presets_of_strangers(tmp_path, value):
     path = tmp_path / "own.toml"
     path.write_text(f'base = "wav2lip256"\nname = "own"\nview = {value}\n')
     with pytest.raises(InputError, match="own"):
-        Preset.from_toml(path)
+        load_preset(path)
 
 
 @pytest.mark.parametrize("fps", ["1e999999999", "1/0", "nan", "9" * 5000, "25;", ""])

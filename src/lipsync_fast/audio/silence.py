@@ -1,10 +1,10 @@
 """Silence: which parts of a sound are speech, by energy alone, and what becomes of the rest.
 
-`SilenceFades` says how much of the mouth each frame shows, `NoiseGate` takes noise and breath out of the
-pauses. Both listen in steps of 12.5 ms, one after the other, so that their results are bit for bit
-the same however the sound was cut. A step is speech where its level stands out from the noise
-floor, which is the least level of the last seconds, and from the speaker's peak: a steady noise
-of any level is no speech, not even where the sound begins with it.
+`SilenceFades` says how much of the mouth each frame shows, `NoiseGate` takes noise and breath
+out of the pauses. Both listen in steps of 12.5 ms, one after the other, so that their results are
+bit for bit the same however the sound was cut. A step is speech where its level stands out from
+the noise floor, which is the least level of the last seconds, and from the speaker's peak: a
+steady noise of any level is no speech, not even where the sound begins with it.
 
 References
 ----------

@@ -15,7 +15,8 @@ from typing import Any
 from .._version import __version__
 from ..audio.silence import SILENCE
 from ..errors import InputError, LipsyncError, MissingExtraError
-from ..presets import FEATHERS, LOOPS, PRESETS
+from ..presets import FEATHERS, PRESETS
+from ..timing import LOOPS
 from .doctor import add_doctor
 from .model import add_model
 from .streams import discard, ignore_broken_stderr, reopen_closed

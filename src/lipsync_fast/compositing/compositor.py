@@ -23,6 +23,7 @@ from ..memory.once import OneShot
 from ..templates.template import Template
 from ..timing import check_start
 from . import _finish
+from ._finish import Worker
 from .canvas import Canvas, open_canvas
 from .colour import ColourSmoother
 
@@ -182,7 +183,7 @@ class Compositor:
         # Without smoothing a track keeps no state, so threads may share it.
         self._still = ColourSmoother(1, template.preset.view, settle=0)
         self._canvases: dict[tuple[str, int | None], Canvas] = {}
-        self._workers: dict[Canvas, list[_finish.Worker]] = {}
+        self._workers: dict[Canvas, list[Worker]] = {}
         self._reserved: set[tuple[Canvas, int]] = set()
         self._frames = self._painted = 0
         self._closed = False
@@ -360,7 +361,7 @@ class Compositor:
         """Measure the colours of a request on all threads, then smooth them in order."""
         planes = np.empty((len(mouths.indices), 3, 3), np.float64)
 
-        def measure(worker: _finish.Worker, first: int, last: int) -> None:
+        def measure(worker: Worker, first: int, last: int) -> None:
             _finish.measure(
                 worker, mouths.outputs, mouths.indices, mouths.alphas, planes, first, last
             )
@@ -379,7 +380,7 @@ class Compositor:
         targets = _finish.Targets(canvas.backgrounds, buffers)
         count = len(mouths.indices)
 
-        def finish(worker: _finish.Worker, first: int, last: int) -> None:
+        def finish(worker: Worker, first: int, last: int) -> None:
             _finish.finish(
                 worker,
                 mouths.outputs,
@@ -400,9 +401,7 @@ class Compositor:
             self._painted += painted
         return targets.lengths
 
-    def _share(
-        self, canvas: Canvas, count: int, work: Callable[[_finish.Worker, int, int], None]
-    ) -> None:
+    def _share(self, canvas: Canvas, count: int, work: Callable[[Worker, int, int], None]) -> None:
         """Work through `count` frames, a run of neighbours on each thread."""
 
         def run(work: Callable[..., None], first: int, last: int) -> None:
@@ -438,17 +437,15 @@ class Compositor:
         if errors:
             raise errors[0]
 
-    def _borrow(self, canvas: Canvas) -> _finish.Worker:
+    def _borrow(self, canvas: Canvas) -> Worker:
         with self._lock:
             if canvas not in self._workers:
                 # All at once: whether two threads ever meet in the first requests is chance.
-                self._workers[canvas] = [
-                    _finish.Worker(canvas.backgrounds) for _ in range(self.threads)
-                ]
+                self._workers[canvas] = [Worker(canvas.backgrounds) for _ in range(self.threads)]
             idle = self._workers[canvas]
             if idle:
                 return idle.pop()
-        return _finish.Worker(canvas.backgrounds)
+        return Worker(canvas.backgrounds)
 
 
 @dataclass

@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..checks import check_type
 from ..errors import FileMissingError, InputError, LayoutError, MissingExtraError, ModelError
+from ..presets import shape_fits
 from . import ort
 from .cuda import DEVICE_GATE
 from .micro_batches import CPU_SIZES, MicroBatches
@@ -230,12 +231,6 @@ def load_onnxruntime() -> Any:
 def has_fixed_shape(shape: Sequence[object]) -> bool:
     """Whether all axes but the batch are numbers."""
     return len(shape) > 0 and all(isinstance(axis, int) for axis in shape[1:])
-
-
-def shape_fits(shape: Sequence[object], needed: Sequence[int]) -> bool:
-    return len(shape) == len(needed) and all(
-        not isinstance(have, int) or have == need for have, need in zip(shape, needed, strict=True)
-    )
 
 
 def check_array(

@@ -87,8 +87,8 @@ class Pipeline:
     silence : {"closed", "background", "net"}, optional
         What is shown while nobody speaks, which energy alone decides. "closed": the mouth as the
         net closes it; it hears digital silence there instead of noise and breath (`NoiseGate`).
-        "background": the film itself, the mouth being faded out and in (`SilenceFades`), also at both
-        ends of the speech, so that it can stand between films; silent frames do not reach the
+        "background": the film itself, the mouth being faded out and in (`SilenceFades`), also at
+        both ends of the speech, so that it can stand between films; silent frames do not reach the
         net. That is for films with a closed mouth. "net": what the net makes of the sound as it
         is, which is what the references do. By default "background" for presets with
         "params", whose films have a closed mouth, and else "closed".

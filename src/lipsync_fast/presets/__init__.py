@@ -1,16 +1,18 @@
-"""Presets: the contracts of the model families, and which of them a net fits."""
+"""The contracts of model families, and finding the one that a model's inputs fit."""
 
-from .detect import find_preset
-from .families import PRESETS, get_preset
-from .preset import FEATHERS, FEATURES, LOOPS, ROW_SIZES, Preset
+from .detect import find_preset, fit_preset, shape_fits
+from .families import PRESETS, get_preset, load_preset
+from .preset import FEATHERS, FEATURES, ROW_SIZES, Preset
 
 __all__ = [
     "FEATHERS",
     "FEATURES",
-    "LOOPS",
     "PRESETS",
     "ROW_SIZES",
     "Preset",
     "find_preset",
+    "fit_preset",
     "get_preset",
+    "load_preset",
+    "shape_fits",
 ]

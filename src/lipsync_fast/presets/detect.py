@@ -10,10 +10,10 @@ from .families import PRESETS
 from .misfits import misfit, shape_text
 from .preset import Preset
 
-__all__ = ["find_preset"]
+__all__ = ["find_preset", "fit_preset", "shape_fits"]
 
 
-def _fits(shape: Sequence[object], needed: Sequence[int]) -> bool:
+def shape_fits(shape: Sequence[object], needed: Sequence[int]) -> bool:
     """True where a model's shape (names or None for dynamic axes) allows the one needed."""
     return len(shape) == len(needed) and all(
         not isinstance(have, int) or have == need for have, need in zip(shape, needed, strict=True)
@@ -31,13 +31,13 @@ def find_preset(
         The model's inputs; dynamic axes are names or None. The first axis is the batch. A
         preset's constants may be among them.
     presets : mapping of name to Preset
-        The rows to choose from.
+        The presets to choose from.
 
     Returns
     -------
     Preset
-        The one row that fits; input names decide between rows of equal shapes, and the
-        row's input names are replaced by the model's own where they differ.
+        The one preset that fits; input names decide between presets of equal shapes, and the
+        preset's input names are replaced by the model's own where they differ.
 
     Raises
     ------
@@ -45,20 +45,20 @@ def find_preset(
         If none fits; the message lists the shapes found and the families known.
     """
     fitting = []
-    for row in presets.values():
-        constants = dict(row.constants)
+    for preset in presets.values():
+        constants = dict(preset.constants)
         framed = {n: s for n, s in inputs.items() if n not in constants}
-        image = [n for n, s in framed.items() if _fits(s[1:], row.visual_shape)]
-        audio = [n for n, s in framed.items() if _fits(s[1:], row.audio_shape)]
+        image = [n for n, s in framed.items() if shape_fits(s[1:], preset.visual_shape)]
+        audio = [n for n, s in framed.items() if shape_fits(s[1:], preset.audio_shape)]
         pairs = [(i, a) for i in image for a in audio if i != a]
         if len(framed) == 2 and pairs:
-            named = (row.image_input, row.audio_input)
+            named = (preset.image_input, preset.audio_input)
             pair = named if named in pairs else pairs[0]
-            _check_names(row, *pair)
-            fitting.append((pair == named, row, pair))
+            _check_names(preset, *pair)
+            fitting.append((pair == named, preset, pair))
     if not fitting:
         raise ModelError(_no_preset(inputs, presets))
-    names_match, row, (image_input, audio_input) = max(fitting, key=lambda f: f[0])
+    names_match, preset, (image_input, audio_input) = max(fitting, key=lambda f: f[0])
     same = [f for f in fitting if f[0] == names_match]
     if len(same) > 1:
         names = ", ".join(f[1].name for f in same)
@@ -66,16 +66,28 @@ def find_preset(
             f"the generator's open input sizes fit several presets ({names}); name one with preset="
         )
     if names_match:
-        return row
-    return replace(row, image_input=image_input, audio_input=audio_input)
+        return preset
+    return replace(preset, image_input=image_input, audio_input=audio_input)
 
 
-def _check_names(row: Preset, image: str, audio: str) -> None:
+def fit_preset(inputs: Mapping[str, Sequence[object]], preset: Preset | None) -> Preset:
+    """Return `preset` with the model's own input names, or the built-in one that fits.
+
+    Raises
+    ------
+    ModelError
+        If the inputs do not fit; see `find_preset`.
+    """
+    return find_preset(inputs, PRESETS if preset is None else {preset.name: preset})
+
+
+def _check_names(preset: Preset, image: str, audio: str) -> None:
     """The names of a family on each other's inputs: one of both is wrong, so ask."""
-    if (image, audio) == (row.audio_input, row.image_input):
+    if (image, audio) == (preset.audio_input, preset.image_input):
         raise ModelError(
-            f"its inputs are swapped: {row.image_input} has the shape of what {row.name} hears "
-            f"and {row.audio_input} that of the picture; exchange their names in the export"
+            f"its inputs are swapped: {preset.image_input} has the shape of what {preset.name} "
+            f"hears and {preset.audio_input} that of the picture; exchange their names in the "
+            "export"
         )
 
 
@@ -83,8 +95,8 @@ def _no_preset(inputs: Mapping[str, Sequence[object]], presets: Mapping[str, Pre
     """The sentence for a net of no family: what it has, and what is wrong or known."""
     found = ", ".join(f"{n} {shape_text(s)}" for n, s in inputs.items()) or "none"
     hears: dict[int, list[str]] = {}
-    for row in presets.values():
-        hears.setdefault(row.view, []).append(shape_text(("N", *row.audio_shape)))
+    for preset in presets.values():
+        hears.setdefault(preset.view, []).append(shape_text(("N", *preset.audio_shape)))
     why = misfit(inputs, hears)
     if why is None:
         known = (

@@ -6,10 +6,11 @@ tested. A family whose nets hear different features has a row for each.
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import FileMissingError, InputError
 from .preset import Preset
 
 __all__ = ["PRESETS", "get_preset"]
@@ -84,7 +85,7 @@ def _wav2lip(size: int, edge: str | None = None) -> Preset:
     )
 
 
-_ROWS = (
+_FAMILIES = (
     _synctalk("synctalk328", "ave", (32, 16, 16)),
     _synctalk("synctalk328-hubert", "hubert", (32, 32, 32)),
     _synctalk("synctalk328-wenet", "wenet", (256, 16, 32), rate=20),
@@ -141,7 +142,7 @@ _ROWS = (
     ),
 )
 
-PRESETS: Mapping[str, Preset] = {row.name: row for row in _ROWS}
+PRESETS: Mapping[str, Preset] = {preset.name: preset for preset in _FAMILIES}
 
 
 def get_preset(preset: str | Path | Preset) -> Preset:
@@ -157,10 +158,52 @@ def get_preset(preset: str | Path | Preset) -> Preset:
     if isinstance(preset, Preset):
         return preset
     if isinstance(preset, (str, Path)) and str(preset).lower().endswith(".toml"):
-        return Preset.from_toml(preset)
+        return load_preset(preset)
     try:
         return PRESETS[preset]  # type: ignore[index]
     except (KeyError, TypeError):
         raise InputError(
             f"preset must be one of {', '.join(PRESETS)}, a .toml file or a Preset, got {preset!r}"
         ) from None
+
+
+def load_preset(path: str | Path) -> Preset:
+    """Read a preset of your own from a small TOML file.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file holds `Preset`'s fields. With ``base`` it names a built-in preset and
+        holds only what differs from it::
+
+            base = "wav2lip256"
+            name = "mine"
+            image_input = "face"
+            audio_input = "mel"
+
+    Raises
+    ------
+    FileMissingError
+        If there is no such file.
+    InputError
+        If it is not TOML, or its fields are unknown, missing or wrong.
+    """
+    file = Path(path)
+    try:
+        values = tomllib.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        raise FileMissingError(f"{path}: no such file with a preset") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} cannot be read as TOML: {error}") from None
+    base = values.pop("base", None)
+    if base is not None and base not in list(PRESETS):
+        raise InputError(f"{path}: base must be one of {', '.join(PRESETS)}, got {base!r}")
+    if "name" not in values:
+        raise InputError(f"{path}: a preset needs a name")
+    try:
+        made = Preset.from_mapping(values, None if base is None else PRESETS[base])
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    if PRESETS.get(made.name, made) != made:
+        raise InputError(f"{path}: {made.name} is a built-in preset; choose another name")
+    return made

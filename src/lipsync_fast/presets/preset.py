@@ -1,22 +1,20 @@
-"""What a preset says: one row, checked where it is made."""
+"""What a preset says, checked where it is made."""
 
 from __future__ import annotations
 
 import math
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, replace
-from pathlib import Path
 from typing import Any
 
-from ..errors import FileMissingError, InputError
+from ..errors import InputError
+from ..timing import LOOPS
 
-__all__ = ["FEATHERS", "FEATURES", "FILTERS", "LOOPS", "ROW_SIZES", "Preset"]
+__all__ = ["FEATHERS", "FEATURES", "FILTERS", "ROW_SIZES", "Preset"]
 
-LOOPS = ("pingpong", "pingpong-doubled", "forward", "once", "still")
 FEATURES = ("ave", "hubert", "wenet", "mel", "params", "file")
-# Numbers of one row of the features that come row by row.
+# Numbers of one row, for the features that come row by row.
 ROW_SIZES = {"ave": 512, "hubert": 2 * 1024, "wenet": 16 * 512}
 FILTERS = (
     "nearest",
@@ -122,7 +120,7 @@ class Preset:
     feather_width: float = 0.12
 
     def __post_init__(self) -> None:
-        _settle(self)
+        _normalise(self)
         _check_names(self)
         _check_picture(self)
         _check_sound(self)
@@ -186,23 +184,33 @@ class Preset:
         """Shape of one visual input: (channels, view, view)."""
         return (self.channels, self.view, self.view)
 
+    @property
+    def streams(self) -> bool:
+        """Whether features can be made while the speech is still coming."""
+        return self.features in ("mel", "ave", "params")
+
+    @property
+    def driven_by_rule(self) -> bool:
+        """Whether the mouth is driven by a rule from the mel, not by a net's own features."""
+        return self.features == "params"
+
     # ---- as data -----------------------------------------------------------------------
 
     def to_mapping(self) -> dict[str, Any]:
-        """The row as plain data, the way it is stored in a template: a fresh dict."""
+        """Return the fields as plain data, as a template stores them: a fresh dict."""
         return {**asdict(self), "constants": dict(self.constants)}
 
     @classmethod
-    def from_mapping(cls, row: Mapping[str, Any], base: Preset | None = None) -> Preset:
-        """The preset of a row of plain data.
+    def from_mapping(cls, values: Mapping[str, Any], base: Preset | None = None) -> Preset:
+        """Make a preset from plain data.
 
         Parameters
         ----------
-        row : mapping
+        values : mapping
             Fields by name; lists for tuples, a mapping for `constants`. A missing `black`,
             `feature_rate` or `edge` is None.
         base : Preset, optional
-            Where all fields that the row lacks come from.
+            Where the fields missing in `values` come from.
 
         Raises
         ------
@@ -210,156 +218,120 @@ class Preset:
             If a field is unknown, missing or wrong.
         """
         known = [field.name for field in fields(cls)]
-        unknown = [str(name) for name in row if name not in known]
+        unknown = [str(name) for name in values if name not in known]
         if unknown:
             raise InputError(
                 f"a preset has no field {', '.join(unknown)}; its fields are {', '.join(known)}"
             )
         start = {"black": None, "feature_rate": None, "edge": None}
-        values = {**(start if base is None else base.to_mapping()), **row}
-        missing = [f.name for f in fields(cls) if f.name not in values and f.default is MISSING]
+        given = {**(start if base is None else base.to_mapping()), **values}
+        missing = [f.name for f in fields(cls) if f.name not in given and f.default is MISSING]
         if missing:
             raise InputError(
                 f"a preset needs {', '.join(missing)} as well; or take them from a built-in one "
                 'with base = "its name"'
             )
-        return cls(**values)
-
-    @classmethod
-    def from_toml(cls, path: str | Path) -> Preset:
-        """Read a preset of your own from a small TOML file.
-
-        Parameters
-        ----------
-        path : str or Path
-            The file holds `Preset`'s fields. With ``base`` it names a built-in preset and
-            holds only what differs from it::
-
-                base = "wav2lip256"
-                name = "mine"
-                image_input = "face"
-                audio_input = "mel"
-
-        Raises
-        ------
-        FileMissingError
-            If there is no such file.
-        InputError
-            If it is not TOML, or its fields are unknown, missing or wrong.
-        """
-        from .families import PRESETS  # the rows are presets themselves
-
-        file = Path(path)
-        try:
-            row = tomllib.loads(file.read_text("utf-8"))
-        except FileNotFoundError:
-            raise FileMissingError(f"{path}: no such file with a preset") from None
-        except (OSError, ValueError, RecursionError) as error:
-            raise InputError(f"{path} cannot be read as TOML: {error}") from None
-        base = row.pop("base", None)
-        if base is not None and base not in list(PRESETS):
-            raise InputError(f"{path}: base must be one of {', '.join(PRESETS)}, got {base!r}")
-        if "name" not in row:
-            raise InputError(f"{path}: a preset needs a name")
-        try:
-            made = cls.from_mapping(row, None if base is None else PRESETS[base])
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from None
-        if PRESETS.get(made.name, made) != made:
-            raise InputError(f"{path}: {made.name} is a built-in preset; choose another name")
-        return made
+        return cls(**given)
 
 
 # ---- checks ------------------------------------------------------------------------------
 
 
-def _settle(row: Preset) -> None:
-    """Lists become tuples and constants tuples of pairs, so that rows compare and hash."""
+def _normalise(preset: Preset) -> None:
+    """Turn lists into tuples and constants into pairs, so that presets compare and hash."""
     for name in ("black", "audio_shape"):
-        value = getattr(row, name)
+        value = getattr(preset, name)
         if isinstance(value, list):
-            object.__setattr__(row, name, tuple(value))
+            object.__setattr__(preset, name, tuple(value))
     try:
-        pairs = row.constants.items() if isinstance(row.constants, Mapping) else row.constants
-        settled = tuple((name, _numbers(value)) for name, value in pairs)
+        pairs = (
+            preset.constants.items() if isinstance(preset.constants, Mapping) else preset.constants
+        )
+        pairs = tuple((name, _numbers(value)) for name, value in pairs)
     except (TypeError, ValueError, OverflowError):
-        raise _wrong(row, "constants", "names and their numbers", row.constants) from None
-    if not all(math.isfinite(value) for _, values in settled for value in values):
-        raise _wrong(row, "constants", "names and their finite numbers", row.constants)
-    object.__setattr__(row, "constants", settled)
+        raise _wrong(preset, "constants", "names and their numbers", preset.constants) from None
+    if not all(math.isfinite(value) for _, values in pairs for value in values):
+        raise _wrong(preset, "constants", "names and their finite numbers", preset.constants)
+    object.__setattr__(preset, "constants", pairs)
 
 
 def _numbers(value: Any) -> tuple[float, ...]:
     return tuple(map(float, value if isinstance(value, Iterable) else (value,)))
 
 
-def _wrong(row: Preset, field: str, needs: str, got: object) -> InputError:
-    return InputError(f"preset {row.name}: {field} must be {needs}, got {got!r}")
+def _wrong(preset: Preset, field: str, needs: str, got: object) -> InputError:
+    return InputError(f"preset {preset.name}: {field} must be {needs}, got {got!r}")
 
 
-def _require(row: Preset, field: str, fits: bool, needs: str) -> None:
+def _require(preset: Preset, field: str, fits: bool, needs: str) -> None:
     if not fits:
-        raise _wrong(row, field, needs, getattr(row, field))
+        raise _wrong(preset, field, needs, getattr(preset, field))
 
 
 def _is_whole(value: object, low: int, high: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
-def _check_names(row: Preset) -> None:
-    if not isinstance(row.name, str) or not re.fullmatch(r"[\w+-]{1,64}", row.name):
+def _check_names(preset: Preset) -> None:
+    if not isinstance(preset.name, str) or not re.fullmatch(r"[\w+-]{1,64}", preset.name):
         raise InputError(
             "name of a preset must be letters, digits and any of + - _, at most 64, "
-            f"got {row.name!r}"
+            f"got {preset.name!r}"
         )
-    inputs = (row.image_input, row.audio_input, *(name for name, _ in row.constants))
+    inputs = (preset.image_input, preset.audio_input, *(name for name, _ in preset.constants))
     for name in inputs:
         if not isinstance(name, str) or not name:
-            raise _wrong(row, "image_input and audio_input", "names of the net's inputs", name)
+            raise _wrong(preset, "image_input and audio_input", "names of the net's inputs", name)
     if len(set(inputs)) < len(inputs):
-        raise _wrong(row, "image_input, audio_input and constants", "different names", inputs)
+        raise _wrong(preset, "image_input, audio_input and constants", "different names", inputs)
 
 
-def _check_picture(row: Preset) -> None:
+def _check_picture(preset: Preset) -> None:
     sides = f"a side of {_SMALLEST} to {_LARGEST} pixels"
-    _require(row, "view", _is_whole(row.view, _SMALLEST, _LARGEST), sides)
-    crop = _is_whole(row.crop, row.view, _LARGEST) and (row.crop - row.view) % 2 == 0
-    _require(row, "crop", crop, f"view ({row.view}) and an equal border on both sides")
-    _require(row, "visual", row.visual in _VISUALS, f"one of {', '.join(_VISUALS)}")
-    masked = "masked" in row.visual
-    if (row.black is not None) != masked:
+    _require(preset, "view", _is_whole(preset.view, _SMALLEST, _LARGEST), sides)
+    crop = _is_whole(preset.crop, preset.view, _LARGEST) and (preset.crop - preset.view) % 2 == 0
+    _require(preset, "crop", crop, f"view ({preset.view}) and an equal border on both sides")
+    _require(preset, "visual", preset.visual in _VISUALS, f"one of {', '.join(_VISUALS)}")
+    masked = "masked" in preset.visual
+    if (preset.black is not None) != masked:
         needs = "a rectangle, since the net sees a masked picture" if masked else "None"
-        raise _wrong(row, "black", needs, row.black)
-    if row.black is not None:
-        box = isinstance(row.black, tuple) and len(row.black) == 4
-        box = box and all(_is_whole(v, 0, row.view) for v in row.black)
-        inside = box and row.black[0] < row.black[2] and row.black[1] < row.black[3]
-        _require(row, "black", inside, f"x0, y0, x1, y1 inside the view of {row.view} px")
+        raise _wrong(preset, "black", needs, preset.black)
+    if preset.black is not None:
+        box = isinstance(preset.black, tuple) and len(preset.black) == 4
+        box = box and all(_is_whole(v, 0, preset.view) for v in preset.black)
+        inside = box and preset.black[0] < preset.black[2] and preset.black[1] < preset.black[3]
+        _require(preset, "black", inside, f"x0, y0, x1, y1 inside the view of {preset.view} px")
     for field in ("rgb", "whole_view"):
-        _require(row, field, isinstance(getattr(row, field), bool), "true or false")
+        _require(preset, field, isinstance(getattr(preset, field), bool), "true or false")
     numbers = all(
         isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v)
-        for v in (row.low, row.high)
+        for v in (preset.low, preset.high)
     )
-    _require(row, "high", numbers and row.low < row.high, f"a number above low ({row.low!r})")
+    _require(
+        preset, "high", numbers and preset.low < preset.high, f"a number above low ({preset.low!r})"
+    )
     for field in ("crop_filter", "patch_filter"):
-        _require(row, field, getattr(row, field) in FILTERS, f"one of {', '.join(FILTERS)}")
-    _require(row, "rect_rule", row.rect_rule in _RECT_RULES, f"one of {', '.join(_RECT_RULES)}")
-    _require(row, "edge", row.edge in _EDGES, f"absent or one of {', '.join(_EDGES[1:])}")
-    _require(row, "feather", row.feather in FEATHERS, f"one of {', '.join(FEATHERS)}")
-    width = isinstance(row.feather_width, (int, float)) and 0 < row.feather_width <= 0.5
-    _require(row, "feather_width", width, "a part of the rect's shorter side, up to 0.5")
-    _require(row, "loop", row.loop in LOOPS, f"one of {', '.join(LOOPS)}")
-    _require(row, "start", _is_whole(row.start, 0, 2**31), "a whole number from 0 on")
+        _require(preset, field, getattr(preset, field) in FILTERS, f"one of {', '.join(FILTERS)}")
+    _require(
+        preset, "rect_rule", preset.rect_rule in _RECT_RULES, f"one of {', '.join(_RECT_RULES)}"
+    )
+    _require(preset, "edge", preset.edge in _EDGES, f"absent or one of {', '.join(_EDGES[1:])}")
+    _require(preset, "feather", preset.feather in FEATHERS, f"one of {', '.join(FEATHERS)}")
+    width = isinstance(preset.feather_width, (int, float)) and 0 < preset.feather_width <= 0.5
+    _require(preset, "feather_width", width, "a part of the rect's shorter side, up to 0.5")
+    _require(preset, "loop", preset.loop in LOOPS, f"one of {', '.join(LOOPS)}")
+    _require(preset, "start", _is_whole(preset.start, 0, 2**31), "a whole number from 0 on")
 
 
-def _check_sound(row: Preset) -> None:
-    shape = isinstance(row.audio_shape, tuple) and len(row.audio_shape) > 0
-    shape = shape and all(_is_whole(v, 1, 2**31) for v in row.audio_shape)
-    _require(row, "audio_shape", shape, "the shape of one feature window, without the batch")
-    _require(row, "features", row.features in FEATURES, f"one of {', '.join(FEATURES)}")
-    size = math.prod(row.audio_shape)
-    each = ROW_SIZES.get(row.features, 1)
-    _require(row, "audio_shape", size % each == 0, f"room for rows of {each} ({row.features})")
-    rate = row.feature_rate is None or _is_whole(row.feature_rate, 1, 1000)
-    _require(row, "feature_rate", rate, "absent or frames a second")
+def _check_sound(preset: Preset) -> None:
+    shape = isinstance(preset.audio_shape, tuple) and len(preset.audio_shape) > 0
+    shape = shape and all(_is_whole(v, 1, 2**31) for v in preset.audio_shape)
+    _require(preset, "audio_shape", shape, "the shape of one feature window, without the batch")
+    _require(preset, "features", preset.features in FEATURES, f"one of {', '.join(FEATURES)}")
+    size = math.prod(preset.audio_shape)
+    each = ROW_SIZES.get(preset.features, 1)
+    _require(
+        preset, "audio_shape", size % each == 0, f"room for rows of {each} ({preset.features})"
+    )
+    rate = preset.feature_rate is None or _is_whole(preset.feature_rate, 1, 1000)
+    _require(preset, "feature_rate", rate, "absent or frames a second")

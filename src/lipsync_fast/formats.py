@@ -1,0 +1,61 @@
+"""What frames are made of: pixel formats in one table, and the format of a video."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from .checks import check_int
+from .errors import InputError
+from .timing import parse_fps
+
+__all__ = ["FRAME_FORMATS", "MATRICES", "PACKED_CHANNELS", "VideoFormat"]
+
+# Channels of packed pixels, in the order that the name says.
+PACKED_CHANNELS = {"bgr24": 3, "rgb24": 3, "bgra": 4, "rgba": 4, "gray": 1}
+# What a finished frame can be.
+FRAME_FORMATS = ("bgr24", "rgb24", "bgra", "rgba", "i420", "jpeg")
+MATRICES = ("bt601", "bt709")
+
+
+@dataclass(frozen=True)
+class VideoFormat:
+    """Size, rate and colour of a video; the background frames of a template have one.
+
+    Attributes
+    ----------
+    width, height : int
+        Pixels.
+    fps : Fraction
+        Frames a second, exact; a number or a text such as ``"30000/1001"`` is taken too.
+    matrix : {"bt601", "bt709"}
+        The matrix between R'G'B' and Y'CbCr.
+    full_range : bool
+        Luma 0 to 255 instead of 16 to 235.
+    tagged : bool
+        Whether the source said so itself; outputs are tagged only then.
+
+    Raises
+    ------
+    InputError
+        A size below 1, a rate outside 1 to 1000, or an unknown matrix.
+    """
+
+    width: int
+    height: int
+    fps: Fraction = Fraction(25)
+    matrix: str = "bt601"
+    full_range: bool = False
+    tagged: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "width", check_int("width", self.width, 1, unit="pixels"))
+        object.__setattr__(self, "height", check_int("height", self.height, 1, unit="pixels"))
+        object.__setattr__(self, "fps", parse_fps(self.fps))
+        if self.matrix not in MATRICES:
+            raise InputError(f"matrix must be one of {', '.join(MATRICES)}, got {self.matrix!r}")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return self.width, self.height

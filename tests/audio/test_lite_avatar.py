@@ -1,6 +1,5 @@
 """The rule-based driver: what the mouth does, chunk by chunk the same, and on the real net."""
 
-import itertools
 import math
 import re
 import tracemalloc
@@ -8,7 +7,8 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from tests.support.voices import VOICES, random_cuts, read_voice, synthetic_voice
+from tests.support.mouths import best_correlation, levels, paused_frames
+from tests.support.voices import VOICES, random_cuts, read_voice, silence, synthetic_voice
 
 from lipsync_fast.audio.feature_stream import FeatureStream, feature_windows, frame_count
 from lipsync_fast.audio.lite_avatar import NEUTRAL, LiteAvatarDriver, neutral_pose
@@ -17,45 +17,12 @@ from lipsync_fast.errors import FileMissingError, InputError, LayoutError
 
 JAW, PUCKER, LEFT, RIGHT = 5, 12, 24, 25
 NTSC = Fraction(30000, 1001)
-PAUSE = 25.0  # dB below the 95th percentile of the level
 
 
 def drive(samples, fps=30):
     """Parameters of every frame, less the neutral pose."""
     rows = feature_windows(samples, "params", fps, driver=LiteAvatarDriver(fps))
     return rows - np.array(NEUTRAL, np.float32)
-
-
-def levels(samples, frames, fps=30):
-    """RMS of each frame's sound in dB."""
-    edges = [frame * 16000 // fps for frame in range(frames + 1)]
-    power = [
-        np.mean(np.square(samples[a:b], dtype=np.float64)) for a, b in itertools.pairwise(edges)
-    ]
-    return 10 * np.log10(np.array(power) + 1e-10)
-
-
-def best_correlation(level, mouth, reach=2):
-    """Correlation of level and mouth at the best lag within `reach` frames."""
-    size = len(level)
-    return max(
-        np.corrcoef(level[max(0, -d) : size - max(0, d)], mouth[max(0, d) : size + min(0, d)])[0, 1]
-        for d in range(-reach, reach + 1)
-    )
-
-
-def paused_frames(level, fps=30):
-    """Frames of the pauses, from 0.2 s after their start to 0.1 s before their end."""
-    quiet = [*(level < np.percentile(level, 95) - PAUSE), False]
-    chosen, start = [], None
-    for frame, is_quiet in enumerate(quiet):
-        if is_quiet and start is None:
-            start = frame
-        elif not is_quiet and start is not None:
-            if frame - start > 0.4 * fps:
-                chosen += range(start + math.ceil(0.2 * fps), frame - math.ceil(0.1 * fps))
-            start = None
-    return chosen
 
 
 def vowel(seconds, first, second, pitch=120.0, loudness=0.3):
@@ -67,10 +34,6 @@ def vowel(seconds, first, second, pitch=120.0, loudness=0.3):
         gain = sum(1.0 / (1.0 + ((hz - f) / 90.0) ** 2) for f in (first, second)) / harmonic**0.5
         sound += gain * np.sin(2 * np.pi * hz * time + harmonic)
     return (loudness * sound / np.abs(sound).max()).astype(np.float32)
-
-
-def silence(seconds):
-    return np.zeros(int(seconds * 16000), np.float32)
 
 
 # ---- what the mouth does ---------------------------------------------------------------

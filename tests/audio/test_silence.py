@@ -7,8 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from tests.audio.test_lite_avatar import silence
-from tests.support.voices import VOICES, random_cuts, read_voice, synthetic_voice
+from tests.support.voices import VOICES, random_cuts, read_voice, silence, synthetic_voice
 
 from lipsync_fast.audio.feature_stream import FeatureStream, feature_windows, frame_count
 from lipsync_fast.audio.lite_avatar import LiteAvatarDriver

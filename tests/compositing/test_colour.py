@@ -1,12 +1,12 @@
 """Seams: what the measure sees, and what colour match and fades do to frames."""
 
-import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
 from tests.support import reference
+from tests.support.drift import WOMAN, drifting, insets
+from tests.support.person import as_bgr24
 
 from lipsync_fast import kernels
 from lipsync_fast.compositing.colour import ColourSmoother, seam_error, seam_steps
@@ -200,25 +200,6 @@ def test_the_track_is_not_led_away_by_a_hand():
 
 # ---- feather and colour match together, on real frames ------------------------------------------
 
-WOMAN = [(515, 720, 178, 178), (505, 741, 183, 183), (497, 749, 186, 186)]
-
-
-def insets(frame, rect):
-    """`seam_error` of the rect and of those 1 to 20 pixels inside it.
-
-    A synctalk mouth begins up to 4 px inside its rect, and a feather must not move its border.
-    """
-    x, y, w, h = (int(v) for v in rect)
-    return np.array([seam_error(frame, (x + k, y + k, w - 2 * k, h - 2 * k)) for k in range(21)])
-
-
-def drifting(template):
-    """What a net makes whose colours are wrong: (N, 3, S, S) float32."""
-    row = template.preset
-    first = 3 * row.visual.split("+").index("reference")
-    planes = np.stack([pack_crop(crop, row)[first : first + 3] for crop in template.crops])
-    return np.clip(planes + reference.drift(row) + np.float32(0.5 / 255), row.low, row.high)
-
 
 @pytest.mark.assets
 @pytest.mark.parametrize("format", FORMATS)
@@ -248,15 +229,6 @@ def test_a_drifting_net_leaves_no_seam(woman, preset, format):
     assert errors[True, True][0] <= 1.15
     # edtalk256 shrinks its picture by a bicubic without antialiasing: grain, in any colours.
     assert shares[True, True] <= {"edtalk256": 1.25}.get(preset, 1.15)
-
-
-def as_bgr24(frame, template):
-    """Any frame as (H, W, 3) uint8, bgr24."""
-    if frame.format == "jpeg":
-        return np.asarray(Image.open(io.BytesIO(frame.data)).convert("RGB"))[..., ::-1]
-    if frame.format == "i420":
-        return kernels.from_i420(frame.array, width=template.width, height=template.height)
-    return frame.array[..., 2::-1] if frame.format == "rgba" else frame.array
 
 
 @pytest.mark.assets

@@ -10,8 +10,8 @@ import pytest
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from tests.nets.test_cuda_graph import OnDevice, copies  # noqa: F401  a fixture
 from tests.support.nets import tiny_encoder, tiny_generator
+from tests.support.on_device import OnDevice
 
 from lipsync_fast.cli.main import main
 from lipsync_fast.diagnostics import doctor
@@ -120,7 +120,7 @@ def test_a_gpu_without_the_template_on_it(monkeypatch):
     assert doctor._advice({**facts, "way": "resident"}) == ""
 
 
-def test_a_machine_with_a_gpu(net, monkeypatch, capsys, copies):  # noqa: F811
+def test_a_machine_with_a_gpu(net, monkeypatch, capsys, copies):
     monkeypatch.setattr(cuda, "devices", lambda: [GPU])
     monkeypatch.setattr(cuda, "driver_version", lambda: "580.65.06")
     copies.version = "13.0"

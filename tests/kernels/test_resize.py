@@ -8,8 +8,8 @@ import threading
 import numpy as np
 import pytest
 from PIL import Image
-from tests.conftest import LAYOUTS, WIDTHS
 from tests.support import reference
+from tests.support.guarded import LAYOUTS, WIDTHS
 
 from lipsync_fast import kernels
 from lipsync_fast.errors import InputError, LayoutError

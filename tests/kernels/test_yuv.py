@@ -4,8 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
-from tests.conftest import LAYOUTS, WIDTHS
 from tests.support import reference
+from tests.support.guarded import LAYOUTS, WIDTHS
 
 from lipsync_fast import kernels
 from lipsync_fast.errors import InputError, LayoutError

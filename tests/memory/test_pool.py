@@ -2,7 +2,6 @@
 
 import ctypes
 import gc
-import math
 import os
 import random
 import sys
@@ -10,19 +9,12 @@ import threading
 
 import numpy as np
 import pytest
+from tests.support.pools import class_size
 
 from lipsync_fast.errors import InputError, LayoutError, PoolExhausted
 from lipsync_fast.memory._pool import BufferPool, Lease, PoolStats, default_pool
 
 FRAMES = [(720, 1280, 3), (1080, 1920, 3), (1440, 2560, 4), (271, 483, 3), (1081, 1919, 4)]
-
-
-def class_size(size):
-    """Twin of the size rule: four leading binary digits, 64 bytes at least."""
-    step = 64
-    while size > 16 * step:
-        step *= 2
-    return max(1, math.ceil(size / step)) * step
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from tests.memory.test_pool import class_size
+from tests.support.pools import class_size
 
 from lipsync_fast.errors import PoolExhausted
 from lipsync_fast.memory._pool import BufferPool, Lease

@@ -4,7 +4,6 @@ The CPU provider takes no notice of graph ids, and binds and updates OrtValues a
 is tested is what is ours, the order of calls, the memory and the threads.
 """
 
-import ctypes
 import logging
 import threading
 
@@ -15,12 +14,13 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 import onnxruntime as ort
-from tests.nets.test_opening import frames_of, hearing, template_of
 from tests.support.nets import crops_for, exported_generator, sounds_for, tiny_generator
+from tests.support.on_device import OnDevice, Session
+from tests.support.person import frames_of, template_of, windows_of
 
 from lipsync_fast.errors import DeviceMemoryError, ModelError
 from lipsync_fast.memory._pool import BufferPool
-from lipsync_fast.nets import cuda, resident
+from lipsync_fast.nets import resident
 from lipsync_fast.nets.cuda_graph import CudaGraph
 from lipsync_fast.nets.generator import DeviceOptions
 from lipsync_fast.nets.resident import ResidentGenerator
@@ -28,75 +28,6 @@ from lipsync_fast.pipeline.pipeline import Pipeline
 from lipsync_fast.presets import get_preset
 
 WAV2LIP = get_preset("wav2lip96")
-
-
-class Copies:
-    """Stands for the CUDA runtime: "device" memory is this process's."""
-
-    def __init__(self):
-        self.waits = self.copies = 0
-        self._register = ctypes.CFUNCTYPE(
-            ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_uint
-        )(lambda address, size, flags: 0)
-        self._release = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(lambda address: 0)
-
-    @property
-    def pinning(self):
-        both = self._register, self._release
-        return tuple(ctypes.cast(f, ctypes.c_void_p).value for f in both)
-
-    def wait(self):
-        self.waits += 1
-
-    def copy_to_host(self, address, out):
-        self.copies += 1
-        ctypes.memmove(out.ctypes.data, address, out.nbytes)
-
-
-class Session:
-    """A session that notes who runs it, with which graph, and on which memory."""
-
-    def __init__(self, session, room=99):
-        self._session, self.room = session, room
-        self.runs, self.threads = [], set()
-
-    def __getattr__(self, name):
-        return getattr(self._session, name)
-
-    def get_provider_options(self):
-        return {"CUDAExecutionProvider": {"device_id": "0", "enable_cuda_graph": "1"}}
-
-    def io_binding(self):
-        return ort.IOBinding(self._session)
-
-    def run_with_iobinding(self, binding, options):
-        self.threads.add(threading.get_ident())
-        graph = options.get_run_config_entry("gpu_graph_id")
-        self._session.run_with_iobinding(binding, options)
-        (shape,) = [value.shape() for value in binding.get_outputs()]
-        if shape[0] > self.room:
-            raise RuntimeError("CUDA failure 2: out of memory")
-        self.runs.append((int(graph), shape[0]))
-
-
-class OnDevice(ResidentGenerator):
-    """A resident generator that believes to be on a device."""
-
-    room = 99
-
-    def _open(self, providers, threads):
-        return Session(super()._open(["cpu"], 1), self.room)
-
-    on_cpu = property(lambda self: False)
-    device = property(lambda self: "cuda:0")
-    place = property(lambda self: ("cpu", 0))
-
-
-@pytest.fixture
-def copies(monkeypatch):
-    made = Copies()
-    monkeypatch.setattr(cuda, "load_runtime", lambda: made)
-    return made
 
 
 def open_on_device(path, crops=None, kind=OnDevice, **options):
@@ -234,13 +165,13 @@ def test_a_pipeline_on_a_device(tmp_path, copies):
     """Pictures lie in pinned memory, which is taken once."""
     path, template = tiny_generator(tmp_path / "net.onnx", WAV2LIP), template_of(WAV2LIP)
     with Pipeline.open(template, path) as pipeline:
-        expected = frames_of(pipeline, hearing(WAV2LIP, 25))
+        expected = frames_of(pipeline, windows_of(WAV2LIP, 25))
     net = open_on_device(path, template.crops)
     with Pipeline(template, net) as pipeline:
         for _ in range(3):
-            assert (frames_of(pipeline, hearing(WAV2LIP, 25)) == expected).all()
+            assert (frames_of(pipeline, windows_of(WAV2LIP, 25)) == expected).all()
         misses = net.pinned.stats().misses, net._pool.stats().misses
-        assert (frames_of(pipeline, hearing(WAV2LIP, 25)) == expected).all()
+        assert (frames_of(pipeline, windows_of(WAV2LIP, 25)) == expected).all()
         assert (net.pinned.stats().misses, net._pool.stats().misses) == misses
         assert misses[0] == 1
         assert net.pinned.stats().lent == 0

@@ -11,8 +11,9 @@ import pytest
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from tests.nets.test_resident import Recorder, old_opset
-from tests.support.nets import exported_generator, mixing_generator, tiny_generator
+from tests.support.nets import exported_generator, mixing_generator, old_opset, tiny_generator
+from tests.support.person import COUNT, NO_FACE, frames_of, photo, template_of, windows_of
+from tests.support.recorder import Recorder
 
 from lipsync_fast.errors import DeviceMemoryError, InputError, LayoutError
 from lipsync_fast.nets.generator import DeviceOptions, Generator
@@ -24,21 +25,6 @@ from lipsync_fast.templates.reader import TemplateWriter
 from lipsync_fast.templates.template import Template
 
 WAV2LIP, SYNCTALK = get_preset("wav2lip96"), get_preset("synctalk328")
-COUNT = 5
-NO_FACE = 2
-
-
-def photo(seed, width=240, height=180):
-    rng = np.random.default_rng(seed)
-    ramp = np.linspace(30, 200, width)[None, :, None] + np.linspace(0, 40, height)[:, None, None]
-    return np.clip(ramp + rng.normal(0, 12, (height, width, 3)), 0, 255).astype(np.uint8)
-
-
-def template_of(preset, seed=0):
-    frames = [photo(seed + i) for i in range(COUNT)]
-    rects = [(60 + i, 40, 100, 90) for i in range(COUNT)]
-    rects[NO_FACE] = (0, 0, 0, 0)
-    return Template.from_arrays(frames, rects, preset=preset, fps=preset.feature_rate or 25)
 
 
 @pytest.fixture
@@ -58,16 +44,6 @@ def user_cache(tmp_path, monkeypatch):
     return tmp_path / "cache" / "lipsync_fast"
 
 
-def hearing(preset, count, seed=1):
-    draw = np.random.default_rng(seed)
-    return draw.standard_normal((count, *preset.audio_shape)).astype(np.float32)
-
-
-def frames_of(pipeline, features, start=0, format="bgr24"):
-    with pipeline.composite(features, start, format=format) as frames:
-        return np.stack([frame.array.copy() for frame in frames])
-
-
 # ---- resident or packed ---------------------------------------------------------------------
 
 
@@ -76,7 +52,7 @@ def frames_of(pipeline, features, start=0, format="bgr24"):
 def test_both_ways_finish_the_same_frames(tmp_path, preset, batch):
     """The mixing net counts every plane and constant; a level off may become two by resizing."""
     path = mixing_generator(tmp_path / "net.onnx", preset, batch)
-    template, features = template_of(preset), hearing(preset, 12)
+    template, features = template_of(preset), windows_of(preset, 12)
     with Pipeline.open(template, path) as resident:
         assert isinstance(resident.generator, ResidentGenerator)
         made = frames_of(resident, features)
@@ -98,7 +74,7 @@ def test_without_onnx_the_packed_way_says_why_once(tmp_path, monkeypatch, caplog
         Pipeline.open(template_of(WAV2LIP), path) as pipeline,
     ):
         assert isinstance(pipeline.generator, Generator)
-        assert frames_of(pipeline, hearing(WAV2LIP, 8)).shape == (8, 180, 240, 3)
+        assert frames_of(pipeline, windows_of(WAV2LIP, 8)).shape == (8, 180, 240, 3)
         assert pipeline.stats().stages["visual"].frames == 6
     said = [r for r in caplog.records if "packed frame by frame" in r.getMessage()]
     assert [r.levelname for r in said] == ["INFO"]
@@ -107,7 +83,7 @@ def test_without_onnx_the_packed_way_says_why_once(tmp_path, monkeypatch, caplog
 def test_a_refused_net_is_packed(tmp_path):
     with Pipeline.open(template_of(WAV2LIP), old_opset(tmp_path / "net.onnx")) as pipeline:
         assert isinstance(pipeline.generator, Generator)
-        assert frames_of(pipeline, hearing(WAV2LIP, 3)).any()
+        assert frames_of(pipeline, windows_of(WAV2LIP, 3)).any()
 
 
 @pytest.mark.parametrize("resident", [True, False])
@@ -129,7 +105,7 @@ def test_frames_without_a_mouth_do_not_reach_the_net(tmp_path, monkeypatch, resi
 
     monkeypatch.setattr(net, name, count)
     with Pipeline(template, net) as pipeline:
-        features = hearing(WAV2LIP, 10)
+        features = windows_of(WAV2LIP, 10)
         alphas = [255] * 9 + [0]
         with pipeline.composite(features, alphas=alphas) as frames:
             for frame in frames:
@@ -151,7 +127,7 @@ def test_bytes_of_a_pipelines_request(tmp_path, monkeypatch):
         recorder = Recorder(net._session)
         monkeypatch.setattr(net, "_session", recorder)
         with Pipeline(template, net) as pipeline:
-            frames_of(pipeline, hearing(SYNCTALK, 25))
+            frames_of(pipeline, windows_of(SYNCTALK, 25))
         # Crops lie where the net runs: on the CPU they are bound again, and not copied.
         moved[way] = sum(size for name, size, _ in recorder.inputs if name != "crops")
         moved[way] += sum(size for _, size in recorder.outputs)
@@ -165,13 +141,13 @@ def test_bytes_of_a_pipelines_request(tmp_path, monkeypatch):
 def test_it_is_kept_in_the_templates_folder(tmp_path, folder, user_cache):
     path = tiny_generator(tmp_path / "net.onnx", WAV2LIP)
     with Pipeline.open(folder, path) as pipeline:
-        first = frames_of(pipeline, hearing(WAV2LIP, 4))
+        first = frames_of(pipeline, windows_of(WAV2LIP, 4))
     (kept,) = folder.glob("resident-*.onnx")
     stamp = kept.stat().st_mtime_ns
     assert not user_cache.exists()
     with Pipeline.open(folder, path) as pipeline:
         assert isinstance(pipeline.generator, ResidentGenerator)
-        assert (frames_of(pipeline, hearing(WAV2LIP, 4)) == first).all()
+        assert (frames_of(pipeline, windows_of(WAV2LIP, 4)) == first).all()
     assert kept.stat().st_mtime_ns == stamp, "it was made again"
     assert not list(folder.glob("*.part"))
 
@@ -217,7 +193,7 @@ def test_a_feather_needs_no_other_net(tmp_path, folder):
 def test_pipelines_share_a_session(tmp_path, way, make):
     path = mixing_generator(tmp_path / "net.onnx", WAV2LIP)
     anna, bert = template_of(WAV2LIP), template_of(WAV2LIP, seed=50)
-    features = hearing(WAV2LIP, 9)
+    features = windows_of(WAV2LIP, 9)
     alone = []
     for template in (anna, bert):
         with Pipeline.open(template, path) as pipeline:
@@ -283,7 +259,7 @@ def two_sessions(path, template):
 
 def test_requests_are_spread_over_devices(tmp_path):
     path, template = mixing_generator(tmp_path / "net.onnx", WAV2LIP), template_of(WAV2LIP)
-    features = hearing(WAV2LIP, 40)
+    features = windows_of(WAV2LIP, 40)
     with Pipeline.open(template, path) as single:
         expected = list(single.frames(None, features=features.reshape(40, -1)))
     with Pipeline(template, two_sessions(path, template), request=4) as pipeline:
@@ -315,7 +291,7 @@ def test_a_busy_device_gets_nothing_more(tmp_path, monkeypatch):
 
     monkeypatch.setattr(slow, "infer_indices", wait)
     with Pipeline(template, [slow, quick]) as pipeline:
-        features = hearing(WAV2LIP, 2)
+        features = windows_of(WAV2LIP, 2)
         thread = threading.Thread(target=frames_of, args=(pipeline, features))
         thread.start()
         assert entered.wait(30)
@@ -344,7 +320,7 @@ def test_the_net_runs_while_the_request_before_is_finished(tmp_path, monkeypatch
 
         monkeypatch.setattr(pipeline.inference, "run", inference)
         monkeypatch.setattr(pipeline.compositor, "composite", composite)
-        features = hearing(WAV2LIP, 16).reshape(16, -1)
+        features = windows_of(WAV2LIP, 16).reshape(16, -1)
         assert len(list(pipeline.frames(None, features=features))) == 16
 
 
@@ -360,7 +336,7 @@ def refused(pipeline, features):
 def test_a_pipeline_lives_on_with_less_memory(tmp_path, monkeypatch, caplog):
     path, template = tiny_generator(tmp_path / "net.onnx", WAV2LIP), template_of(WAV2LIP)
     with Pipeline.open(template, path) as pipeline:
-        features = hearing(WAV2LIP, 10)
+        features = windows_of(WAV2LIP, 10)
         expected = frames_of(pipeline, features)
         net = pipeline.generator
         real, room = net._run_bound, [1]
@@ -385,5 +361,5 @@ def test_exported_nets_run_whole_batches(tmp_path, folder):
     path = exported_generator(tmp_path / "net.onnx", WAV2LIP, 4)
     with Pipeline.open(folder, path) as pipeline:
         assert pipeline.generator.batch == 4
-        assert frames_of(pipeline, hearing(WAV2LIP, 6)).shape == (6, 180, 240, 3)
+        assert frames_of(pipeline, windows_of(WAV2LIP, 6)).shape == (6, 180, 240, 3)
     shutil.rmtree(folder)

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.support.nets import old_opset
+from tests.support.recorder import Recorder
 
 from lipsync_fast import kernels
 from lipsync_fast.errors import (
@@ -231,35 +233,6 @@ def test_the_real_net(tmp_path, assets):
 # ---- bytes over the bus ---------------------------------------------------------------------
 
 
-class Recorder:
-    """Stands before a session and notes what is bound."""
-
-    def __init__(self, session):
-        self._session, self.inputs, self.outputs = session, [], []
-
-    def __getattr__(self, name):
-        return getattr(self._session, name)
-
-    def io_binding(self):
-        binding, recorder = self._session.io_binding(), self
-
-        class Binding:
-            def bind_input(self, name, device, number, dtype, shape, address):
-                size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-                recorder.inputs.append((name, size, address))
-                binding.bind_input(name, device, number, dtype, shape, address)
-
-            def bind_output(self, name, device, number, dtype, shape, address):
-                recorder.outputs.append((name, int(np.prod(shape)) * np.dtype(dtype).itemsize))
-                binding.bind_output(name, device, number, dtype, shape, address)
-
-        recorder.binding = binding
-        return Binding()
-
-    def run_with_iobinding(self, _, options):
-        self._session.run_with_iobinding(self.binding, options)
-
-
 def test_bytes_of_a_request_fall_tenfold(tmp_path, monkeypatch):
     """25 frames of synctalk328: from 92 MB of floats to under 9 MB, as bound."""
     path = tiny_generator(tmp_path / "net.onnx", SYNCTALK)
@@ -281,24 +254,6 @@ def test_bytes_of_a_request_fall_tenfold(tmp_path, monkeypatch):
 
 
 # ---- where it cannot be ---------------------------------------------------------------------
-
-
-def old_opset(path):
-    """ReduceMean and Add are the same in opset 9; Slice is not."""
-    return save(
-        path,
-        [
-            node("Slice", ["video_frames"], ["r"], axes=[1], starts=[3], ends=[6]),
-            node("ReduceMean", ["mel_spectrogram"], ["m"], axes=[1, 2, 3], keepdims=1),
-            node("Add", ["r", "m"], ["predicted_frames"]),
-        ],
-        [
-            ("video_frames", ("N", *WAV2LIP.visual_shape)),
-            ("mel_spectrogram", ("N", *WAV2LIP.audio_shape)),
-        ],
-        [("predicted_frames", ("N", 3, 96, 96))],
-        opset=9,
-    )
 
 
 def test_refused_nets_take_the_packed_way(tmp_path, caplog):

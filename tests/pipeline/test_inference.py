@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 pytest.importorskip("onnxruntime")
-from tests.pipeline.test_pipeline import template
 from tests.support.nets import tiny_generator
+from tests.support.person import template_of
 
 from lipsync_fast.errors import InputError, LayoutError
 from lipsync_fast.pipeline.pipeline import Pipeline
@@ -19,7 +19,7 @@ FACELESS = 2  # of the template's five backgrounds
 def pipeline(request, tmp_path):
     preset = get_preset("wav2lip96")
     net = tiny_generator(tmp_path / "g.onnx", preset, batch=request.param)
-    with Pipeline.open(template(preset), net, threads=2) as opened:
+    with Pipeline.open(template_of(preset), net, threads=2) as opened:
         yield opened
 
 

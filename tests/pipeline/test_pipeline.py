@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("onnxruntime")
 from tests.support.nets import drifting_generator, tiny_encoder, tiny_generator
+from tests.support.person import speech, template_of
 
 from lipsync_fast.audio.feature_stream import frame_count
 from lipsync_fast.audio.silence import SilenceFades
@@ -16,25 +17,8 @@ from lipsync_fast.nets.generator import Generator
 from lipsync_fast.pipeline.inference import pack_visual
 from lipsync_fast.pipeline.pipeline import Pipeline
 from lipsync_fast.presets import PRESETS, get_preset
-from lipsync_fast.templates.template import Template
 
 NAMES = ["synctalk328", "wav2lip96", "wav2lip384", "liteavatar384"]
-RECTS = [(60, 40, 100, 90), (61, 40, 100, 90), (0, 0, 0, 0), (62, 41, 101, 91), (63, 41, 99, 90)]
-
-
-def speech(seconds=2.0, seed=0):
-    """Noise whose loudness rises and falls, float32 at 16 kHz."""
-    rng = np.random.default_rng(seed)
-    n = int(seconds * 16000)
-    envelope = 0.5 - 0.5 * np.cos(np.arange(n) / 16000 * 2 * np.pi * 1.5)
-    return (rng.normal(0, 0.2, n) * envelope).astype(np.float32)
-
-
-def template(preset, fps=25, count=5):
-    rng = np.random.default_rng(3)
-    ramp = np.linspace(30, 200, 240)[None, :, None] + np.linspace(0, 40, 180)[:, None, None]
-    frames = [(ramp + rng.normal(0, 2, (180, 240, 3))).astype(np.uint8) for _ in range(count)]
-    return Template.from_arrays(frames, RECTS[:count], preset=preset, fps=fps)
 
 
 @pytest.fixture(params=NAMES)
@@ -42,13 +26,13 @@ def pipeline(request, tmp_path):
     preset = get_preset(request.param)
     generator = tiny_generator(tmp_path / "generator.onnx", preset)
     encoder = tiny_encoder(tmp_path / "encoder.onnx") if preset.features == "ave" else None
-    with Pipeline.open(template(preset), generator, encoder, threads=2) as opened:
+    with Pipeline.open(template_of(preset), generator, encoder, threads=2) as opened:
         yield opened
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_visual_input_is_the_contracts(name):
-    one = template(name, count=1)
+    one = template_of(name, count=1)
     preset, b = one.preset, one.preset.border
     view = one.crops[0][b : b + preset.view, b : b + preset.view].astype(np.float32)
     if preset.rgb:
@@ -139,7 +123,7 @@ def test_any_rate_for_mel_presets(tmp_path):
     generator = tiny_generator(tmp_path / "g.onnx", preset)
     samples = speech(2.0)
     for fps, count in [("30000/1001", 60), (30, 60), (24, 48), (12.5, 25)]:
-        with Pipeline.open(template(preset, fps=fps), generator) as pipeline:
+        with Pipeline.open(template_of(preset, fps=fps), generator) as pipeline:
             assert sum(1 for _ in pipeline.frames(samples)) == count
             assert pipeline.template.fps == Fraction(str(fps))
 
@@ -175,7 +159,7 @@ def test_mp4(pipeline, tmp_path):
 def test_colours_that_drift_are_matched(tmp_path):
     """With colour match the mouth has its background's colours, and all else is as before."""
     preset = get_preset("wav2lip96")
-    person, samples = template(preset), speech(1.2)
+    person, samples = template_of(preset), speech(1.2)
     net = drifting_generator(tmp_path / "net.onnx", preset)
     shown = {}
     for match in (False, True):
@@ -202,7 +186,7 @@ def test_colours_that_drift_are_matched(tmp_path):
 def test_matched_colours_do_not_depend_on_requests(tmp_path, name, format):
     preset, samples = get_preset(name), speech(1.2)
     net = drifting_generator(tmp_path / "net.onnx", preset)
-    with Pipeline.open(template(preset), net, threads=2, colour_match=True) as pipeline:
+    with Pipeline.open(template_of(preset), net, threads=2, colour_match=True) as pipeline:
         want = [bytes(f.data) for f in pipeline.frames(samples, format=format)]
         for size in (1, 25):
             pipeline.request = size
@@ -230,7 +214,7 @@ def test_silence_shows_the_background_and_skips_the_net(tmp_path, name):
     net = tiny_generator(tmp_path / "g.onnx", preset)
     shown, faded = {}, {}
     for silence, frames in (("net", shown), ("background", faded)):
-        with Pipeline.open(template(preset), net, silence=silence) as pipeline:
+        with Pipeline.open(template_of(preset), net, silence=silence) as pipeline:
             for frame in pipeline.frames(samples):
                 frames[frame.index] = frame.array.copy()
             ran = pipeline.stats().stages["net"].frames
@@ -258,10 +242,10 @@ def test_what_is_shown_in_silence_by_default(tmp_path):
     for name, silence in [("wav2lip96", "closed"), ("liteavatar384", "background")]:
         preset = get_preset(name)
         net = tiny_generator(tmp_path / f"{name}.onnx", preset)
-        with Pipeline.open(template(preset), net) as pipeline:
+        with Pipeline.open(template_of(preset), net) as pipeline:
             assert pipeline.silence == silence
         with pytest.raises(InputError, match="silence must be one of closed, background, net"):
-            Pipeline.open(template(preset), net, silence="quiet")
+            Pipeline.open(template_of(preset), net, silence="quiet")
 
 
 def test_a_closed_mouth_in_silence_ignores_noise(tmp_path):
@@ -270,7 +254,7 @@ def test_a_closed_mouth_in_silence_ignores_noise(tmp_path):
     mute[16000 + 4800 : 40000] = 0
     frames = {}
     for silence, sound in [("closed", samples), ("net", samples), ("net", mute)]:
-        with Pipeline.open(template(preset), net, silence=silence) as pipeline:
+        with Pipeline.open(template_of(preset), net, silence=silence) as pipeline:
             shown = [bytes(f.data) for f in pipeline.frames(sound)]
             frames[silence, sound is mute] = shown[35:55]
     assert frames["closed", False] == frames["net", True]
@@ -284,7 +268,7 @@ def test_another_neutral_pose_order_and_start(tmp_path):
     samples = speech(0.5)
 
     def shown(**options):
-        with Pipeline.open(template(preset), net, silence="net", **options) as pipeline:
+        with Pipeline.open(template_of(preset), net, silence="net", **options) as pipeline:
             frames = list(pipeline.frames(samples))
             return [f.template_index for f in frames], [bytes(f.data) for f in frames]
 
@@ -300,7 +284,7 @@ def test_another_neutral_pose_order_and_start(tmp_path):
         shown(neutral="no.npy")
     other = tiny_generator(tmp_path / "o.onnx", get_preset("wav2lip96"))
     with pytest.raises(InputError, match="a neutral pose is for presets that hear params"):
-        Pipeline.open(template("wav2lip96"), other, neutral=pose)
+        Pipeline.open(template_of("wav2lip96"), other, neutral=pose)
 
 
 def test_what_does_not_match_is_refused(tmp_path):
@@ -309,11 +293,11 @@ def test_what_does_not_match_is_refused(tmp_path):
     other = tiny_generator(tmp_path / "o.onnx", get_preset("wav2lip96"))
     encoder = tiny_encoder(tmp_path / "e.onnx")
     with (
-        Pipeline.open(template(preset), generator) as deaf,
+        Pipeline.open(template_of(preset), generator) as deaf,
         pytest.raises(InputError, match="audio encoder"),
     ):
         deaf.frames(speech())
-    with Pipeline.open(template(preset), generator, encoder) as pipeline:
+    with Pipeline.open(template_of(preset), generator, encoder) as pipeline:
         with pytest.raises(LayoutError, match=r"the speech must be a path, .* got int"):
             pipeline.frames(5)
         windows = np.zeros((2, *preset.audio_shape), np.float32)
@@ -321,17 +305,17 @@ def test_what_does_not_match_is_refused(tmp_path):
             with pytest.raises(InputError, match="start must be a whole number of frames"):
                 pipeline.composite(windows, start)
     with pytest.raises(InputError, match="wav2lip96"):
-        Pipeline.open(template(preset), other, encoder)
+        Pipeline.open(template_of(preset), other, encoder)
     with pytest.raises(InputError, match="25 frames a second"):
-        Pipeline.open(template(preset, fps=30), generator, encoder)
+        Pipeline.open(template_of(preset, fps=30), generator, encoder)
     with pytest.raises(FileMissingError, match="nothing"):
         Pipeline.open(tmp_path / "nothing", generator, encoder)
     with pytest.raises(FileMissingError, match=r"no\.onnx"):
-        Pipeline.open(template(preset), tmp_path / "no.onnx", encoder)
+        Pipeline.open(template_of(preset), tmp_path / "no.onnx", encoder)
     with pytest.raises(InputError, match="request"):
-        Pipeline.open(template(preset), generator, encoder, request=0)
+        Pipeline.open(template_of(preset), generator, encoder, request=0)
     with pytest.raises(InputError, match="border and label are said where a template is opened"):
-        Pipeline.open(template("synctalk328"), generator, label=False)
+        Pipeline.open(template_of("synctalk328"), generator, label=False)
 
 
 def test_bad_speech_and_bad_outputs(pipeline, tmp_path):
@@ -347,7 +331,10 @@ def test_bad_speech_and_bad_outputs(pipeline, tmp_path):
 
 
 def test_parts_that_are_none_are_named(tmp_path):
-    made, path = template("wav2lip96"), tiny_generator(tmp_path / "n.onnx", get_preset("wav2lip96"))
+    made, path = (
+        template_of("wav2lip96"),
+        tiny_generator(tmp_path / "n.onnx", get_preset("wav2lip96")),
+    )
     net = Generator(path)
     opens = "; Pipeline.open opens the path of an ONNX file"
     for make, says in [

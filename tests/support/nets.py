@@ -329,3 +329,21 @@ def exported_generator(path, preset, batch=1):
         [("output", [batch, 3, side, side])],
         constants,
     )
+
+
+def old_opset(path):
+    """ReduceMean and Add are the same in opset 9; Slice is not."""
+    return save(
+        path,
+        [
+            helper.make_node("Slice", ["video_frames"], ["r"], axes=[1], starts=[3], ends=[6]),
+            helper.make_node("ReduceMean", ["mel_spectrogram"], ["m"], axes=[1, 2, 3], keepdims=1),
+            helper.make_node("Add", ["r", "m"], ["predicted_frames"]),
+        ],
+        [
+            ("video_frames", ("N", *WAV2LIP.visual_shape)),
+            ("mel_spectrogram", ("N", *WAV2LIP.audio_shape)),
+        ],
+        [("predicted_frames", ("N", 3, 96, 96))],
+        opset=9,
+    )

@@ -31,3 +31,8 @@ def random_cuts(rng, size, longest):
         cut = int(min(size, rng.choice([0, 1, 1, 2, 199, 200, 201, rng.integers(1, longest + 1)])))
         yield cut
         size -= cut
+
+
+def silence(seconds):
+    """Digital silence, float32 at 16 kHz."""
+    return np.zeros(int(seconds * 16000), np.float32)

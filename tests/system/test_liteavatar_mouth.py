@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tests.audio.test_lite_avatar import best_correlation, levels, paused_frames
+from tests.support.mouths import best_correlation, levels, paused_frames
 from tests.support.voices import read_voice
 
 from lipsync_fast.audio.feature_stream import feature_windows

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 pytest.importorskip("onnxruntime")
-from tests.pipeline.test_pipeline import speech, template
 from tests.support.nets import mixing_generator, tiny_encoder, tiny_hubert, tiny_wenet
+from tests.support.person import speech, template_of
 from tests.support.scripts import HEARS
 
 from lipsync_fast.cli.main import main
@@ -35,7 +35,7 @@ def opened(preset, folder, batch, request):
     if not net.exists():
         mixing_generator(net, preset, batch)
     encoder = tiny_encoder(folder / "e.onnx") if preset.features == "ave" else None
-    person = template(preset, fps=preset.feature_rate or 25)
+    person = template_of(preset, fps=preset.feature_rate or 25)
     return Pipeline.open(person, net, encoder, request=request)
 
 
@@ -100,7 +100,7 @@ def test_features_stand_in_for_an_encoder(tmp_path):
     preset = PRESETS["synctalk328"]
     mixing_generator(tmp_path / "g.onnx", preset)
     np.save(tmp_path / "aud_ave.npy", rows_for(preset))
-    with Pipeline.open(template(preset), tmp_path / "g.onnx") as pipeline:
+    with Pipeline.open(template_of(preset), tmp_path / "g.onnx") as pipeline:
         frames = list(pipeline.frames(None, features=tmp_path / "aud_ave.npy"))
         assert len(frames) == COUNT
 
@@ -109,7 +109,7 @@ def test_wenet_listens(tmp_path):
     preset = PRESETS["synctalk328-wenet"]
     net = mixing_generator(tmp_path / "g.onnx", preset)
     samples = speech(1.5)
-    person = template(preset, fps=20)
+    person = template_of(preset, fps=20)
     with Pipeline.open(person, net, tiny_wenet(tmp_path / "w.onnx"), silence="net") as pipeline:
         rows = pipeline.audio_encoder.features(samples)
         assert rows.shape == (31, 16, 512)
@@ -124,7 +124,7 @@ def test_hubert_listens(tmp_path):
     net = mixing_generator(tmp_path / "g.onnx", preset)
     hubert = tiny_hubert(tmp_path / "h.onnx")
     samples = speech(1.5)
-    with Pipeline.open(template(preset), net, hubert, silence="net") as pipeline:
+    with Pipeline.open(template_of(preset), net, hubert, silence="net") as pipeline:
         rows = pipeline.audio_encoder.features(samples)
         assert rows.shape == (37, 2, 1024)
         got = [f.array.copy() for f in pipeline.frames(samples)]
@@ -137,14 +137,14 @@ def test_hubert_listens(tmp_path):
 def test_features_that_are_missing_are_asked_for(name, tmp_path):
     preset = PRESETS[name]
     net = mixing_generator(tmp_path / "g.onnx", preset)
-    with Pipeline.open(template(preset, fps=preset.feature_rate), net) as pipeline:
+    with Pipeline.open(template_of(preset, fps=preset.feature_rate), net) as pipeline:
         with pytest.raises(InputError, match="--features") as caught:
             pipeline.frames(speech(0.5))
         assert "--audio-encoder" in str(caught.value)
         with pytest.raises(InputError, match="a speech or features"):
             pipeline.frames(None)
     with pytest.raises(InputError, match=f"{preset.feature_rate} frames a second"):
-        Pipeline.open(template(preset, fps=24), net)
+        Pipeline.open(template_of(preset, fps=24), net)
 
 
 def test_the_weight_of_edtalk_is_its_presets(tmp_path):

@@ -4,7 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
-from tests.compositing.test_colour import WOMAN, as_bgr24, drifting, insets
+from tests.support.drift import WOMAN, drifting, insets
+from tests.support.person import as_bgr24
 
 from lipsync_fast.compositing.compositor import Compositor
 from lipsync_fast.preparation.faces.outlines import (

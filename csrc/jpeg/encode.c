@@ -26,6 +26,13 @@ const char *lf_jpeg_library(void)
 #endif
 }
 
+/* Natural index (row * 8 + column) of the k-th coefficient in zigzag order. */
+static const uint8_t zigzag[64] = {
+    0,  1,  8,  16, 9,  2,  3,  10, 17, 24, 32, 25, 18, 11, 4,  5,  12, 19, 26, 33, 40, 48,
+    41, 34, 27, 20, 13, 6,  7,  14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23,
+    30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
+};
+
 /* Row pointers handed to libjpeg at once: all rows of most regions. */
 enum { ROWS_AT_ONCE = 512 };
 
@@ -113,7 +120,7 @@ static lf_status set_up(lf_jpeg *jpeg, int quality, const uint8_t (*quant)[64],
     if (quant) {
         unsigned natural[64];
         for (int t = 0; t < 2; t++) {
-            for (int k = 0; k < 64; k++) natural[lf_jpeg_zigzag[k]] = quant[t][k];
+            for (int k = 0; k < 64; k++) natural[zigzag[k]] = quant[t][k];
             jpeg_add_quant_table(compress, t, natural, 100, TRUE);
         }
     } else {
@@ -181,7 +188,7 @@ int lf_jpeg_fits(const lf_jpeg *jpeg, const lf_jpeg_info *info)
     const int tables = info->sampling == LF_GRAY ? 1 : 2;
     for (int t = 0; t < tables; t++)
         for (int k = 0; k < 64; k++)
-            if (jpeg->compress.quant_tbl_ptrs[t]->quantval[lf_jpeg_zigzag[k]] != info->quant[t][k])
+            if (jpeg->compress.quant_tbl_ptrs[t]->quantval[zigzag[k]] != info->quant[t][k])
                 return 0;
     return 1;
 }
@@ -270,6 +277,12 @@ lf_status lf_jpeg_encode_segments(lf_jpeg *jpeg, uint8_t *dst, size_t capacity, 
                                   lf_pixels pixels, int width, int height)
 {
     return encode(jpeg, dst, capacity, length, header_size, src, src_stride, pixels, width, height);
+}
+
+void lf_jpeg_mcu(lf_sampling sampling, int *width, int *height)
+{
+    *width = sampling == LF_420 || sampling == LF_422 ? 16 : 8;
+    *height = sampling == LF_420 ? 16 : 8;
 }
 
 lf_sampling lf_jpeg_sampling(const lf_jpeg *jpeg)

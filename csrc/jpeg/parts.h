@@ -4,9 +4,6 @@
 
 #include "kernels.h"
 
-/* Natural index (row * 8 + column) of the k-th coefficient in zigzag order. */
-extern const uint8_t lf_jpeg_zigzag[64];
-
 /* The segments of a region: a header of *header_size bytes that is of no use, then segments whose
  * markers count from 0, EOI behind the last. */
 lf_status lf_jpeg_encode_segments(lf_jpeg *jpeg, uint8_t *dst, size_t capacity, size_t *length,

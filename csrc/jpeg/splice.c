@@ -6,12 +6,6 @@
 /* A block of 64 samples: black and white noise at quality 100 takes 124 bytes. */
 enum { BLOCK_BYTES = 160, MCU_BYTES = 4, HEADER_BYTES = 1024 };
 
-void lf_jpeg_mcu(lf_sampling sampling, int *width, int *height)
-{
-    *width = sampling == LF_420 || sampling == LF_422 ? 16 : 8;
-    *height = sampling == LF_420 ? 16 : 8;
-}
-
 static int blocks_of_mcu(lf_sampling sampling)
 {
     static const int blocks[] = {[LF_420] = 6, [LF_422] = 4, [LF_444] = 3, [LF_GRAY] = 1};

@@ -217,12 +217,14 @@ def test_empty_names_are_no_paths(tmp_path, anna, net, wave, capsys):
     out = tmp_path / "out.mp4"
     render = ("render", anna, wave, out, "--generator")
     for name, arguments in (
-        ("generator", (*render, "")),
+        ("--generator", (*render, "")),
         ("output", ("render", anna, wave, "", "--generator", net)),
-        ("audio", ("demo", out, "--audio", "")),
-        ("audio-encoder", (*render, net, "--audio-encoder", "")),
-        ("provider", (*render, net, "--provider", "")),
+        ("--audio", ("demo", out, "--audio", "")),
+        ("--audio-encoder", (*render, net, "--audio-encoder", "")),
+        ("--provider", (*render, net, "--provider", "")),
         ("template", ("prepare", wave, "", "--preset", "wav2lip96")),
+        ("OUT.onnx", ("model", "half", net, "")),
+        ("--template", ("model", "half", net, out, "--template", "")),
     ):
         assert f": {name} is empty" in fails(capsys, *arguments, "-q")
     assert not out.exists()

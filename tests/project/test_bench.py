@@ -153,7 +153,7 @@ def test_markdown_has_one_row_a_line():
 @pytest.mark.parametrize("name", ["report", "report.pdf"])
 def test_other_files_are_refused_before_anything_runs(name):
     with pytest.raises(InputError, match=r"must end in \.html, \.png"):
-        report.check_target(name)
+        report.check_report(name)
     assert cli.main(["bench", name, "-q"]) == 2
 
 

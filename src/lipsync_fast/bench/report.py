@@ -27,7 +27,7 @@ from . import need
 from .measure import OURS, Line, measure_peers, measure_pipeline
 from .scenes import drifting_rects, photos, write_template
 
-__all__ = ["Report", "check_target", "run_benchmark"]
+__all__ = ["Report", "check_report", "run_benchmark"]
 
 Progress = Callable[[int, int | None], None]
 
@@ -112,7 +112,7 @@ class Report:
         MissingExtraError
             If matplotlib is not installed.
         """
-        target = check_target(path)
+        target = check_report(path)
         plots = draw_plots(self)
         data = plots if target.suffix.lower() == ".png" else _page(self, plots).encode()
         try:
@@ -122,7 +122,7 @@ class Report:
             raise MediaError(f"{target} cannot be written: {error.strerror}") from None
 
 
-def check_target(path: str | Path) -> Path:
+def check_report(path: str | Path) -> Path:
     """Where the report can be written; refuses what `check_file` refuses, and other kinds."""
     return check_file(path, MediaError, (".html", ".png"))
 

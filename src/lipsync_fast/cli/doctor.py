@@ -1,4 +1,4 @@
-"""The command that tells whether the GPU is really used: lipsync-fast doctor."""
+"""``lipsync-fast doctor``: whether the GPU is really used, and how fast it is."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ def add_doctor(commands: Any) -> None:
     command = commands.add_parser(
         "doctor",
         help="tell whether the GPU is really used, and how fast it is",
-        description="Look at driver, CUDA, cuDNN and providers, run a net as a pipeline would and "
-        "measure it at each size. Exit status: 0 if it ran on a GPU, 1 if not, 2 for bad input.",
+        description="Look at driver, CUDA, cuDNN and providers, run a model as a pipeline would "
+        "and measure it at each size. Exit status: 0 if it ran on a GPU, 1 if not, 2 for bad "
+        "input.",
     )
-    command.add_argument("--generator", metavar="ONNX", help="your net (default: the demo's)")
-    command.add_argument("--template", metavar="FOLDER", help="whose faces it is shown")
+    command.add_argument("--generator", metavar="ONNX", help="your model (default: the demo's)")
+    command.add_argument("--template", metavar="FOLDER", help="whose faces it sees")
     command.add_argument("--device", type=int, default=0, metavar="NUMBER", help="CUDA device (0)")
     command.add_argument("--no-graphs", action="store_true", help="without CUDA graphs")
     command.add_argument("--tf32", action="store_true", help="round convolutions to 10 bits")
@@ -49,7 +50,7 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _text(facts: dict[str, Any]) -> str:
-    """One fact a line; those with parts, one part a line below."""
+    """Return one fact a line; the parts of a fact stand a line each below it."""
     lines = []
     for name, value in facts.items():
         if isinstance(value, dict):

@@ -1,10 +1,9 @@
-"""The commands that change nets: lipsync-fast model batch, half."""
+"""``lipsync-fast model``: free a model's batch axis, halve its precision."""
 
 from __future__ import annotations
 
 import argparse
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, ModelError
 from ..files.targets import check_file
+from .shared import add_verbosity, say
 
 if TYPE_CHECKING:
     from ..presets import Preset
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
 __all__ = ["add_model"]
 
-_PROBES = 4  # real frames that a net is tried with, spread over the template
+_PROBES = 4  # real frames that a model is tried on, spread over the template
 
 
 def add_model(commands: Any) -> None:
     """Add the group `model` to the commands."""
     group = commands.add_parser(
         "model",
-        help="change a net: free its batch axis, halve its precision",
-        description="Change an ONNX net and prove that it still draws the same.",
+        help="change a model: free its batch axis, halve its precision",
+        description="Change an ONNX model and prove that it still draws the same.",
     )
     kinds = group.add_subparsers(dest="kind", required=True, metavar="change")
     batch = _add(
         kinds,
         "batch",
-        "give a net of fixed batch a free batch axis",
-        "Give a net of fixed batch a free batch axis; proved by one run on several frames "
+        "give a model of fixed batch a free batch axis",
+        "Give a model of fixed batch a free batch axis; proved by one run on several frames "
         "against runs on each.",
     )
     batch.add_argument("--half", action="store_true", help="float16 inside as well")
@@ -43,8 +43,8 @@ def add_model(commands: Any) -> None:
         kinds,
         "half",
         "turn a generator's inside to float16",
-        "Turn a generator's inside to float16, inputs and outputs stay float32; refused where "
-        "pictures change by more than 4 levels of 255, or more than 0.1 % by more than 1.",
+        "Turn a generator's inside to float16; inputs and outputs stay float32. Refused where "
+        "a picture changes by more than 4 levels of 255, or more than 0.1 % of it by more than 1.",
     )
     half.set_defaults(run=_half)
 
@@ -56,10 +56,8 @@ def _add(kinds: Any, name: str, brief: str, description: str) -> argparse.Argume
     command.add_argument(
         "--template", metavar="FOLDER", help="prove it on its faces instead of random pictures"
     )
-    for flags, brief in ((("-q", "--quiet"), "no summary"), (("-v", "--verbose"), "log more")):
-        command.add_argument(
-            *flags, action="store_true", default=argparse.SUPPRESS, help=brief
-        )  # given before or after the change's name
+    add_verbosity(command, argparse.SUPPRESS)  # given before or after the change's name
+    command.set_defaults(parser=command)
     return command
 
 
@@ -70,7 +68,7 @@ def _batch(options: argparse.Namespace) -> None:
     inputs = _probe_inputs(options)
     if not options.half:
         changed = graph.make_batch_dynamic(options.source, options.target, inputs=inputs)
-        _say(options, f"{options.target}: any batch, {len(changed)} nodes changed inside")
+        say(options, f"{options.target}: any batch, {len(changed)} nodes changed inside")
         return
     between = target.with_name(f".{target.name}.{os.getpid()}.full.part")
     try:
@@ -80,7 +78,7 @@ def _batch(options: argparse.Namespace) -> None:
         raise ModelError(str(error).replace(str(between), str(options.source))) from None
     finally:
         between.unlink(missing_ok=True)
-    _say(options, f"{target}: any batch, float16 inside; {found}")
+    say(options, f"{target}: any batch, float16 inside; {found}")
 
 
 def _half(options: argparse.Namespace) -> None:
@@ -88,18 +86,14 @@ def _half(options: argparse.Namespace) -> None:
 
     target = check_file(options.target, ModelError)
     found = graph.make_half(options.source, target, inputs=_probe_inputs(options))
-    _say(options, f"{target}: float16 inside; {found}")
-
-
-def _say(options: argparse.Namespace, line: str) -> None:
-    if not options.quiet:
-        print(line, file=sys.stderr)
+    say(options, f"{target}: float16 inside; {found}")
 
 
 def _probe_inputs(options: argparse.Namespace) -> dict[str, NDArray[np.float32]]:
-    """What to try a generator with: speech, and the template's faces, by its own input names.
+    """Return speech, and the template's faces, by the generator's own input names.
 
-    A net hears parameters and mel columns in the range it was trained on, not random numbers.
+    Parameters and mel columns lie in the range that a model was trained on; random numbers
+    would not.
     """
     from ..nets.generator import Net
     from ..presets import PRESETS, find_preset
@@ -121,13 +115,15 @@ def _faces(template: Template) -> NDArray[np.float32]:
 
     faces = np.flatnonzero(template.rects[:, 2])
     if not len(faces):
-        raise InputError("the template has no frame with a face to try the net with")
+        raise InputError(
+            "the template has no frame with a face to try the model on; give another --template"
+        )
     chosen = faces[np.linspace(0, len(faces) - 1, _PROBES).astype(int)]
     return np.stack([pack_crop(template.crops[i], template.preset) for i in chosen])
 
 
 def _sounds(preset: Preset) -> dict[str, NDArray[np.float32]]:
-    """Feature windows spread over a synthesised speech, where they are made of sound alone."""
+    """Return feature windows spread over a synthesised speech, where sound alone makes them."""
     from ..audio.feature_stream import FeatureStream
     from ..audio.lite_avatar import NEUTRAL, LiteAvatarDriver
     from ..demo import speech

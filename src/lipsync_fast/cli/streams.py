@@ -1,4 +1,4 @@
-"""Standard output and error of a command that may be closed, or lead to a full disk."""
+"""Standard output and error that may be closed, or lead to a full disk."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["discard", "ignore_broken_stderr", "reopen_closed"]
 
 
 def reopen_closed() -> None:
-    """Open closed standard streams to nowhere.
+    """Open closed standard streams onto the null device.
 
-    Else the next file that is opened would take a closed one's number, and with it what
+    Otherwise the next file opened would take the number of a closed one, and receive whatever
     libraries print there.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
@@ -27,19 +27,19 @@ def reopen_closed() -> None:
 
 @contextmanager
 def ignore_broken_stderr() -> Iterator[None]:
-    """Inside, messages for standard error that cannot be written are lost, and nothing else is."""
+    """Inside the block, drop messages that standard error cannot take; nothing else is lost."""
     with redirect_stderr(_Messages(sys.stderr)):
         yield
 
 
 def discard(stream: Any) -> None:
-    """Let go of what could not be printed, which Python would try again at exit."""
+    """Drop what a stream could not print; Python would try again at exit."""
     with suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), stream.fileno())
 
 
 class _Messages:
-    """A stream that drops what cannot be written, and all that follows."""
+    """A stream that drops what cannot be written, and all that follows it."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream

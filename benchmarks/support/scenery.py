@@ -106,8 +106,10 @@ def _clip(name: str) -> list[np.ndarray]:
 
 def _found_rects(frames: list[np.ndarray]) -> np.ndarray:
     """Lower-face squares by detector and landmarks, as `prepare` finds them."""
-    from lipsync_fast.preparation.faces.detector import FaceDetector, FaceLandmarks
-    from lipsync_fast.preparation.faces.tracking import mesh_corners, rects_of_corners
+    from lipsync_fast.preparation.faces.detector import FaceDetector
+    from lipsync_fast.preparation.faces.mesh import FaceLandmarks
+    from lipsync_fast.preparation.faces.smoothing import rects_of_corners
+    from lipsync_fast.preparation.faces.tracking import mesh_corners
 
     detector = FaceDetector(ASSETS / "models" / "yunet_n_dynamic.onnx")
     landmarks = FaceLandmarks(ASSETS / "models" / "face_landmarks_478.onnx")

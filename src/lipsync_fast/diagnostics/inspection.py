@@ -12,7 +12,8 @@ from ..errors import FileMissingError, InputError, MissingExtraError, ModelError
 from ..nets import graph
 from ..nets.encoders import HubertEncoder, WenetEncoder
 from ..nets.generator import AudioEncoder, Net
-from ..preparation.faces.detector import FaceDetector, FaceLandmarks
+from ..preparation.faces.detector import FaceDetector
+from ..preparation.faces.mesh import FaceLandmarks
 from ..preparation.foreign import find_avatar
 from ..presets import PRESETS, Preset, find_preset, get_preset
 from ..templates.layout import HEAD, KEPT_NETS

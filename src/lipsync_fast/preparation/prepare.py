@@ -22,10 +22,11 @@ from ..templates.masks import rect_masks
 from ..templates.reader import TemplateWriter
 from ..templates.template import Template
 from ..timing import parse_fps
-from .faces.detector import FaceDetector, FaceLandmarks
+from .faces.detector import FaceDetector
 from .faces.finder import FaceFinder
+from .faces.mesh import FaceLandmarks
 from .faces.outlines import outline_mask, steady_outlines
-from .faces.tracking import SMOOTHING, smooth_corners
+from .faces.smoothing import SMOOTHING, smooth_corners
 from .foreign import Avatar, MaskOf, find_avatar
 from .rect_files import read_rects
 

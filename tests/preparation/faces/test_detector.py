@@ -1,4 +1,4 @@
-"""The face detector and the face mesh, on drawn outputs and on real people."""
+"""The face detector, on drawn outputs and on a real person."""
 
 import math
 
@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 
 from lipsync_fast.errors import FileMissingError, InputError, LayoutError, ModelError
-from lipsync_fast.preparation.faces import detector as faces
-from lipsync_fast.preparation.faces.detector import FaceDetector, FaceLandmarks
-
-FIRST_AND_LAST = (0, 40)
+from lipsync_fast.preparation.faces.detector import FaceDetector, decode, suppress
+from lipsync_fast.preparation.faces.mesh import FaceLandmarks
 
 
 def decode_twin(outputs, width, height, threshold):
@@ -45,7 +43,7 @@ def test_decode_equals_its_twin():
             outputs[f"{kind}_{stride}"] = values
     expected = decode_twin(outputs, width, height, 0.6)
     assert 20 < len(expected) < 120
-    np.testing.assert_allclose(faces.decode(outputs, width, 0.6), expected, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(decode(outputs, width, 0.6), expected, rtol=1e-5, atol=1e-4)
 
 
 def test_decode_of_nothing():
@@ -54,49 +52,17 @@ def test_decode_of_nothing():
         for stride in (8, 16, 32)
         for kind, size in (("cls", 1), ("obj", 1), ("bbox", 4), ("kps", 10))
     }
-    assert faces.decode(outputs, 64, 0.5).shape == (0, 15)
-
-
-def test_iou():
-    a = np.array([[0, 0, 10, 10], [20, 20, 0, 0]], float)
-    b = np.array([[0, 0, 10, 10], [5, 0, 10, 10], [30, 30, 5, 5], [2, 2, 5, 4]], float)
-    np.testing.assert_allclose(faces.iou(a, b), [[1, 1 / 3, 0, 0.2], [0, 0, 0, 0]])
+    assert decode(outputs, 64, 0.5).shape == (0, 15)
 
 
 def test_suppress_keeps_the_best_of_each_heap():
     boxes = np.array([[0, 0, 10, 10], [1, 0, 10, 10], [40, 0, 9, 9], [41, 1, 9, 9], [0, 40, 5, 5]])
     scores = np.array([0.7, 0.9, 0.8, 0.6, 0.5])
-    assert faces.suppress(boxes, scores, 0.3).tolist() == [1, 2, 4]
-    assert faces.suppress(boxes[:0], scores[:0], 0.3).tolist() == []
+    assert suppress(boxes, scores, 0.3).tolist() == [1, 2, 4]
+    assert suppress(boxes[:0], scores[:0], 0.3).tolist() == []
 
 
-# ---- real people -----------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def detector(assets):
-    pytest.importorskip("onnxruntime")
-    return FaceDetector(assets / "models" / "yunet_n_dynamic.onnx")
-
-
-@pytest.fixture(scope="module")
-def landmarks(assets):
-    pytest.importorskip("onnxruntime")
-    return FaceLandmarks(assets / "models" / "face_landmarks_478.onnx")
-
-
-@pytest.fixture(scope="module")
-def woman(assets):
-    """Two frames of the woman, (2, 1920, 1080, 3) bgr24."""
-    av = pytest.importorskip("av")
-    pictures = []
-    with av.open(str(assets / "video" / "woman_1080x1920_25fps.mp4")) as container:
-        for i, frame in enumerate(container.decode(video=0)):
-            if i in FIRST_AND_LAST:
-                pictures.append(frame.to_ndarray(format="bgr24"))
-            if i == FIRST_AND_LAST[-1]:
-                break
-    return np.stack(pictures)
+# ---- a real person ---------------------------------------------------------------------------
 
 
 def opencv_faces(assets, picture, threshold=0.6):
@@ -109,9 +75,9 @@ def opencv_faces(assets, picture, threshold=0.6):
 
 @pytest.mark.assets
 @pytest.mark.parametrize("crop", [np.s_[400:1000, 200:800], np.s_[480:1003, 300:737]])
-def test_detector_equals_opencv(assets, detector, woman, crop):
-    # no larger than the net's picture, so that both see the same pixels
-    for picture in woman[:, *crop]:
+def test_detector_equals_opencv(assets, detector, pictures, crop):
+    # no larger than the model's picture, so that both see the same pixels
+    for picture in pictures[:, *crop]:
         expected = opencv_faces(assets, picture)
         got = detector.detect(picture)
         assert got.shape == expected.shape == (1, 15)
@@ -119,9 +85,9 @@ def test_detector_equals_opencv(assets, detector, woman, crop):
 
 
 @pytest.mark.assets
-def test_detector_equals_opencv_on_a_full_frame(assets, detector, woman):
+def test_detector_equals_opencv_on_a_full_frame(assets, detector, pictures):
     cv2 = pytest.importorskip("cv2")
-    for picture in woman:
+    for picture in pictures:
         small = cv2.resize(picture, (360, 640), interpolation=cv2.INTER_AREA)
         expected = opencv_faces(assets, small)[0, :14] * 3
         got = detector.detect(picture)[0]
@@ -130,79 +96,15 @@ def test_detector_equals_opencv_on_a_full_frame(assets, detector, woman):
 
 
 @pytest.mark.assets
-def test_two_faces_and_none(detector, woman):
-    both = np.concatenate([woman[0, 400:1000, 200:800], woman[1, 400:1000, 200:800, :]], axis=1)
+def test_two_faces_and_none(detector, pictures):
+    both = np.concatenate(
+        [pictures[0, 400:1000, 200:800], pictures[1, 400:1000, 200:800, :]], axis=1
+    )
     found = detector.detect(both)
     assert len(found) == 2
     assert sorted(x // 600 for x in found[:, 0]) == [0, 1]
-    assert len(detector.detect(woman[0, 1200:])) == 0
+    assert len(detector.detect(pictures[0, 1200:])) == 0
     assert len(detector.detect(np.full((7, 5, 3), 90, np.uint8))) == 0
-
-
-@pytest.mark.assets
-@pytest.mark.parametrize("angle", [0, 25, -40])
-def test_landmarks_of_a_turned_head(detector, landmarks, woman, angle):
-    cv2 = pytest.importorskip("cv2")
-    face = detector.detect(woman[0])[0]
-    upright = landmarks.locate(woman[0], face)
-    size = upright[454, 0] - upright[234, 0]
-    middle = face[:2] + face[2:4] / 2
-    turn = cv2.getRotationMatrix2D(middle.tolist(), angle, 1)
-    turned = cv2.warpAffine(woman[0], turn, woman[0].shape[1::-1])
-    (found,) = detector.detect(turned)
-    mesh = landmarks.locate(turned, found)
-    expected = upright[:, :2] @ turn[:, :2].T + turn[:, 2]
-    errors = np.hypot(*(mesh[:, :2] - expected).T) / size
-    assert errors.mean() < 0.035
-    assert errors.max() < 0.12
-
-
-@pytest.mark.assets
-def test_landmarks_lie_on_the_face(detector, landmarks, woman):
-    for picture in woman:
-        face = detector.detect(picture)[0]
-        mesh = landmarks.locate(picture, face)
-        assert mesh.shape == (478, 3)
-        assert mesh.dtype == np.float32
-        # the mesh's eye corners, nose tip and mouth corners beside the detector's points
-        pairs = [((33, 133), 4), ((263, 362), 6), ((1,), 8), ((61,), 10), ((291,), 12)]
-        for points, column in pairs:
-            away = mesh[list(points), :2].mean(axis=0) - face[column : column + 2]
-            assert np.hypot(*away) < 0.08 * face[2]
-
-
-@pytest.mark.assets
-def test_landmarks_do_not_depend_on_size_or_surroundings(detector, landmarks, woman):
-    cv2 = pytest.importorskip("cv2")
-    face = detector.detect(woman[0])[0]
-    mesh = landmarks.locate(woman[0], face)
-    large = cv2.resize(woman[0], None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
-    found = np.append(face[:14] * 3, face[14])
-    assert np.abs(landmarks.locate(large, found)[:, :2] / 3 - mesh[:, :2]).mean() < 1.5
-    # a picture that ends within the net's square, its border black
-    x, y, w, h = face[:4].astype(int)
-    tight = woman[0, y - 10 : y + h + 10, x - 10 : x + w + 10]
-    moved = face.copy()
-    moved[[0, 4, 6, 8, 10, 12]] -= x - 10
-    moved[[1, 5, 7, 9, 11, 13]] -= y - 10
-    again = landmarks.locate(tight, moved)[:, :2] + (x - 10, y - 10)
-    assert np.abs(again - mesh[:, :2]).mean() < 0.03 * w
-
-
-@pytest.mark.assets
-def test_last_mesh_is_used_only_near_the_box(detector, landmarks, woman):
-    face = detector.detect(woman[0])[0]
-    fresh = landmarks.locate(woman[0], face)
-    tracked = landmarks.locate(woman[0], face, last=fresh)
-    assert 0 < np.abs(tracked - fresh)[:, :2].mean() < 0.02 * face[2]
-    elsewhere = fresh + np.float32([500, 0, 0])
-    np.testing.assert_array_equal(landmarks.locate(woman[0], face, last=elsewhere), fresh)
-
-
-@pytest.mark.assets
-def test_no_face_no_mesh(landmarks, woman):
-    assert landmarks.locate(woman[0], np.array([100, 1300, 300, 300])) is None
-    assert landmarks.locate(woman[0], np.array([-900, -900, 300, 300])) is None
 
 
 # ---- bad input -------------------------------------------------------------------------------
@@ -245,8 +147,8 @@ def test_bad_pictures(detector, landmarks, image, error, message):
 
 
 @pytest.mark.assets
-def test_strided_and_read_only_pictures(detector, landmarks, woman):
-    picture = woman[0, 400:1000, 200:800]
+def test_strided_and_read_only_pictures(detector, landmarks, pictures):
+    picture = pictures[0, 400:1000, 200:800]
     mirrored = np.ascontiguousarray(picture[:, ::-1])[:, ::-1]
     mirrored.flags.writeable = False
     expected, got = detector.detect(picture.copy()), detector.detect(mirrored)

@@ -121,13 +121,8 @@ def test_a_small_shift_moves_a_mask_by_little():
 
 
 @pytest.fixture(scope="module")
-def meshes(assets, woman):
-    pytest.importorskip("onnxruntime")
-    from lipsync_fast.preparation.faces.detector import FaceDetector, FaceLandmarks
-
-    detector = FaceDetector(assets / "models" / "yunet_n_dynamic.onnx")
-    mesh = FaceLandmarks(assets / "models" / "face_landmarks_478.onnx")
-    return [mesh.locate(frame, detector.detect(frame)[0]) for frame in woman]
+def meshes(woman, detector, landmarks):
+    return [landmarks.locate(frame, detector.detect(frame)[0]) for frame in woman]
 
 
 @pytest.mark.assets

@@ -1,4 +1,4 @@
-"""The faces of a clip, frame by frame: where rects and masks come from."""
+"""The face of a clip, frame by frame, from which rects and masks are made."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .detector import SCORE, FaceDetector, FaceLandmarks, iou
+from ..boxes import iou
+from .detector import SCORE, FaceDetector
+from .mesh import FaceLandmarks
 from .outlines import OUTLINE, lower_face
 from .tracking import box_corners, choose_face, mesh_corners
 
 __all__ = ["FaceFinder"]
 
-# Weak detections too: the choice over the whole clip weighs them.
+# Weak detections count too: the choice over the whole clip weighs them.
 LEAST_SCORE = 0.3
-# Faces of a frame that may be the clip's: so many, and none below a third of the largest.
+# Faces kept of a frame: at most so many, none below a third of the largest one's side.
 CANDIDATES, SMALLEST = 4, 1 / 3
 # Columns of a detection: right and left mouth corner as x, y.
 MOUTH = slice(10, 14)
@@ -26,15 +28,16 @@ Picture = NDArray[np.uint8]
 
 
 class FaceFinder:
-    """Corners and outlines of a clip's face; for one clip and one thread.
+    """Find corners and outlines of a clip's face; for one clip and one thread.
 
     Parameters
     ----------
     detector : str, Path or FaceDetector
     landmarks : str, Path, FaceLandmarks or None
-        The face mesh, where it is needed: for squares and for outlines.
+        The face mesh, needed for squares and for outlines.
     rule : {"box", "square", "given"}
-        What corners are taken from, as in a preset: the detector's box or the mesh.
+        `Preset.rect_rule`; "square" takes corners from the mesh, the others from the
+        detector's box.
     """
 
     def __init__(
@@ -55,7 +58,7 @@ class FaceFinder:
         step: Callable[[], None],
         rects: NDArray[np.integer[Any]] | None = None,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The one face of a clip that `choose_face` chooses.
+        """Find the face that `choose_face` chooses for the whole clip.
 
         Parameters
         ----------
@@ -63,7 +66,7 @@ class FaceFinder:
         step : callable
             Called after each picture.
         rects : (n, 4) or (1, 4) integers, optional
-            Only faces whose mouth lies in the frame's rect count.
+            Count only faces whose mouth lies in the frame's rect.
 
         Returns
         -------
@@ -94,7 +97,7 @@ class FaceFinder:
     def _look(
         self, picture: Picture, rect: NDArray[np.integer[Any]] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]:
-        """Faces of one frame that may be the clip's, (k, 15), their corners and outlines."""
+        """Return one frame's candidates, (k, 15), with their corners and outlines."""
         found = self._detector.detect(picture, threshold=LEAST_SCORE)
         if rect is not None:
             mouth = found[:, MOUTH].reshape(-1, 2, 2).mean(axis=1) - rect[:2]
@@ -117,7 +120,7 @@ class FaceFinder:
         return found[seen], squares, outlines[seen]
 
     def _last(self, face: NDArray[np.float32]) -> NDArray[np.float32] | None:
-        """Mesh of the frame before that lies nearest to a face."""
+        """Return the mesh of the frame before that overlaps a face most."""
         if not self._meshes:
             return None
         low = np.array([mesh[:, :2].min(axis=0) for mesh in self._meshes])

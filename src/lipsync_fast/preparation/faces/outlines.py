@@ -1,4 +1,4 @@
-"""Masks from face landmarks: the lower face of every frame, as alpha over its rect."""
+"""Masks from face landmarks: the lower face of every frame as alpha over its rect."""
 
 from __future__ import annotations
 
@@ -9,46 +9,46 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from .tracking import CENTRE_SIGMA, SIZE_SIGMA, local_line, runs
+from .smoothing import CENTRE_SIGMA, SIZE_SIGMA, local_line, runs
 
 __all__ = ["OUTLINE", "lower_face", "outline_mask", "steady_outlines"]
 
 # Points of the 478-point mesh round the lower face: below the eyes from the subject's right ear
 # over the bridge of the nose to the left one, then back along the jaw.
-UPPER = 13  # of them lie below the eyes
+UPPER = 13  # of the points lie below the eyes
 OUTLINE = (
     *(234, 117, 118, 119, 120, 121, 197, 350, 349, 348, 347, 346, 454),
     *(323, 361, 288, 397, 365, 379, 378, 400, 377, 152),
     *(148, 176, 149, 150, 136, 172, 58, 132, 93),
 )
-# The outline is drawn so much larger, from the middle of its upper side: a generated jaw opens
+# The outline grows by this factor from the middle of its upper side: a generated jaw opens
 # further than the filmed one, and the eyes stay as they are.
 GROWTH = 1.08
 # σ of the blur in widths of the outline. With GROWTH the filmed chin keeps 0.9 of its alpha.
 SOFTNESS = 0.035
-_FINE = 4  # parts of a pixel in which outlines are drawn, so that they do not jump by whole ones
+_FINE = 4  # outlines are drawn in quarters of a pixel, so that they do not jump by whole ones
 
 
 def lower_face(mesh: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Outline of the lower face: `OUTLINE` of a (478, 2 or 3) mesh as (P, 2), fresh."""
+    """Return the lower face's outline, `OUTLINE` of a (478, 2 or 3) mesh, as (P, 2), fresh."""
     return np.array(mesh, np.float64)[list(OUTLINE), :2]
 
 
 def steady_outlines(
     outlines: NDArray[np.floating[Any]], rects: NDArray[np.integer[Any]], fps: Fraction | float
 ) -> NDArray[np.float64]:
-    """Outlines without jitter and without lag, one for every rect.
+    """Smooth outlines without lag, one for every rect.
 
-    Frames with a rect but without an outline take it from the frames round about, moved and
-    stretched with the rect. Then middle and shape follow a straight line fitted to the frames
-    before and after, as rects do: the middle with σ 0.08 s, the shape with 0.32 s, so that the
-    filmed mouth's own speech hardly moves it.
+    A frame with a rect but without an outline takes it from its neighbours, moved and
+    stretched with the rect. Middle and shape then follow a straight line fitted to the frames
+    before and after, as rects do: the middle with σ 0.08 s, the shape with 0.32 s, so that
+    the filmed mouth's own speech hardly moves it.
 
     Parameters
     ----------
     outlines : (n, P, 2) floats
-        x, y in pixels of the frame; NaN where none was found. At least one frame that has a
-        rect has an outline.
+        x, y in pixels of the frame; NaN where none was found. At least one frame with a rect
+        has an outline.
     rects : (n, 4) integers
         x, y, w, h; w = h = 0 where there is no face.
     fps : number
@@ -82,7 +82,7 @@ def steady_outlines(
 def outline_mask(
     outline: NDArray[np.floating[Any]], rect: tuple[int, int, int, int]
 ) -> NDArray[np.uint8]:
-    """Alpha of an outline over a rect.
+    """Draw an outline as alpha over a rect.
 
     The outline, grown by 8 % from the middle of its upper side, is filled and blurred by a
     Gaussian whose σ is 3.5 % of the outline's width.
@@ -102,7 +102,7 @@ def outline_mask(
     top = outline[:UPPER].mean(axis=0)
     grown = (outline - top) * GROWTH + top - (x, y)
     sigma = SOFTNESS * float(np.ptp(outline[:, 0]))
-    # The blur must see what lies beside the rect.
+    # The blur reads beyond the rect.
     beside = int(np.ceil(3 * sigma))
     fine = Image.new("L", ((width + 2 * beside) * _FINE, (height + 2 * beside) * _FINE))
     corners = ((grown + beside) * _FINE - 0.5).ravel().tolist()

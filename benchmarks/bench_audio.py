@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.support.extra import time_it
-from lipsync_fast.audio.feature_stream import FeatureStream, frame_count
+from lipsync_fast.audio import FeatureStream, frame_count
 from lipsync_fast.audio.lite_avatar import LiteAvatarDriver
 from lipsync_fast.audio.mel import mel_spectrogram
 
@@ -43,7 +43,7 @@ def stream(speech, out, chunk, kind="mel", **options):
     for start in range(0, speech.size, chunk):
         ready = source.push(speech[start : start + chunk])
         done += len(source.take(ready, out=out[done : done + ready]))
-    ready = source.finish()
+    ready = source.flush()
     done += len(source.take(ready, out=out[done : done + ready]))
     return done
 

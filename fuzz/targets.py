@@ -264,7 +264,7 @@ class Features(FileTarget):
         if len(data) % 2:
             rows.push(np.zeros(1500, np.float32))
         with np.errstate(all="ignore"):  # float64 beyond float32 becomes infinite
-            windows = rows.take(min(rows.finish(), 4))
+            windows = rows.take(min(rows.flush(), 4))
         assert windows.shape[1:] == rows.shape
 
 

@@ -10,10 +10,16 @@ except ImportError as error:
         f"({error}); install it with `pip install .` and do not import it from its source folder"
     ) from error
 
-from .audio.feature_file import FeatureFile
-from .audio.feature_stream import FeatureStream, feature_windows, frame_count
-from .audio.mel import MelStream, mel_spectrogram
-from .audio.silence import NoiseGate, SilenceFades
+from .audio import (
+    FeatureFile,
+    FeatureStream,
+    MelStream,
+    NoiseGate,
+    SilenceFades,
+    feature_windows,
+    frame_count,
+    mel_spectrogram,
+)
 from .compositing.colour import ColourSmoother, seam_error
 from .compositing.compositor import Compositor, Frame, Frames
 from .errors import LipsyncError

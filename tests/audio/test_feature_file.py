@@ -8,8 +8,8 @@ import pytest
 from tests.support.scripts import HEARS, row_window
 from tests.support.voices import synthetic_voice
 
+from lipsync_fast.audio import FeatureStream, frame_count
 from lipsync_fast.audio.feature_file import FeatureFile
-from lipsync_fast.audio.feature_stream import FeatureStream, frame_count
 from lipsync_fast.errors import FileMissingError, InputError, LayoutError
 from lipsync_fast.presets import PRESETS
 
@@ -38,7 +38,7 @@ def test_windows_are_the_scripts(name, count, dtype, tmp_path):
     stream = FeatureFile(tmp_path / "rows.npy", name)
     assert stream.shape == PRESETS[name].audio_shape == HEARS[name][2]
     assert stream.fps == PRESETS[name].feature_rate
-    assert (stream.ready, stream.finish()) == (0, count)
+    assert (stream.ready, stream.flush()) == (0, count)
     windows = stream.take(count)
     assert windows.dtype == np.float32
     np.testing.assert_array_equal(windows, all_windows(rows, name))
@@ -55,7 +55,7 @@ def test_windows_come_in_any_portions():
     rows = rows_of("ultralight168-hubert", 30)
     wanted = all_windows(rows, "ultralight168-hubert")
     stream = FeatureFile(rows, "ultralight168-hubert")
-    stream.finish()
+    stream.flush()
     out = np.full((30, 16, 32, 32), np.nan, np.float32)
     taken = 0
     for count in (0, 1, 7, 20, 2):
@@ -70,7 +70,7 @@ def test_windows_come_in_any_portions():
 def test_rows_of_any_shape(shape):
     rows = rows_of("synctalk328-hubert", 12)
     stream = FeatureFile(rows.reshape(shape), "synctalk328-hubert")
-    stream.finish()
+    stream.flush()
     np.testing.assert_array_equal(stream.take(12), all_windows(rows, "synctalk328-hubert"))
 
 
@@ -79,7 +79,7 @@ def test_presets_of_speech_take_a_window_a_row(name):
     shape = PRESETS[name].audio_shape
     rows = np.random.default_rng(1).normal(0, 1, (6, math.prod(shape))).astype(np.float32)
     stream = FeatureFile(rows, name)
-    stream.finish()
+    stream.flush()
     np.testing.assert_array_equal(stream.take(6), rows.reshape(6, *shape))
 
 
@@ -95,11 +95,11 @@ def test_ave_rows_are_those_of_a_stream(tmp_path):
 
     stream = FeatureStream("ave", 25, encoder=encoder)
     stream.push(samples)
-    wanted = stream.take(stream.finish())
+    wanted = stream.take(stream.flush())
     rows = np.concatenate([made[0], *made, made[-1]])
     given = FeatureFile(rows, "synctalk328")
     given.push(samples)
-    assert given.finish() == len(wanted)
+    assert given.flush() == len(wanted)
     np.testing.assert_array_equal(given.take(len(wanted)), wanted)
 
 
@@ -115,7 +115,7 @@ def test_the_sound_tells_the_frames(seconds, caplog):
     for cut in np.array_split(samples, 5):
         ready = stream.push(cut)
     assert ready == frame_count(len(samples), 20)
-    assert stream.finish() == ready
+    assert stream.flush() == ready
     beyond = np.concatenate([rows, np.zeros((40, 1, 16, 512), np.float32)])
     wanted = all_windows(beyond, "ultralight168-wenet")[:ready]
     np.testing.assert_array_equal(stream.take(ready), wanted)
@@ -125,14 +125,17 @@ def test_the_sound_tells_the_frames(seconds, caplog):
 def test_a_stream_ends_once_and_gives_what_it_has():
     stream = FeatureFile(rows_of("synctalk328", 5), "synctalk328")
     stream.push(np.zeros(0, np.float32))
-    with pytest.raises(InputError, match="no samples"):
-        stream.finish()
+    with pytest.raises(InputError, match="at least one sample, got none"):
+        stream.flush()
     stream.push(np.zeros(640, np.float32))
     with pytest.raises(InputError, match="2 frames were asked for and 1 are ready"):
         stream.take(2)
-    assert stream.finish() == 1
-    with pytest.raises(InputError, match="finished already"):
-        stream.finish()
+    assert stream.flush() == 1
+    ended = "the sound of this FeatureFile has ended; make a new one for the next sound"
+    with pytest.raises(InputError, match=ended):
+        stream.flush()
+    with pytest.raises(InputError, match=ended):
+        stream.push(np.zeros(640, np.float32))
 
 
 # ---- bad files -------------------------------------------------------------------------------
@@ -189,5 +192,5 @@ def test_the_warning_is_logged_by_the_package(caplog):
     with caplog.at_level(logging.WARNING, logger="lipsync_fast"):
         stream = FeatureFile(rows_of("synctalk328", 100), "synctalk328")
         stream.push(np.zeros(16000, np.float32))
-        stream.finish()
+        stream.flush()
     assert "100 rows for the 25 frames" in caplog.text

@@ -7,13 +7,8 @@ import numpy as np
 import pytest
 from tests.support.voices import random_cuts, read_voice, synthetic_voice
 
-from lipsync_fast.audio.feature_stream import (
-    FeatureStream,
-    feature_windows,
-    frame_count,
-    window_start,
-)
-from lipsync_fast.audio.mel import mel_spectrogram
+from lipsync_fast.audio import FeatureStream, feature_windows, frame_count, mel_spectrogram
+from lipsync_fast.audio.windows import window_start
 from lipsync_fast.errors import InputError, LayoutError
 
 NTSC = Fraction(30000, 1001)
@@ -59,7 +54,7 @@ class Mouth:
             count += 1
         return self.frames(count)
 
-    def finish(self, frames):
+    def flush(self, frames):
         return self.frames(frames)
 
 
@@ -84,7 +79,7 @@ def stream_windows(samples, features, fps, cuts, rng):
         count = int(rng.integers(0, ready + 1)) if rng.random() < 0.7 else ready
         windows.append(stream.take(count))
         taken += count
-    assert stream.finish() + taken == frame_count(samples.size, fps)
+    assert stream.flush() + taken == frame_count(samples.size, fps)
     windows.append(stream.take(stream.ready))
     assert (start, stream.ready) == (samples.size, 0)
     return np.concatenate(windows)
@@ -194,7 +189,7 @@ def test_random_chunks_equal_the_whole(features, fps, longest):
     samples = synthetic_voice(4 if longest > 300 else 1, seed=6)
     whole = make_stream(features, fps)
     whole.push(samples)
-    expected = whole.take(whole.finish())
+    expected = whole.take(whole.flush())
     for seed in range(3):
         rng = np.random.default_rng(seed)
         cuts = random_cuts(rng, samples.size, longest)
@@ -266,7 +261,7 @@ def test_frames_left_for_long_are_kept():
     stream = make_stream("mel", 25)
     for start in range(0, samples.size, 48000):
         stream.push(samples[start : start + 48000])
-    assert stream.finish() == 3000
+    assert stream.flush() == 3000
     assert stream.take(3000).tobytes() == feature_windows(samples, "mel", 25).tobytes()
 
 
@@ -352,6 +347,16 @@ def test_a_sound_without_samples():
         feature_windows(np.zeros(100), "mel", 25)
 
 
+def test_a_sound_ends_once():
+    stream = make_stream("mel", 25)
+    stream.push(synthetic_voice(1))
+    count = stream.flush()
+    for again in (stream.flush, lambda: stream.push(synthetic_voice(1))):
+        with pytest.raises(InputError, match="the sound of this FeatureStream has ended; make a"):
+            again()
+    assert (stream.ready, stream.samples) == (count, 16000)
+
+
 def test_a_refused_chunk_leaves_the_stream_as_it_was():
     samples = synthetic_voice(12)
     stream = make_stream("mel", 25)
@@ -361,5 +366,5 @@ def test_a_refused_chunk_leaves_the_stream_as_it_was():
     with pytest.raises(InputError, match="finite"):
         stream.push(broken)
     stream.push(samples[100000:])
-    windows = stream.take(stream.finish())
+    windows = stream.take(stream.flush())
     assert windows.tobytes() == feature_windows(samples, "mel", 25).tobytes()

@@ -10,7 +10,7 @@ import pytest
 from tests.support.mouths import best_correlation, levels, paused_frames
 from tests.support.voices import VOICES, random_cuts, read_voice, silence, synthetic_voice
 
-from lipsync_fast.audio.feature_stream import FeatureStream, feature_windows, frame_count
+from lipsync_fast.audio import FeatureStream, feature_windows, frame_count
 from lipsync_fast.audio.lite_avatar import NEUTRAL, LiteAvatarDriver, neutral_pose
 from lipsync_fast.audio.mel import mel_spectrogram
 from lipsync_fast.errors import FileMissingError, InputError, LayoutError
@@ -135,20 +135,20 @@ def test_random_chunks_equal_the_whole(fps):
         for cut in random_cuts(np.random.default_rng(seed), samples.size, 5000):
             rows.append(stream.take(stream.push(samples[start : start + cut])))
             start += cut
-        rows.append(stream.take(stream.finish()))
+        rows.append(stream.take(stream.flush()))
         assert np.concatenate(rows).tobytes() == whole.tobytes()
 
 
 def test_random_chunks_of_a_real_voice_equal_the_whole(assets):
     columns = mel_spectrogram(read_voice(assets, "jfk_16k"))
     whole, parts, rng = LiteAvatarDriver(30), LiteAvatarDriver(30), np.random.default_rng(1)
-    expected = np.concatenate([whole.push(columns), whole.finish(330)])
+    expected = np.concatenate([whole.push(columns), whole.flush(330)])
     rows, start = [], 0
     while start < len(columns):
         cut = int(rng.integers(0, 40))
         rows.append(parts.push(columns[start : start + cut]))
         start += cut
-    assert np.concatenate([*rows, parts.finish(330)]).tobytes() == expected.tobytes()
+    assert np.concatenate([*rows, parts.flush(330)]).tobytes() == expected.tobytes()
 
 
 @pytest.mark.parametrize("fps", [25, NTSC, 60])

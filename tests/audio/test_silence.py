@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tests.support.voices import VOICES, random_cuts, read_voice, silence, synthetic_voice
 
-from lipsync_fast.audio.feature_stream import FeatureStream, feature_windows, frame_count
+from lipsync_fast.audio import FeatureStream, feature_windows, frame_count
 from lipsync_fast.audio.lite_avatar import LiteAvatarDriver
 from lipsync_fast.audio.silence import NoiseGate, SilenceFades
 from lipsync_fast.errors import InputError, LayoutError
@@ -21,12 +21,12 @@ def fades(samples, fps=25, **options):
     """Alphas of a whole sound, as signed numbers."""
     whole = SilenceFades(fps, **options)
     count = frame_count(len(samples), fps)
-    return np.concatenate([whole.push(samples), whole.finish(count)]).astype(int)
+    return np.concatenate([whole.push(samples), whole.flush(count)]).astype(int)
 
 
 def hushed(samples):
     gate = NoiseGate()
-    return np.concatenate([gate.push(samples), gate.finish()])
+    return np.concatenate([gate.push(samples), gate.flush()])
 
 
 def noise(seconds, decibels, seed=0):
@@ -175,7 +175,7 @@ def in_chunks(samples, sizes, fps, **options):
     for size in sizes:
         parts.append(stream.push(samples[start : start + size]))
         start += size
-    return np.concatenate([*parts, stream.finish(frame_count(len(samples), fps))]).astype(int)
+    return np.concatenate([*parts, stream.flush(frame_count(len(samples), fps))]).astype(int)
 
 
 @pytest.mark.parametrize("options", [{}, {"ahead": 12}, {"ahead": 40, "attack": 2, "release": 9}])
@@ -199,7 +199,7 @@ def test_random_chunks_of_a_real_voice_equal_the_whole(assets, name, rng):
         parts.append(gate.push(samples[start : start + size]))
         assert len(parts[-1]) % 200 == 0
         start += size
-    assert np.concatenate([*parts, gate.finish()]).tobytes() == hushed(samples).tobytes()
+    assert np.concatenate([*parts, gate.flush()]).tobytes() == hushed(samples).tobytes()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ pytest.importorskip("onnxruntime")
 from tests.support.nets import drifting_generator, tiny_encoder, tiny_generator
 from tests.support.person import speech, template_of
 
-from lipsync_fast.audio.feature_stream import frame_count
+from lipsync_fast.audio import frame_count
 from lipsync_fast.audio.silence import SilenceFades
 from lipsync_fast.compositing.colour import ColourSmoother
 from lipsync_fast.errors import FileMissingError, InputError, LayoutError
@@ -227,7 +227,7 @@ def test_silence_shows_the_background_and_skips_the_net(tmp_path, name):
     listener = (
         SilenceFades(25, ahead=7, attack=2) if preset.features == "params" else SilenceFades(25)
     )
-    alphas = np.concatenate([listener.push(samples), listener.finish(len(faded))])
+    alphas = np.concatenate([listener.push(samples), listener.flush(len(faded))])
     assert ran == np.count_nonzero((alphas > 0) & (indices != 2)) < len(faded) - 20
     assert all(np.array_equal(faded[i], shown[i]) for i in range(10, 20))
     # Half shown, the mouth is on its way from the film to what the net draws.

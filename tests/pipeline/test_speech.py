@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tests.support.voices import VOICES, random_cuts, read_voice, synthetic_voice
 
-from lipsync_fast.audio.feature_stream import FeatureStream, feature_windows, frame_count
+from lipsync_fast.audio import FeatureStream, feature_windows, frame_count
 from lipsync_fast.audio.lite_avatar import LiteAvatarDriver
 from lipsync_fast.audio.silence import NoiseGate, SilenceFades
 from lipsync_fast.memory._pool import BufferPool
@@ -44,7 +44,7 @@ def heard(speech, preset="wav2lip96", size=8, **options):
 
 def fades(samples, **options):
     whole = SilenceFades(25, **options)
-    return np.concatenate([whole.push(samples), whole.finish(frame_count(len(samples), 25))])
+    return np.concatenate([whole.push(samples), whole.flush(frame_count(len(samples), 25))])
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_the_background_comes_with_alphas(preset, options):
 def test_a_closed_mouth_hears_a_hushed_sound(assets, name):
     samples = read_voice(assets, name)
     gate = NoiseGate()
-    quiet = np.concatenate([gate.push(samples), gate.finish()])
+    quiet = np.concatenate([gate.push(samples), gate.flush()])
     features, alphas = heard(samples, silence="closed")
     assert alphas is None
     assert np.array_equal(features, feature_windows(quiet, "mel", 25))

@@ -5,7 +5,7 @@ import pytest
 from tests.support.mouths import best_correlation, levels, paused_frames
 from tests.support.voices import read_voice
 
-from lipsync_fast.audio.feature_stream import feature_windows
+from lipsync_fast.audio import feature_windows
 from lipsync_fast.audio.lite_avatar import LiteAvatarDriver
 from lipsync_fast.audio.silence import SilenceFades
 from lipsync_fast.pipeline.pipeline import Pipeline
@@ -97,7 +97,7 @@ def test_silence_is_the_film_and_nothing_jumps_where_speech_begins_or_ends(asset
         frames = [frame.array.copy() for frame in pipeline.frames(samples)]
         ran = pipeline.stats().stages["net"].frames
     listener = SilenceFades(30, ahead=7, attack=2)
-    alphas = np.concatenate([listener.push(samples), listener.finish(len(frames))])
+    alphas = np.concatenate([listener.push(samples), listener.flush(len(frames))])
     silent = np.flatnonzero(alphas == 0)
     assert len(silent) > 10
     assert ran == len(frames) - len(silent)

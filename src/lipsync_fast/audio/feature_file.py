@@ -20,24 +20,23 @@ from numpy.typing import NDArray
 from ..errors import FileMissingError, InputError, LayoutError
 from ..files.untrusted import read_npy
 from ..presets import ROW_SIZES, Preset, get_preset
-from ..timing import parse_fps
-from .feature_stream import frame_count
-from .mel import check_out, check_samples
+from .feature_source import FeatureSource, Floats
+from .windows import frame_count
 
 __all__ = ["FeatureFile"]
 
-_log = logging.getLogger("lipsync_fast")
+_log = logging.getLogger(__name__)
 
-_SCANNED_ROWS = 256  # rows looked at a time, so that a mapped file is never all in memory
-
-Floats = NDArray[np.float32]
+_SCANNED_ROWS = 256  # rows checked at a time, so that a mapped file is never all in memory
 
 
-class FeatureFile:
+class FeatureFile(FeatureSource):
     """Feature windows from a file of rows, one window for each video frame.
 
     Takes the place of a `FeatureStream`: the sound, if there is one, only says how many frames
-    there are. Beyond the rows, windows hold zeros. One thread at a time.
+    there are; without one `flush` makes a frame for each row. Frame i holds rows
+    [i − n // 2, i − n // 2 + n), n to a window, zeros where there is no such row, all in C order.
+    One thread at a time.
 
     Parameters
     ----------
@@ -76,105 +75,46 @@ class FeatureFile:
         preset: str | Preset,
         fps: Fraction | float | int | str | None = None,
     ) -> None:
-        row = get_preset(preset)
-        self.shape = row.audio_shape
-        self.fps = parse_fps(row.feature_rate or 25 if fps is None else fps)
+        preset = get_preset(preset)
+        super().__init__(preset.feature_rate or 25 if fps is None else fps)
+        self.shape = preset.audio_shape
         name = str(source) if isinstance(source, (str, Path)) else "features"
         array = _load(Path(source)) if isinstance(source, (str, Path)) else source
-        self._rows = _check_rows(array, name, row)
+        self._rows = _check_rows(array, name, preset)
         self._name = name
         self._window = math.prod(self.shape) // self._rows.shape[1]
         self.rows = len(self._rows)
-        self.samples = self.taken = 0
         self._with_sound = False
-        self._total: int | None = None
 
-    @property
-    def ready(self) -> int:
-        """Frames that can be taken now."""
-        if self._total is not None:
-            return self._total - self.taken
-        return (frame_count(self.samples, self.fps) if self.samples else 0) - self.taken
+    def _settled(self) -> int:
+        return frame_count(self.samples, self.fps)
 
-    def push(self, samples: Floats) -> int:
-        """Take the next samples of the sound that the rows belong to.
-
-        Parameters
-        ----------
-        samples : (n,) float32, 16 kHz mono, any n including 0
-
-        Returns
-        -------
-        int
-            Frames that can be taken now.
-        """
-        check_samples(samples)
+    def _add(self, samples: Floats) -> None:
         self._with_sound = True
-        self.samples += len(samples)
-        return self.ready
 
-    def finish(self) -> int:
-        """End the sound; without one there is a frame for each row.
-
-        Returns
-        -------
-        int
-            Frames that can be taken now.
-
-        Raises
-        ------
-        InputError
-            A sound without samples, or finished before.
-        """
-        if self._total is not None:
-            raise InputError("the sound is finished already; open the features again")
-        if self._with_sound and not self.samples:
-            raise InputError("the sound has no samples; needed is at least one")
-        total = frame_count(self.samples, self.fps) if self._with_sound else self.rows
+    def _end(self) -> int:
+        if not self._with_sound:
+            return self.rows
+        if not self.samples:
+            raise InputError("the sound must have at least one sample, got none")
+        total = frame_count(self.samples, self.fps)
         if abs(total - self.rows) > self.fps:
             _log.warning(
                 "%s holds %d rows for the %d frames of the speech: are they of this speech, "
                 "and at %s a second?", self._name, self.rows, total, self.fps,
             )  # fmt: skip
-        self._total = total
-        return self.ready
+        return total
 
-    def take(self, count: int, out: Floats | None = None) -> Floats:
-        """Write the next feature windows; see `FeatureStream.take`.
-
-        Parameters
-        ----------
-        count : int
-            Frames wanted, at most `ready`.
-        out : (count, *shape) float32, C-contiguous, optional
-
-        Returns
-        -------
-        (count, *shape) float32
-            ``out``, or a fresh array. Frame i holds rows [i − n // 2, i − n // 2 + n), n to a
-            window, zeros where there is no such row, all in C order.
-        """
-        if not 0 <= count <= self.ready:
-            raise InputError(
-                f"{count} frames were asked for and {self.ready} are ready; push more sound, "
-                "or finish it, first"
-            )
-        shape = (count, *self.shape)
-        target = np.empty(shape, np.float32) if out is None else check_out(out, shape)
-        if not target.flags.c_contiguous:
-            raise LayoutError("out must be C-contiguous, got a strided view; pass a packed array")
-        windows = target.reshape(count, self._window, self._rows.shape[1])
-        for window in windows:
-            first = self.taken - self._window // 2
-            begin, end = max(first, 0), min(first + self._window, self.rows)
-            if begin < end:
-                window[: begin - first] = 0.0
-                window[begin - first : end - first] = self._rows[begin:end]
-                window[end - first :] = 0.0
-            else:
-                window[...] = 0.0
-            self.taken += 1
-        return target
+    def _write(self, frame: int, out: Floats) -> None:
+        window = out.reshape(self._window, self._rows.shape[1])
+        first = frame - self._window // 2
+        begin, end = max(first, 0), min(first + self._window, self.rows)
+        if begin < end:
+            window[: begin - first] = 0.0
+            window[begin - first : end - first] = self._rows[begin:end]
+            window[end - first :] = 0.0
+        else:
+            window[...] = 0.0
 
 
 def _load(path: Path) -> NDArray[Any]:

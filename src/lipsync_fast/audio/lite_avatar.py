@@ -211,7 +211,7 @@ class LiteAvatarDriver:
                 frames.append(row)
         return np.array(frames, np.float32).reshape(len(frames), PARAMS)
 
-    def finish(self, frames: int) -> NDArray[np.float32]:
+    def flush(self, frames: int) -> NDArray[np.float32]:
         """End the sound, silence following, and return what is left of `frames` frames in all."""
         rows = []
         silence = [SILENT] * len(_VOICED)

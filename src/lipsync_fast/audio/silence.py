@@ -182,7 +182,7 @@ class SilenceFades:
                 self._hear(loud, alphas)
         return np.array(alphas, np.uint8)
 
-    def finish(self, frames: int) -> NDArray[np.uint8]:
+    def flush(self, frames: int) -> NDArray[np.uint8]:
         """End the sound, silence following, and return what is left of `frames` frames in all.
 
         Parameters
@@ -261,7 +261,7 @@ class NoiseGate:
             self._hush(step, loud)
         return steps.reshape(-1)
 
-    def finish(self) -> Floats:
+    def flush(self) -> Floats:
         """End the sound and return what is left of it: (m,) float32, fresh, m < 200."""
         rest = self._steps.rest
         self._hush(rest, self._since == 0)

@@ -135,6 +135,6 @@ def _sounds(preset: Preset) -> dict[str, NDArray[np.float32]]:
     driver = LiteAvatarDriver(rate) if preset.features == "params" else None
     stream = FeatureStream(preset.features, rate, driver=driver)
     stream.push(speech())
-    windows = stream.take(stream.finish())
+    windows = stream.take(stream.flush())
     chosen = np.linspace(0, len(windows) - 1, _PROBES + 2).astype(int)[1:-1]  # it begins in silence
     return {preset.audio_input: windows[chosen]}

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import media
+from ..audio import SAMPLE_RATE, FeatureStream, frame_count
 from ..audio.feature_file import FeatureFile
-from ..audio.feature_stream import SAMPLE_RATE, FeatureStream, frame_count
 from ..audio.lite_avatar import LiteAvatarDriver
 from ..audio.mel import check_samples
 from ..audio.silence import NoiseGate, SilenceFades
@@ -123,7 +123,7 @@ class SpeechFeatures:
         with self.stages.features(0):
             heard = samples
             if self._hush is not None:
-                heard = np.concatenate([self._hush.push(samples), self._hush.finish()])
+                heard = np.concatenate([self._hush.push(samples), self._hush.flush()])
                 self._hush = None
             rows = encoder.features(heard)
         return FeatureFile(rows, preset, fps)
@@ -186,10 +186,10 @@ class SpeechFeatures:
     def _finish(self, taken: int) -> int:
         """End the sound after `taken` frames; the frames that are left."""
         if self._hush is not None:
-            self._windows.push(self._hush.finish())
-        ready = self._windows.finish()
+            self._windows.push(self._hush.flush())
+        ready = self._windows.flush()
         if self._fades is not None:
-            self._alphas = np.concatenate([self._alphas, self._fades.finish(taken + ready)])
+            self._alphas = np.concatenate([self._alphas, self._fades.flush(taken + ready)])
         return ready
 
     def _take(self, start: int, count: int) -> Request:

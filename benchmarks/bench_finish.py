@@ -10,7 +10,7 @@ from benchmarks.support.extra import time_it
 from lipsync_fast.bench.encoders import ENCODERS
 from lipsync_fast.bench.peers import PEERS
 from lipsync_fast.bench.scenes import LIVETALKING, SYNCTALK, Scene, drifting_rects, photos
-from lipsync_fast.compositing.compositor import Compositor
+from lipsync_fast.compositing import Compositor
 from lipsync_fast.kernels import _jpeg
 from lipsync_fast.provenance import XMP
 
@@ -104,7 +104,7 @@ def test_frame_into_a_callers_buffer(benchmark, compositor, size, format):
     check(compositor, size, format)
     outputs, chosen = scene(size).outputs, np.array([0])
     out = [np.empty(compositor.canvas(format).shape, np.uint8)]
-    time_it(benchmark, lambda: compositor.composite(outputs, chosen, format=format, out=out))
+    time_it(benchmark, lambda: compositor.composite_into(out, outputs, chosen, format=format))
 
 
 @pytest.mark.parametrize(("size", "peer"), PEER_FRAMES)

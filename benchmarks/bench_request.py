@@ -14,7 +14,7 @@ from lipsync_fast.bench.scenes import (
     request_outputs,
     write_template,
 )
-from lipsync_fast.compositing.compositor import Compositor
+from lipsync_fast.compositing import Compositor
 from lipsync_fast.kernels import _jpeg
 from lipsync_fast.nets.generator import Generator
 from lipsync_fast.pipeline.inference import pack_visual

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.support import scenery
 from benchmarks.support.extra import is_timed, time_it
-from lipsync_fast.compositing.compositor import Compositor
+from lipsync_fast.compositing import Compositor
 from lipsync_fast.templates.template import Template
 
 QUICK = (48, 320, 180)  # frames, width, height where nothing is timed

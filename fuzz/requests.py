@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 
 from lipsync_fast import PRESETS, Compositor, Preset, Template
-from lipsync_fast.compositing.canvas import PACKED_FORMATS
+from lipsync_fast.formats import FRAME_FORMATS
 
 from .kernels import Canvas
-
-FORMATS = ("jpeg", "i420", *PACKED_FORMATS)
 
 
 def draw_preset(rng: random.Random) -> Preset:
@@ -67,7 +65,7 @@ def draw_template(rng: random.Random) -> Template:
 def request(rng: random.Random) -> None:
     """Finish one request, twice: the same bytes, no byte beyond the buffers, no pixel too far."""
     template = draw_template(rng)
-    format = rng.choice(FORMATS)
+    format = rng.choice(FRAME_FORMATS)
     count = rng.randrange(0, 5)
     indices = [
         rng.randrange(-1 if rng.random() < 0.02 else 0, template.count) for _ in range(count)
@@ -89,7 +87,7 @@ def request(rng: random.Random) -> None:
         with np.errstate(all="ignore"):
             # What a worker made before must not show: other mouths on other backgrounds.
             compositor.composite(outputs[::-1].copy(), indices[::-1], format=format)
-            lengths = compositor.composite(outputs, indices, out=out, **keywords)
+            lengths = compositor.composite_into(out, outputs, indices, **keywords)
     for buffer, array, length, want in zip(buffers, out, lengths, made, strict=True):
         buffer.check()
         assert array.tobytes()[:length] == want

@@ -19,7 +19,7 @@ from lipsync_fast.audio import mel
 from lipsync_fast.bench.clock import Timing, ratio, run_in_turn
 from lipsync_fast.bench.peers import PEERS
 from lipsync_fast.bench.scenes import LIVETALKING, SYNCTALK, Scene, request_outputs
-from lipsync_fast.compositing.compositor import Compositor
+from lipsync_fast.compositing import Compositor
 from lipsync_fast.kernels import _jpeg
 from lipsync_fast.provenance import XMP
 from lipsync_fast.templates.template import Template
@@ -199,7 +199,7 @@ def packed(session: Session) -> Iterator[Row]:
         background = np.array(template.bgr24(0))
         works = {
             "in place": in_place,
-            "out": lambda: compositor.composite(one, indices[0], format="bgr24", out=out),
+            "out": lambda: compositor.composite_into(out, one, indices[0], format="bgr24"),
             "copy": lambda: np.copyto(out[0], background),
             **peers,
         }
@@ -252,7 +252,7 @@ def i420(session: Session) -> Iterator[Row]:
         out = np.empty((1, *compositor.canvas("i420").shape), np.uint8)
         works = {
             "in place": in_place,
-            "out": lambda: compositor.composite(one, indices[0], format="i420", out=out),
+            "out": lambda: compositor.composite_into(out, one, indices[0], format="i420"),
             "peer": lambda: cv2.cvtColor(PEERS[SYNCTALK].composite(inputs), cv2.COLOR_BGR2YUV_I420),
         }
         found = run_in_turn(works, session.rounds(150))

@@ -19,7 +19,7 @@ from lipsync_fast import demo
 from lipsync_fast.bench import memory
 from lipsync_fast.bench.clock import ratio, run_in_turn
 from lipsync_fast.bench.scenes import request_outputs
-from lipsync_fast.compositing.compositor import Compositor
+from lipsync_fast.compositing import Compositor
 from lipsync_fast.nets.generator import Generator
 from lipsync_fast.nets.resident import ResidentGenerator
 from lipsync_fast.pipeline.pipeline import Pipeline

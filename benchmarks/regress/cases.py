@@ -18,7 +18,7 @@ from PIL import Image
 from lipsync_fast import kernels
 from lipsync_fast.audio.mel import mel_spectrogram
 from lipsync_fast.bench.scenes import Scene, drifting_rects, photos, request_outputs, write_template
-from lipsync_fast.compositing.compositor import Compositor
+from lipsync_fast.compositing import Compositor
 from lipsync_fast.memory._pool import BufferPool
 from lipsync_fast.templates.template import Template
 
@@ -124,7 +124,7 @@ def _copied(scenery: Scenery, format: str) -> Case:
     buffers = [out]
 
     def ours() -> None:
-        compositor.composite(scene.outputs, chosen, format=format, out=buffers)
+        compositor.composite_into(buffers, scene.outputs, chosen, format=format)
 
     def peer() -> None:
         patch = _patch(scenery)

@@ -90,11 +90,11 @@ class Case:
             with lf.Pipeline.open(template, net, colour_match=match, silence="net") as pipeline:
                 yield from (frame.array for frame in pipeline.frames(speech))
             return
-        track = lf.ColourSmoother(self.fps, self.preset.view)
+        smoother = lf.ColourSmoother(self.fps, self.preset.view)
         with lf.Compositor(template, colour_match=match) as compositor:
             for i in range(FRAMES):
                 outputs = drifting(template, i)[None]
-                yield compositor.composite(outputs, [i], track=track)[0].array
+                yield compositor.composite(outputs, [i], smoother=smoother)[0].array
 
 
 def drifting(template: lf.Template, index: int) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 from lipsync_fast import kernels
 from lipsync_fast.bench.peers import PEERS, Inputs, make_inputs
 from lipsync_fast.bench.scenes import SYNCTALK, Scene, drifting_rects, photos, write_template
-from lipsync_fast.compositing.compositor import Compositor
+from lipsync_fast.compositing import Compositor
 from lipsync_fast.errors import FileMissingError, TemplateError
 from lipsync_fast.preparation.rect_files import read_rects
 from lipsync_fast.templates.template import Template

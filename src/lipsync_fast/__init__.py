@@ -20,8 +20,7 @@ from .audio import (
     frame_count,
     mel_spectrogram,
 )
-from .compositing.colour import ColourSmoother, seam_error
-from .compositing.compositor import Compositor, Frame, Frames
+from .compositing import ColourSmoother, Compositor, CompositorStats, Frame, Frames, seam_error
 from .errors import LipsyncError
 from .kernels import (
     ResizePlan,
@@ -52,6 +51,7 @@ __all__ = [
     "BufferPool",
     "ColourSmoother",
     "Compositor",
+    "CompositorStats",
     "DeviceOptions",
     "FeatureFile",
     "FeatureStream",

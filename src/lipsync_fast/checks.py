@@ -10,7 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError, LayoutError
 
-__all__ = ["as_array", "check_int", "check_type"]
+__all__ = ["as_array", "check_alphas", "check_indices", "check_int", "check_type"]
+
+_OPAQUE = np.full(64, 255, np.uint8)  # the usual alphas of a request, without an allocation
+_OPAQUE.setflags(write=False)
 
 
 def check_int(
@@ -81,3 +84,62 @@ def as_array(name: str, value: ArrayLike) -> NDArray[Any]:
         return np.asarray(value)
     except ValueError:
         raise InputError(f"{name} must be rows of one length, got {value!r:.80}") from None
+
+
+def check_indices(indices: ArrayLike, count: int) -> NDArray[np.int64]:
+    """Return the template indices of a request as an array.
+
+    Parameters
+    ----------
+    indices : (N,) integers
+    count : int
+        Frames of the template.
+
+    Returns
+    -------
+    (N,) int64, C-contiguous
+        Fresh, or `indices` where it is such an array.
+
+    Raises
+    ------
+    InputError
+        If it is not one integer a frame, each from 0 to `count` - 1.
+    """
+    chosen = as_array("indices", indices)
+    if chosen.ndim != 1 or (chosen.dtype.kind not in "iu" and chosen.size):
+        raise InputError(f"indices must be one integer a frame, got {chosen.dtype} {chosen.shape}")
+    values = chosen.tolist()  # for a few values quicker than reductions of the array
+    if values and not 0 <= min(values) <= max(values) < count:
+        raise InputError(f"indices must be 0 to {count - 1}, got {min(values)} to {max(values)}")
+    return np.ascontiguousarray(chosen, np.int64)
+
+
+def check_alphas(alphas: ArrayLike | None, count: int) -> NDArray[np.uint8]:
+    """Return the fades of a request as an array, all 255 where none are given.
+
+    Parameters
+    ----------
+    alphas : (N,) integers, 0 to 255, or None
+    count : int
+        Frames of the request, N.
+
+    Returns
+    -------
+    (N,) uint8, C-contiguous
+        Possibly read-only, or `alphas` itself.
+
+    Raises
+    ------
+    InputError
+        If they are not one whole number from 0 to 255 for each frame.
+    """
+    if alphas is None:
+        return _OPAQUE[:count] if count <= len(_OPAQUE) else np.full(count, 255, np.uint8)
+    array = as_array("alphas", alphas)
+    if array.shape != (count,) or (array.dtype.kind not in "iu" and count):
+        raise InputError(
+            f"alphas must be {count} whole numbers, one a frame, got {array.dtype} {array.shape}"
+        )
+    if array.dtype != np.uint8 and count and (array.min() < 0 or array.max() > 255):
+        raise InputError(f"alphas must be 0 to 255, got {array.min()} to {array.max()}")
+    return np.ascontiguousarray(array, np.uint8)

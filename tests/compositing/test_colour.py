@@ -1,4 +1,4 @@
-"""Seams: what the measure sees, and what colour match and fades do to frames."""
+"""Colour match and fades: what they do to finished frames."""
 
 from dataclasses import replace
 
@@ -9,9 +9,8 @@ from tests.support.drift import WOMAN, drifting, insets
 from tests.support.person import as_bgr24
 
 from lipsync_fast import kernels
-from lipsync_fast.compositing.colour import ColourSmoother, seam_error, seam_steps
-from lipsync_fast.compositing.compositor import Compositor
-from lipsync_fast.errors import InputError, LayoutError
+from lipsync_fast.compositing import ColourSmoother, Compositor, seam_error
+from lipsync_fast.errors import InputError
 from lipsync_fast.presets import get_preset
 from lipsync_fast.templates.crops import pack_crop
 from lipsync_fast.templates.template import Template
@@ -39,54 +38,6 @@ def case(preset):
     shift = SHIFT[::-1] if row.rgb else SHIFT
     half = 0.5  # the conversion back cuts off fractions
     return template, planes, planes + (shift + half) / 255 * (row.high - row.low)
-
-
-# ---- the measure -----------------------------------------------------------------------------
-
-
-def test_steps_are_those_of_the_four_sides():
-    rng = np.random.default_rng(0)
-    frame = rng.integers(0, 256, (40, 50, 3), np.uint8)
-    x, y, w, h = 7, 9, 20, 15
-    inner, near, far = [], [], []
-    for i in range(w):
-        inner += [frame[y, x + i], frame[y + h - 1, x + i]]
-        near += [frame[y - 1, x + i], frame[y + h, x + i]]
-        far += [frame[y - 2, x + i], frame[y + h + 1, x + i]]
-    for i in range(h):
-        inner += [frame[y + i, x], frame[y + i, x + w - 1]]
-        near += [frame[y + i, x - 1], frame[y + i, x + w]]
-        far += [frame[y + i, x - 2], frame[y + i, x + w + 1]]
-    inner, near, far = (np.array(v, float) for v in (inner, near, far))
-    across, outside = np.abs(inner - near).mean(), np.abs(near - far).mean()
-    assert seam_steps(frame, (x, y, w, h)) == pytest.approx((across, outside))
-    assert seam_error(frame, (x, y, w, h)) == pytest.approx(across / outside)
-
-
-def test_a_natural_border_is_one_and_a_box_is_not():
-    frame = picture(3)
-    rect = (60, 50, 90, 80)
-    assert seam_error(frame, rect) == pytest.approx(1, abs=0.1)
-    frame[50:130, 60:150] += 12
-    assert seam_error(frame, rect) > 3
-
-
-def test_sides_at_the_frames_edge_are_left_out():
-    flat = np.zeros((20, 30), np.uint8)
-    assert seam_error(flat, (0, 0, 30, 20)) == 1.0
-    flat[:, :10] = 9
-    assert seam_error(flat, (0, 0, 10, 20)) == np.inf
-    for rect in [(0, 0, 0, 5), (25, 0, 10, 5), (-1, 0, 5, 5)]:
-        with pytest.raises(InputError, match="rect"):
-            seam_error(flat, rect)
-    for rect in [(1, 2, 3), None, 5, (0.5, 0, 9, 9)]:
-        with pytest.raises(InputError, match="rect must be x, y, w, h in whole pixels"):
-            seam_error(flat, rect)
-    for frame in (None, [[1, 2]], flat.astype(float)):
-        with pytest.raises(LayoutError, match="frame must be an array of uint8"):
-            seam_error(frame, (0, 0, 5, 5))
-    with pytest.raises(InputError, match=r"frame must have shape \(H, W\) or \(H, W, C\)"):
-        seam_error(flat[0], (0, 0, 5, 1))
 
 
 # ---- colour match ----------------------------------------------------------------------------
@@ -150,18 +101,18 @@ def test_pictures_are_matched_like_planes():
         assert not np.array_equal(got[0].array, plain[0].array)
 
 
-def test_the_track_does_not_depend_on_requests():
+def test_the_smoother_does_not_depend_on_requests():
     template, _, wrong = case("wav2lip96")
     order = [0, 1, 2, 3, 4, 0, 1, 2]
     many = np.ascontiguousarray(wrong[order] * np.linspace(0.9, 1, len(order))[:, None, None, None])
     many = many.astype(np.float32)
 
     def frames(size, threads):
-        track = ColourSmoother(25, template.preset.view)
+        smoother = ColourSmoother(25, template.preset.view)
         with Compositor(template, threads=threads, colour_match=True) as compositor:
             for i in range(0, len(order), size):
                 part = slice(i, i + size)
-                for f in compositor.composite(many[part], order[part], track=track):
+                for f in compositor.composite(many[part], order[part], smoother=smoother):
                     yield f.array.tobytes()
 
     whole = list(frames(8, 1))
@@ -169,21 +120,21 @@ def test_the_track_does_not_depend_on_requests():
     assert list(frames(3, 3)) == whole
 
 
-def test_the_track_follows_slowly_and_holds():
-    track = ColourSmoother(25, 96)
+def test_the_smoother_follows_slowly_and_holds():
+    smoother = ColourSmoother(25, 96)
     planes = np.zeros((12, 3, 3))
     planes[2:, 0] = 10
     planes[6] = np.nan
-    moved = track.push(planes)[:, 0, 0] / 65536
+    moved = smoother.push(planes)[:, 0, 0] / 65536
     assert moved[:2].tolist() == [0, 0]
     gain = 1 - np.exp(-1 / 5)
     assert moved[2:5] == pytest.approx(10 * (1 - (1 - gain) ** np.arange(1, 4)), abs=1e-4)
     assert moved[6] == moved[5]
     assert (np.diff(moved[7:]) > 0).all()
     assert moved.max() < 10
-    for settle in (-1, "slow", np.nan, np.inf):
-        with pytest.raises(InputError, match="settle"):
-            ColourSmoother(25, 96, settle=settle)
+    for time_constant in (-1, "slow", np.nan, np.inf):
+        with pytest.raises(InputError, match="time_constant"):
+            ColourSmoother(25, 96, time_constant=time_constant)
     for fps in (0, -25, "fast"):
         with pytest.raises(InputError, match="fps"):
             ColourSmoother(fps, 96)
@@ -192,7 +143,7 @@ def test_the_track_follows_slowly_and_holds():
             ColourSmoother(25, view)
 
 
-def test_the_track_is_not_led_away_by_a_hand():
+def test_the_smoother_is_not_led_away_by_a_hand():
     moved = ColourSmoother(25, 96).push(np.full((1, 3, 3), 200.0))[0] / 65536
     assert moved[0, 0] == 48
     assert moved[1, 0] * 96 == pytest.approx(24, abs=0.01)

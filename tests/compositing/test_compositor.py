@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from lipsync_fast import JpegEncoder, kernels
-from lipsync_fast.compositing.colour import ColourSmoother
-from lipsync_fast.compositing.compositor import Compositor
+from lipsync_fast.compositing import ColourSmoother, Compositor
 from lipsync_fast.errors import InputError, LayoutError
 from lipsync_fast.provenance import XMP
 from lipsync_fast.templates.masks import edge_mask
@@ -197,7 +196,7 @@ def test_callers_buffers_are_filled(format):
         lent = compositor.composite(outputs, indices, format=format)
         shape = compositor.canvas(format).shape
         buffers = [np.full(shape, 7, np.uint8) for _ in indices]
-        lengths = compositor.composite(outputs, indices, format=format, out=buffers)
+        lengths = compositor.composite_into(buffers, outputs, indices, format=format)
         for frame, buffer, length in zip(lent, buffers, lengths, strict=True):
             assert length == frame.array.nbytes
             assert bytes(buffer.reshape(-1)[:length]) == bytes(frame.data)
@@ -208,7 +207,7 @@ def test_rows_of_a_callers_buffer_may_be_apart():
     outputs = net_output(9, template.preset, 1)
     wide = np.full((360, 700, 3), 9, np.uint8)
     with Compositor(template) as compositor:
-        compositor.composite(outputs, [0], out=[wide[:, :640]])
+        compositor.composite_into([wide[:, :640]], outputs, [0])
         assert np.array_equal(wide[:, :640], compositor.composite(outputs, [0])[0].array)
     assert (wide[:, 640:] == 9).all()
 
@@ -219,7 +218,7 @@ def test_jpeg_that_does_not_fit_says_so():
     with Compositor(template) as compositor:
         room = np.full(2000, 7, np.uint8)
         with pytest.raises(InputError, match="too small"):
-            compositor.composite(outputs, [0], format="jpeg", out=[room[:1000]])
+            compositor.composite_into([room[:1000]], outputs, [0], format="jpeg")
         assert (room[1000:] == 7).all()
         assert len(compositor.composite(outputs, [0], format="jpeg")) == 1
 
@@ -288,9 +287,9 @@ def test_arguments_of_another_type_are_named():
     outputs = np.zeros((1, 3, 96, 96), np.float32)
     with (
         Compositor(template) as compositor,
-        pytest.raises(LayoutError, match="track must be of type ColourSmoother, got int"),
+        pytest.raises(LayoutError, match="smoother must be of type ColourSmoother, got int"),
     ):
-        compositor.composite(outputs, [0], track=5)
+        compositor.composite(outputs, [0], smoother=5)
 
 
 @pytest.mark.parametrize("format", ["bgr24", "bgra", "i420", "jpeg"])
@@ -307,21 +306,21 @@ def test_buffers_that_are_no_arrays(rng, format):
             views += [room, memoryview(room)]
         for view in views:
             room[:] = bytes(len(room))
-            (length,) = compositor.composite(outputs, [0], format=format, out=[view])
+            (length,) = compositor.composite_into([view], outputs, [0], format=format)
             assert room[:length] == want
 
 
-def test_buffers_that_are_refused_leave_the_colours_track_as_it_was():
+def test_refused_buffers_leave_the_smoother_as_it_was():
     template = Template.from_arrays([picture(1)], RECTS[0], preset="wav2lip96")
     outputs = np.stack([np.full((3, 96, 96), level, np.float32) for level in (0.2, 0.8)])
     frames = []
     with Compositor(template, colour_match=True) as compositor:
         for refused in (False, True):
-            track = ColourSmoother(25, 96)
+            smoother = ColourSmoother(25, 96)
             if refused:
                 with pytest.raises(InputError, match="1 buffers"):
-                    compositor.composite(outputs[1:], [0], out=[], track=track)
-            frames.append(compositor.composite(outputs[:1], [0], track=track)[0].array)
+                    compositor.composite_into([], outputs[1:], [0], smoother=smoother)
+            frames.append(compositor.composite(outputs[:1], [0], smoother=smoother)[0].array)
     assert np.array_equal(*frames)
 
 
@@ -338,22 +337,22 @@ def test_bad_buffers_and_formats():
             ([locked], "read-only"),
         ]:
             with pytest.raises(InputError, match=says):
-                compositor.composite(outputs, [0], out=out)
+                compositor.composite_into(out, outputs, [0])
         with pytest.raises(LayoutError, match=r"out must be a sequence of arrays, .* got int"):
-            compositor.composite(outputs, [0], out=5)
+            compositor.composite_into(5, outputs, [0])
         with pytest.raises(LayoutError, match=r"out must be a sequence of arrays, .* got ndarray"):
-            compositor.composite(outputs, [0], out=np.zeros((), np.uint8))
+            compositor.composite_into(np.zeros((), np.uint8), outputs, [0])
         for format in ("bgr24", "i420", "jpeg"):
             for wrong in (frame.astype(np.float32), None, 5, "room"):
                 with pytest.raises(LayoutError, match=r"out\[0\] must be .*uint8"):
-                    compositor.composite(outputs, [0], format=format, out=[wrong])
+                    compositor.composite_into([wrong], outputs, [0], format=format)
             with pytest.raises(InputError, match=r"out\[0\] must be writable"):
-                compositor.composite(outputs, [0], format=format, out=[bytes(frame.size)])
+                compositor.composite_into([bytes(frame.size)], outputs, [0], format=format)
         for format in ("i420", "jpeg"):
             with pytest.raises(LayoutError, match=r"out\[0\] must be C-contiguous"):
-                compositor.composite(outputs, [0], format=format, out=[frame[::2]])
+                compositor.composite_into([frame[::2]], outputs, [0], format=format)
         with pytest.raises(InputError, match=r"out\[0\] must have shape"):
-            compositor.composite(outputs, [0], out=[bytearray(frame.size)])
+            compositor.composite_into([bytearray(frame.size)], outputs, [0])
         with pytest.raises(InputError, match="yuyv"):
             compositor.composite(outputs, [0], format="yuyv")
         with pytest.raises(LayoutError, match="format must be of type str, got list"):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from lipsync_fast import kernels
+from lipsync_fast.compositing import Compositor
 from lipsync_fast.compositing.canvas import open_canvas
-from lipsync_fast.compositing.compositor import Compositor
 from lipsync_fast.errors import InputError
 from lipsync_fast.templates.reader import TemplateWriter
 from lipsync_fast.templates.template import Template
@@ -40,7 +40,7 @@ def written(compositor, template, outputs, indices, format):
     """The same frames, written whole into buffers of our own."""
     shape = compositor.canvas(format).shape
     buffers = [np.empty(shape, np.uint8) for _ in indices]
-    compositor.composite(outputs, indices, format=format, out=buffers)
+    compositor.composite_into(buffers, outputs, indices, format=format)
     return buffers
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from lipsync_fast.cli import main as cli
-from lipsync_fast.compositing.colour import seam_steps
+from lipsync_fast.compositing.seams import seam_steps
 from lipsync_fast.diagnostics import probes as net_probes
 from lipsync_fast.diagnostics.inspection import _jitter, inspect
 from lipsync_fast.errors import FileMissingError, InputError, ModelError, TemplateError

@@ -11,7 +11,7 @@ from tests.support.person import speech, template_of
 
 from lipsync_fast.audio import frame_count
 from lipsync_fast.audio.silence import SilenceFades
-from lipsync_fast.compositing.colour import ColourSmoother
+from lipsync_fast.compositing import ColourSmoother
 from lipsync_fast.errors import FileMissingError, InputError, LayoutError
 from lipsync_fast.nets.generator import Generator
 from lipsync_fast.pipeline.inference import pack_visual
@@ -193,10 +193,10 @@ def test_matched_colours_do_not_depend_on_requests(tmp_path, name, format):
             assert [bytes(f.data) for f in pipeline.frames(samples, format=format)] == want
         pieces = np.split(samples, [900, 901, 12000])
         assert [bytes(f.data) for f in pipeline.frames(pieces, format=format)] == want
-        track, got = ColourSmoother(pipeline.template.fps, preset.view), []
+        smoother, got = ColourSmoother(pipeline.template.fps, preset.view), []
         for heard in pipeline._listen(samples, None).requests(7):
             with pipeline.composite(
-                heard.features, heard.start, format=format, alphas=heard.alphas, track=track
+                heard.features, heard.start, format=format, alphas=heard.alphas, smoother=smoother
             ) as frames:
                 got += [bytes(f.data) for f in frames]
         assert got == want

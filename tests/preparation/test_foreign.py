@@ -18,7 +18,7 @@ from tests.support.avatars import (
     write_parsing,
 )
 
-from lipsync_fast.compositing.compositor import Compositor
+from lipsync_fast.compositing import Compositor
 from lipsync_fast.errors import FileMissingError, InputError, MediaError
 from lipsync_fast.preparation.foreign import find_avatar
 from lipsync_fast.preparation.prepare import prepare

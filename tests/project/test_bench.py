@@ -13,7 +13,7 @@ from lipsync_fast.bench import measure, report, scenes
 from lipsync_fast.bench.clock import Timing, ratio, run_in_turn
 from lipsync_fast.bench.peers import PEERS
 from lipsync_fast.cli import main as cli
-from lipsync_fast.compositing.compositor import Compositor
+from lipsync_fast.compositing import Compositor
 from lipsync_fast.errors import InputError
 from lipsync_fast.presets import get_preset
 from lipsync_fast.templates.template import Template

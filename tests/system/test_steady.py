@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lipsync_fast.bench import memory
-from lipsync_fast.compositing.colour import ColourSmoother
+from lipsync_fast.compositing import ColourSmoother
 from lipsync_fast.nets.generator import Generator
 from lipsync_fast.nets.resident import ResidentGenerator
 from lipsync_fast.pipeline.pipeline import Pipeline
@@ -72,7 +72,7 @@ class Road:
         rng = np.random.default_rng(1)
         self.features = rng.normal(0, 1, (size, *PRESET.audio_shape)).astype(np.float32)
         self.at = 0
-        self.track = ColourSmoother(25, PRESET.view)
+        self.smoother = ColourSmoother(25, PRESET.view)
         loop = 2 * (COUNT - 1)
         assert set(loop_indices(0, loop, COUNT, PRESET.loop, PRESET.start)) == set(range(COUNT))
         for _ in range(max(3, -(-loop // size))):
@@ -80,7 +80,7 @@ class Road:
 
     def request(self):
         with self.pipeline.composite(
-            self.features, self.at, format=self.format, track=self.track
+            self.features, self.at, format=self.format, smoother=self.smoother
         ) as frames:
             assert len(frames) == self.size
         self.at += self.size

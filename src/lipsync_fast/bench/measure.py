@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .. import kernels
 from ..audio.mel import mel_spectrogram
-from ..compositing.compositor import Compositor
+from ..compositing import Compositor
 from ..errors import MissingExtraError
 from ..pipeline.inference import pack_visual
 from ..pipeline.pipeline import Pipeline
@@ -174,8 +174,8 @@ def _frames(
     works = {}
     if compositor.canvas("bgr24").in_place is not None:
         works[f"{OURS}, in place"] = ours("bgr24")
-    works[f"{OURS}, caller's buffer"] = lambda: compositor.composite(
-        outputs, chosen, format="bgr24", out=out
+    works[f"{OURS}, caller's buffer"] = lambda: compositor.composite_into(
+        out, outputs, chosen, format="bgr24"
     )
     works |= {peer.title: packed(name) for name, peer in PEERS.items()}
     yield from _lines("packed frame", works, rounds)

@@ -350,17 +350,6 @@ cdef class InPlaceFrame:
             self.owner.give_back(self.index)
 
 
-def all_below(indices, Py_ssize_t count):
-    """Whether (N,) int64 indices, C-contiguous, all lie in 0 … count − 1."""
-    cdef Array chosen = Array(indices, "indices", "int64", 1)
-    cdef const int64_t *index = <const int64_t *> chosen.view.buf
-    cdef Py_ssize_t i
-    for i in range(chosen.view.shape[0]):
-        if index[i] < 0 or index[i] >= count:
-            return False
-    return True
-
-
 cdef class Outputs:
     """What a net drew for a request, held for the length of one call."""
     cdef Array array

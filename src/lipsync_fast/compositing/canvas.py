@@ -8,36 +8,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..formats import FRAME_FORMATS, PACKED_CHANNELS
 from ..kernels import _jpeg, i420_size
 from ..templates.jpeg_backgrounds import JpegSettings
 from ..templates.template import Template
 from . import _finish
 
-__all__ = ["FORMATS", "PACKED_FORMATS", "Canvas", "open_canvas"]
-
-PACKED_FORMATS = {"bgr24": 3, "rgb24": 3, "bgra": 4, "rgba": 4}
-FORMATS = (*PACKED_FORMATS, "i420", "jpeg")
+__all__ = ["Canvas", "open_canvas"]
 
 
 @dataclass(frozen=True, eq=False)
 class Canvas:
-    """Backgrounds of one template in one format.
+    """The backgrounds of one template in one format.
 
     Threads may share a canvas: it is read-only, all scratch belongs to the workers.
 
     Attributes
     ----------
     format : str
-        One of FORMATS.
+        Format of the finished frames.
     shape : tuple of int
         Shape of a frame's buffer: (H, W, channels), flat I420 planes, or the most bytes
         that a JPEG of this template can take.
-    backgrounds : _finish.Backgrounds
-        The compiled part.
     template : Template
         Kept alive, since the compiled part points into it.
-    in_place : _finish.InPlace or None
-        Backgrounds that are frames themselves, once painted: of templates on disk that
+    backgrounds
+        The compiled part.
+    in_place
+        Backgrounds that become frames by being painted on, or None: of templates on disk that
         store the format, bgr24 or i420.
     """
 
@@ -58,15 +56,15 @@ def open_canvas(template: Template, format: str, quality: int | None = None) -> 
         I420 frame by frame, JPEG and I420 once, in memory.
     format : {"bgr24", "rgb24", "bgra", "rgba", "i420", "jpeg"}
     quality : int, optional
-        JPEG quality, 1–100; the template's own by default.
+        JPEG quality, 1 to 100; the template's own by default.
 
     Raises
     ------
     InputError
         If the format is unknown, or a quality is given for another format than JPEG.
     """
-    if format not in FORMATS:
-        raise InputError(f"format must be one of {', '.join(FORMATS)}, got {format!r}")
+    if format not in FRAME_FORMATS:
+        raise InputError(f"format must be one of {', '.join(FRAME_FORMATS)}, got {format!r}")
     if quality is not None and format != "jpeg":
         raise InputError(f"quality is for format 'jpeg' only, got it with {format!r}")
     preset = template.preset
@@ -92,7 +90,7 @@ def open_canvas(template: Template, format: str, quality: int | None = None) -> 
         for i in range(template.count):
             backgrounds.set_i420(i, template.i420(i))
     else:
-        shape = (template.height, template.width, PACKED_FORMATS[format])
+        shape = (template.height, template.width, PACKED_CHANNELS[format])
         from_i420 = "bgr24" not in template.stored and "i420" in template.stored
         for i in range(template.count):
             if from_i420:
@@ -115,7 +113,7 @@ def _fill_jpeg(
     backgrounds.use_jpeg(s.quality, s.subsampling, s.restart_interval)
     for i in range(template.count):
         backgrounds.set_jpeg(i, jpeg.files[i], jpeg.segments[i], jpeg.boxes[i], jpeg.region(i))
-    # A spliced frame is its background with the region's segments exchanged.
+    # A spliced frame is its background with the segments of the region replaced.
     files = int(np.diff(jpeg.files.offsets).max())
     regions = {(int(w), int(h)) for w, h in jpeg.boxes[:, 2:] if w}
     return (files + max((_jpeg.jpeg_bound(w, h, s.subsampling) for w, h in regions), default=0),)

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..audio.lite_avatar import NEUTRAL
-from ..compositing.colour import seam_steps
-from ..compositing.compositor import Compositor
+from ..compositing import Compositor
+from ..compositing.seams import seam_steps
 from ..errors import ModelError
 from ..nets.generator import Generator
 from ..pipeline.inference import pack_visual

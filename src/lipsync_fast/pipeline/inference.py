@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..compositing.compositor import check_alphas
+from ..checks import check_alphas
 from ..errors import InputError, LayoutError
 from ..memory._pool import BufferPool
 from ..nets.generator import Generator

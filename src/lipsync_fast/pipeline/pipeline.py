@@ -17,8 +17,7 @@ from .. import media
 from ..audio.lite_avatar import Neutral, neutral_pose
 from ..audio.silence import SILENCE
 from ..checks import check_int, check_type
-from ..compositing.colour import ColourSmoother
-from ..compositing.compositor import Compositor, CompositorStats, Frame, Frames
+from ..compositing import ColourSmoother, Compositor, CompositorStats, Frame, Frames
 from ..errors import InputError, MediaError
 from ..files.targets import check_file, check_new_folder
 from ..memory._pool import BufferPool, PoolStats
@@ -253,7 +252,7 @@ class Pipeline:
         format: str = "bgr24",
         quality: int | None = None,
         alphas: ArrayLike | None = None,
-        track: ColourSmoother | None = None,
+        smoother: ColourSmoother | None = None,
     ) -> Frames:
         """Finish one request: feature windows in, frames out.
 
@@ -264,7 +263,7 @@ class Pipeline:
         start : int
             Number of the first frame; with the template's loop it says which backgrounds
             are shown.
-        format, quality, track : see `Compositor.composite`
+        format, quality, smoother : see `Compositor.composite`
         alphas : (N,) integers, 0 to 255, optional
             Fade of each frame's mouth; 255 by default. Where it is 0 the net is not asked and the
             background is shown alone.
@@ -274,23 +273,21 @@ class Pipeline:
         Frames
             Leases; use it as a context manager to give them all back.
         """
-        return self._finish(self.inference.run(features, start, alphas), format, quality, track)
+        return self._finish(self.inference.run(features, start, alphas), format, quality, smoother)
 
     def _finish(
-        self, request: NetOutputs, format: str, quality: int | None, track: ColourSmoother | None
+        self, request: NetOutputs, format: str, quality: int | None, smoother: ColourSmoother | None
     ) -> Frames:
         with self.stages.finish(len(request.indices)):
-            frames = self.compositor.composite(
+            return self.compositor.composite(
                 request.outputs,
                 request.indices,
                 format=format,
                 quality=quality,
                 start=request.start,
                 alphas=request.alphas,
-                track=track,
+                smoother=smoother,
             )
-        assert isinstance(frames, Frames)
-        return frames
 
     # ---- whole speeches ----------------------------------------------------------------
 
@@ -328,7 +325,7 @@ class Pipeline:
     def _frames(
         self, listening: SpeechFeatures, format: str, quality: int | None
     ) -> Iterator[Frame]:
-        track = ColourSmoother(self.template.fps, self.template.preset.view)
+        smoother = ColourSmoother(self.template.fps, self.template.preset.view)
         devices = len(self.generators)
         with (
             ThreadPoolExecutor(1, "lipsync-ear") as ear,  # what is heard comes in its order
@@ -343,7 +340,7 @@ class Pipeline:
             try:
                 while (request := following.popleft().result()) is not None:
                     following.append(draw())
-                    yield from self._finish(request, format, quality, track)
+                    yield from self._finish(request, format, quality, smoother)
             finally:
                 for waiting in following:
                     waiting.cancel()

@@ -7,7 +7,7 @@ import pytest
 from tests.support.drift import WOMAN, drifting, insets
 from tests.support.person import as_bgr24
 
-from lipsync_fast.compositing.compositor import Compositor
+from lipsync_fast.compositing import Compositor
 from lipsync_fast.preparation.faces.outlines import (
     GROWTH,
     OUTLINE,

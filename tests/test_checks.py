@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lipsync_fast.checks import as_array, check_int, check_type
+from lipsync_fast.checks import as_array, check_alphas, check_indices, check_int, check_type
 from lipsync_fast.errors import InputError, LayoutError
 
 
@@ -41,3 +41,32 @@ def test_lists_become_arrays_where_their_lengths_agree():
     assert as_array("rects", [[1, 2], [3, 4]]).shape == (2, 2)
     with pytest.raises(InputError, match=r"rects must be rows of one length, got \[\[1\], \[1, 2"):
         as_array("rects", [[1], [1, 2]])
+
+
+def test_indices_are_whole_numbers_below_the_count():
+    chosen = np.array([2, 0, 1])
+    assert check_indices(chosen, 3) is chosen, "not copied"
+    for given in ([2, 0, 1], np.array([2, 0, 1], np.uint8), range(3)):
+        got = check_indices(given, 3)
+        assert got.dtype == np.int64
+        assert got.tolist() == list(given)
+    assert check_indices([], 3).shape == (0,)
+    for wrong in ([3], [-1], [2**63], np.array([2**64 - 1], np.uint64)):
+        with pytest.raises(InputError, match="indices must be 0 to 2, got"):
+            check_indices(wrong, 3)
+    for wrong in (1, [[1]], [1.0], ["1"], [True]):
+        with pytest.raises(InputError, match="indices must be one integer a frame, got"):
+            check_indices(wrong, 3)
+
+
+def test_alphas_are_bytes():
+    assert check_alphas(None, 3).tolist() == [255] * 3
+    assert check_alphas(None, 1000).tolist() == [255] * 1000
+    assert check_alphas([0, 7, 255], 3).dtype == np.uint8
+    assert check_alphas([], 0).shape == (0,)
+    for wrong in ([1, 2], [[1, 2, 3]], [0.5] * 3, 5):
+        with pytest.raises(InputError, match="alphas must be 3 whole numbers, one a frame, got"):
+            check_alphas(wrong, 3)
+    for wrong in ([0, 0, 256], [-1, 0, 0]):
+        with pytest.raises(InputError, match="alphas must be 0 to 255, got"):
+            check_alphas(wrong, 3)

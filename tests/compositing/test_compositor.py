@@ -249,6 +249,28 @@ def test_frames_return_their_memory():
         assert compositor.pool.stats().lent == 0
 
 
+def test_a_released_frame_holds_and_allocates_nothing():
+    template = Template.from_arrays([picture(1)], RECTS[0], preset="wav2lip96")
+    outputs = net_output(9, template.preset, 2)
+    with Compositor(template) as compositor:
+        frames = compositor.composite(outputs, [0, 0], format="i420")
+        one, other = frames
+        frames.release()
+        assert compositor.pool.stats().lent == 0
+        assert one.array is other.array, "no array of its own"
+        assert (len(one.data), one.array.nbytes) == (0, 0)
+        one.release()
+
+
+def test_frames_are_a_sequence():
+    template = Template.from_arrays([picture(1)], RECTS[0], preset="wav2lip96")
+    with Compositor(template) as compositor:
+        frames = compositor.composite(net_output(9, template.preset, 3), [0] * 3, start=5)
+        assert [frame.index for frame in frames[1:]] == [6, 7]
+        assert frames[-1] is list(frames)[2]
+        assert len(compositor.composite(np.zeros((0, 3, 96, 96), np.float32), [])) == 0
+
+
 def test_nan_in_a_net_output_is_black():
     template = Template.from_arrays([picture(1)], RECTS[0], preset="wav2lip96")
     outputs = np.full((1, 3, 96, 96), np.nan, np.float32)

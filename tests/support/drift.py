@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lipsync_fast.compositing.colour import seam_error
+from lipsync_fast.compositing import seam_error
 from lipsync_fast.templates.crops import pack_crop
 from tests.support import reference
 

@@ -404,7 +404,12 @@ MALFORMED = [
     ("live", "coords.pkl", pickle.dumps([(900, 990, 900, 990)] * 12), "lie outside of the 160×120"),
     ("live", "coords.pkl", pickle.dumps([(9, 90, 9, 90)] * 11), "each of the 12 frames .* got 11"),
     ("live", "coords.pkl", b"text", r"coords\.pkl"),
-    ("muse", "mask_coords.pkl", pickle.dumps([(9, 90, 9, 90)] * 5), "5 boxes for 24 masks"),
+    (
+        "muse",
+        "mask_coords.pkl",
+        pickle.dumps([(9, 90, 9, 90)] * 5),
+        "each of the 24 masks, got 5 boxes",
+    ),
     ("muse", "mask_coords.pkl", pickle.dumps([(0, 0, 72, 72)] * 24), "does not hold its rect"),
     ("muse", "mask_coords.pkl", pickle.dumps([(0, 0, 99, 99)] * 24), "99×99 pixels like its"),
     ("set", "landmarks/3.lms", b"1 2\n", r"3\.lms must hold 110 lines"),

@@ -1,4 +1,4 @@
-"""Folders of other systems, read as frames, rects and masks; nothing in them is changed.
+"""Folders of other systems, read as frames, rects and masks; nothing in them changes.
 
 References
 ----------
@@ -9,10 +9,9 @@ MuseTalk, scripts/realtime_inference.py and utils/blending.py (avatars, masks an
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -23,23 +22,25 @@ from numpy.typing import NDArray
 from .. import kernels
 from ..errors import FileMissingError, InputError
 from ..files.plain_pickle import load_plain
+from ..files.untrusted import parse_json
 from ..media import list_images, read_image
 from ..presets import PRESETS, Preset
-from ..timing import parse_fps
+from ..timing import Loop, parse_fps
+from .boxes import from_corners
 from .rect_files import read_landmarks, read_rects, square_of_landmarks
 
-__all__ = ["Avatar", "find_avatar"]
+__all__ = ["Avatar", "MaskOf", "find_avatar", "read_boxes"]
 
-_log = logging.getLogger("lipsync_fast")
+_log = logging.getLogger(__name__)
 
 Picture = NDArray[np.uint8]
 Rects = NDArray[np.int64]
 Rect = tuple[int, int, int, int]
-# Alpha over the rect of a frame: from its number, its clipped rect, and the frame's width, height.
+# Makes alpha over a frame's rect, from its index, clipped rect, and the frame's width and height.
 MaskOf = Callable[[int, Rect, tuple[int, int]], Picture]
 
-_PARTS = 3  # files that are named where more are missing
-_COMPARED = 3  # faces that are looked at for the order of the coordinates
+_PARTS = 3  # missing files that a message names
+_COMPARED = 3  # faces that decide the order of the coordinates
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Avatar:
     Attributes
     ----------
     system : str
+        Its name in messages, with an article.
     frames : Path or sequence of Path
         A video, or images in order.
     rects : (n, 4) int64 or None
@@ -57,11 +59,11 @@ class Avatar:
     mask : callable or None
         Alpha over a frame's rect, (h, w) uint8.
     preset : str or None
-        The family that the folder was made for, where it tells.
-    loop, start : str, int or None
-        The order in which that system shows the frames; None leaves it to the preset.
+        The family that the folder was made for, where it says so.
+    loop : Loop
+        The order in which that system shows the frames; what is open is left to the preset.
     fps : Fraction or None
-        Frames a second, where the folder tells.
+        Frames a second, where the folder says so.
     """
 
     system: str
@@ -70,33 +72,32 @@ class Avatar:
     lacking: str | None = None
     mask: MaskOf | None = None
     preset: str | None = None
-    loop: str | None = None
-    start: int | None = None
+    loop: Loop = field(default_factory=Loop)
     fps: Fraction | None = None
 
 
 def find_avatar(
     folder: str | Path, preset: Preset | None = None, *, masks: bool = True
 ) -> Avatar | None:
-    """What a folder holds, if it is one of another system; told by the names in it.
+    """Read another system's folder, recognised by the names in it.
 
     Parameters
     ----------
     folder : str or Path
     preset : Preset, optional
-        The family it is to be used for; decides what the folder leaves open.
+        The family of the generator that is to use it; decides what the folder leaves open.
     masks : bool
-        Whether to read the masks or parsing maps that it has.
+        Whether to read its masks or parsing maps.
 
     Returns
     -------
     Avatar or None
-        None for any other folder, or what is none.
+        None for any other folder, or for a path that names no folder.
 
     Raises
     ------
     FileMissingError
-        A part of the system's layout is missing without which it is of no use.
+        An essential part of the system's layout is missing.
     InputError
         A part is malformed; the message names the file.
     MediaError
@@ -125,7 +126,7 @@ def _has(root: Path, *names: str) -> bool:
 
 
 def _missing(root: Path, names: Sequence[str]) -> str | None:
-    """The names of a folder's files that do not exist, as a text."""
+    """Return the names that do not exist in a folder as one text, or None."""
     absent = [name for name in names if not (root / name).is_file()]
     if not absent:
         return None
@@ -156,7 +157,7 @@ def _read_dataset(root: Path, masks: bool) -> Avatar:
 
 
 def _parsing_masks(maps: Sequence[Path]) -> MaskOf:
-    """Masks that keep the original where a map is pure red or white."""
+    """Make masks that keep the background where a map is pure red or white."""
 
     def mask(index: int, rect: Rect, size: tuple[int, int]) -> Picture:
         parsing = read_image(maps[index])
@@ -177,7 +178,7 @@ def _check_size(path: Path, picture: Picture, size: tuple[int, int]) -> None:
         )
 
 
-# ---- the Go server -----------------------------------------------------------------------------
+# ---- the Go server of SyncTalk avatars ---------------------------------------------------------
 
 
 def _read_package(root: Path) -> Avatar:
@@ -186,13 +187,13 @@ def _read_package(root: Path) -> Avatar:
     if (root / "frames").is_dir() and any((root / "frames").iterdir()):
         files = list_images(root / "frames")
     video = root / "full_body_video.mp4"
-    # Frames are taken from the video by the server when it starts, sometimes not to the end.
+    # The server extracts frames from the video when it starts, sometimes not to the end.
     whole = len(files) > 0 and (rects is None or len(files) == len(rects))
     from_video = video.is_file() and not whole
     if not from_video and not files:
         raise FileMissingError(
-            f"{root} holds crops but no whole pictures to put them back in: "
-            "frames/ and full_body_video.mp4 are missing"
+            f"{root} holds crops but no full frames to put them back in: "
+            "frames/ and full_body_video.mp4 are missing; add one of them"
         )
     return Avatar(
         "a package of the Go server",
@@ -200,8 +201,7 @@ def _read_package(root: Path) -> Avatar:
         rects,
         lacking,
         preset="synctalk328",
-        loop="forward",
-        start=0,
+        loop=Loop("forward", 0),
         fps=None if from_video else _package_fps(root),
     )
 
@@ -217,7 +217,7 @@ def _package_rects(root: Path) -> tuple[Rects | None, str | None]:
 
 
 def _numbered_rects(path: Path) -> Rects:
-    """Rects of ``{"0": {"rect": [xmin, ymin, xmax, ymax]}, …}``."""
+    """Read rects from ``{"0": {"rect": [xmin, ymin, xmax, ymax]}, …}``."""
     entries = _read_json(path)
     try:
         numbered = {int(number): entry["rect"] for number, entry in entries.items()}
@@ -227,11 +227,11 @@ def _numbered_rects(path: Path) -> Rects:
             f'{path} must hold {{"0": {{"rect": [xmin, ymin, xmax, ymax]}}, …}} with whole '
             "numbers, one entry a frame"
         ) from None
-    return read_rects(_from_corners(corners))
+    return read_rects(from_corners(corners))
 
 
 def _package_fps(root: Path) -> Fraction | None:
-    """Frames a second that package_info.json tells of the frames, if it does."""
+    """Return the frames' rate from package_info.json, where it states one."""
     path = root / "package_info.json"
     if not path.is_file():
         return None
@@ -246,8 +246,8 @@ def _package_fps(root: Path) -> Fraction | None:
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text("utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
+        return parse_json(path.read_text("utf-8-sig"))
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as JSON: {error}") from None
 
 
@@ -267,31 +267,30 @@ def _read_livetalking(root: Path, preset: Preset | None) -> Avatar:
         rects,
         None if rects is not None else path.name,
         preset=made_for if made_for in PRESETS else None,
-        loop="pingpong-doubled",
-        start=0,
+        loop=Loop("pingpong-doubled", 0),
     )
 
 
 def _ordered_rects(
     path: Path, files: Sequence[Path], faces: Sequence[Path], preset: Preset | None
 ) -> Rects:
-    """Rects of coords.pkl, whose order depends on the family it was made for.
+    """Read the rects of coords.pkl, whose order depends on the family it was made for.
 
-    wav2lip writes (y1, y2, x1, x2), ultralight (x1, y1, x2, y2). The faces cut out beside it tell
-    which; without them the order that fits the frames, or else the preset.
+    wav2lip writes (y1, y2, x1, x2), ultralight (x1, y1, x2, y2). The faces cut out beside it
+    decide; without them the order that fits the frames does, or else the preset.
     """
     numbers = read_boxes(path)
     height, width = read_image(files[0]).shape[:2]
     orders = {"y1, y2, x1, x2": numbers[:, [2, 0, 3, 1]], "x1, y1, x2, y2": numbers}
     fitting = {
-        order: _from_corners(corners)
+        order: from_corners(corners)
         for order, corners in orders.items()
         if _within(corners, width, height)
     }
     if not fitting:
         raise InputError(
             f"{path} holds boxes that lie outside of the {width}×{height} frames, whether read "
-            f"as {' or '.join(orders)}"
+            f"as {' or '.join(orders)}; give rects in their place (--rects)"
         )
     if len(fitting) > 1 and faces:
         off = {order: _difference(rects, files, faces) for order, rects in fitting.items()}
@@ -310,7 +309,7 @@ def _ordered_rects(
 
 
 def _within(corners: Rects, width: int, height: int) -> bool:
-    """Whether all boxes have an area inside the frame, or are the sign of no face."""
+    """Tell whether every box has an area inside the frame or is all 0, for no face."""
     left, top, right, bottom = corners.T
     empty = ~corners.any(axis=1)
     inside = (np.minimum(right, width) > np.maximum(left, 0)) & (left < right)
@@ -319,7 +318,7 @@ def _within(corners: Rects, width: int, height: int) -> bool:
 
 
 def _difference(rects: Rects, files: Sequence[Path], faces: Sequence[Path]) -> float:
-    """Mean difference, in levels, between some faces and what the rects cut out."""
+    """Return the mean difference, in levels, between some faces and the pixels in their rects."""
     count = min(len(rects), len(files), len(faces))
     off = []
     for i in np.linspace(0, count - 1, min(count, _COMPARED)).astype(int):
@@ -335,11 +334,11 @@ def _difference(rects: Rects, files: Sequence[Path], faces: Sequence[Path]) -> f
 
 
 def read_boxes(path: Path) -> Rects:
-    """(n, 4) whole numbers of a pickle, as they stand there."""
+    """Read the (n, 4) whole numbers of a pickle, in its own order of coordinates."""
     value = load_plain(path)
     try:
         entries = [_items(row) for row in _items(value)]
-        # Before any is looked at: a file may name one long list as each of its rows.
+        # Checked before any row is read: a file may name one long list as each of its rows.
         if not entries or any(len(row) != 4 for row in entries):
             raise ValueError
         rows = [[_number(v) for v in row] for row in entries]
@@ -363,14 +362,10 @@ def _number(value: Any) -> int:
     return int(number)
 
 
-def _from_corners(corners: Rects) -> Rects:
-    return np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
-
-
 def _read_musetalk(root: Path, masks: bool) -> Avatar:
     files = list_images(root / "full_imgs")
     path = root / "coords.pkl"
-    rects = _from_corners(read_boxes(path)) if path.is_file() else None
+    rects = from_corners(read_boxes(path)) if path.is_file() else None
     lacking = None if rects is not None else path.name
     mask = None
     if masks and _has(root, "mask") and rects is not None:
@@ -382,17 +377,22 @@ def _read_musetalk(root: Path, masks: bool) -> Avatar:
             )
         mask = _crop_masks(list_images(root / "mask"), read_boxes(boxes), boxes)
     # full_imgs holds the frames forwards and backwards already.
-    return Avatar("a MuseTalk avatar", files, rects, lacking, mask, loop="forward", start=0)
+    return Avatar("a MuseTalk avatar", files, rects, lacking, mask, loop=Loop("forward", 0))
 
 
 def _crop_masks(pictures: Sequence[Path], boxes: Rects, path: Path) -> MaskOf:
-    """Masks from pictures of alpha that lie over boxes round the rects."""
+    """Cut masks out of pictures of alpha that cover boxes round the rects."""
     if len(pictures) != len(boxes):
-        raise InputError(f"{path} has {len(boxes)} boxes for {len(pictures)} masks")
+        raise InputError(
+            f"{path} must hold a box for each of the {len(pictures)} masks, got {len(boxes)} boxes"
+        )
 
     def mask(index: int, rect: Rect, size: tuple[int, int]) -> Picture:
         if index >= len(pictures):
-            raise InputError(f"{path} has no box for frame {index}, only {len(boxes)} in all")
+            raise InputError(
+                f"{path} has no box for frame {index}, only {len(boxes)} in all; leave masks out "
+                "(--masks none)"
+            )
         left, top, right, bottom = (int(v) for v in boxes[index])
         alpha = read_image(pictures[index])[:, :, 0]
         _check_size(pictures[index], alpha, (right - left, bottom - top))

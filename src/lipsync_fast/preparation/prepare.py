@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,16 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import kernels, media
 from ..errors import FileMissingError, InputError, MediaError
-from ..media.images import IMAGE_SUFFIXES
 from ..presets import Preset, get_preset
 from ..templates.crops import clip_rects
 from ..templates.jpeg_backgrounds import JpegSettings
 from ..templates.masks import rect_masks
 from ..templates.reader import TemplateWriter
 from ..templates.template import Template
-from ..timing import parse_fps
+from ..timing import Loop
 from .faces.detector import FaceDetector
 from .faces.finder import FaceFinder
 from .faces.mesh import FaceLandmarks
@@ -29,15 +26,14 @@ from .faces.outlines import outline_mask, steady_outlines
 from .faces.smoothing import SMOOTHING, smooth_corners
 from .foreign import Avatar, MaskOf, find_avatar
 from .rect_files import read_rects
+from .sources import Source, open_source
 
 __all__ = ["prepare"]
 
-_log = logging.getLogger("lipsync_fast")
+_log = logging.getLogger(__name__)
 
-IMAGE_FPS = 25
 MASKS = ("source", "landmarks", "none")
 
-Picture = NDArray[np.uint8]
 Progress = Callable[[int, int | None], None]
 
 
@@ -139,23 +135,23 @@ def prepare(
     if masks == "landmarks" and row.edge is None:
         row = row.with_feather("auto")
     given = _check_ways(row, rects, detector, landmarks, smooth, avatar, masks)
-    frames = _open_source(folder, row, fps, avatar)
+    frames = open_source(folder, row, fps, avatar)
     if given is not None:
         _check_given(given, frames)
     passes = 2 if given is None or masks == "landmarks" else 1
     report = _Report(progress, frames.estimate, passes)
     if avatar is not None:
-        loop = avatar.loop if loop is None else loop
-        start = avatar.start if start is None else start
+        order = Loop(loop, start).over(avatar.loop)
+        loop, start = order.kind, order.start
     with TemplateWriter(
         path,
-        frames.width,
-        frames.height,
+        frames.video.width,
+        frames.video.height,
         preset=row,
-        fps=frames.fps,
-        matrix=frames.matrix,
-        full_range=frames.full_range,
-        tagged=frames.tagged,
+        fps=frames.video.fps,
+        matrix=frames.video.matrix,
+        full_range=frames.video.full_range,
+        tagged=frames.video.tagged,
         store=store,
         jpeg=JpegSettings(quality=quality),
         loop=loop,
@@ -239,29 +235,29 @@ def _check_ways(
     return None
 
 
-def _check_given(rects: NDArray[np.int64], frames: _Source) -> None:
+def _check_given(rects: NDArray[np.int64], frames: Source) -> None:
     """Refuse rects that cannot fit, before any frame is read."""
-    clipped = clip_rects(rects, len(rects), frames.width, frames.height)
+    clipped = clip_rects(rects, len(rects), frames.video.width, frames.video.height)
     cut = int((clipped != rects).any(axis=1).sum())
     if cut:
         _log.warning(
             "%d of %d rects reach over the edge of the %d×%d frame and are clipped",
-            cut, len(rects), frames.width, frames.height,
+            cut, len(rects), frames.video.width, frames.video.height,
         )  # fmt: skip
     if frames.count is not None and len(rects) not in (1, frames.count):
         raise _other_count(rects, frames, frames.count)
 
 
-def _other_count(rects: NDArray[Any], frames: _Source, count: int) -> InputError:
+def _other_count(rects: NDArray[Any], frames: Source, count: int) -> InputError:
     return InputError(
         f"rects must be one, or one for each of the {count} frames of {frames.path} at "
-        f"{frames.fps} frames a second, got {len(rects)}"
+        f"{frames.video.fps} frames a second, got {len(rects)}"
     )
 
 
 def _search(
     finder: FaceFinder,
-    frames: _Source,
+    frames: Source,
     given: NDArray[Any] | None,
     smooth: str,
     preset: Preset,
@@ -285,9 +281,9 @@ def _search(
             corners,
             smooth,
             rule=preset.rect_rule,
-            fps=frames.fps,
-            width=frames.width,
-            height=frames.height,
+            fps=frames.video.fps,
+            width=frames.video.width,
+            height=frames.video.height,
         )
         return rects, outlines
     if len(given) not in (1, count):
@@ -295,21 +291,21 @@ def _search(
     return np.resize(given, (count, 4)), outlines
 
 
-def _landmark_masks(outlines: NDArray[np.float64], rects: NDArray[Any], frames: _Source) -> MaskOf:
+def _landmark_masks(outlines: NDArray[np.float64], rects: NDArray[Any], frames: Source) -> MaskOf:
     """Masks from the outlines that were found, for the frames that have a rect."""
-    shown = clip_rects(rects, len(rects), frames.width, frames.height)
+    shown = clip_rects(rects, len(rects), frames.video.width, frames.video.height)
     if not np.isfinite(outlines[shown[:, 2] > 0]).all(axis=(1, 2)).any():
         raise MediaError(
             f"{frames.path}: the face mesh finds no face in the rects of any frame; leave out "
             "the masks from landmarks"
         )
-    steady = steady_outlines(outlines, shown, frames.fps)
+    steady = steady_outlines(outlines, shown, frames.video.fps)
     return lambda index, rect, size: outline_mask(steady[index], rect)
 
 
 def _write(
     writer: TemplateWriter,
-    frames: _Source,
+    frames: Source,
     rects: NDArray[Any],
     mask_of: MaskOf | None,
     report: _Report,
@@ -317,11 +313,13 @@ def _write(
     count = 0
     for bgr24, i420 in frames.pictures():
         if len(rects) == 1 or count < len(rects):
-            clipped = clip_rects([rects[count % len(rects)]], 1, frames.width, frames.height)
+            clipped = clip_rects(
+                [rects[count % len(rects)]], 1, frames.video.width, frames.video.height
+            )
             x, y, w, h = (int(v) for v in clipped[0])
             mask = None
             if mask_of is not None and w:
-                mask = mask_of(count, (x, y, w, h), (frames.width, frames.height))
+                mask = mask_of(count, (x, y, w, h), (frames.video.width, frames.video.height))
                 if (edge := rect_masks(writer.preset, clipped)[0]) is not None:
                     mask = np.minimum(mask, edge)
             writer.add((x, y, w, h), bgr24=bgr24, i420=i420, mask=mask)
@@ -330,110 +328,6 @@ def _write(
         count += 1
     if len(rects) not in (1, count):
         raise _other_count(rects, frames, count)
-
-
-# ---- sources -----------------------------------------------------------------------------------
-
-
-class _Source(ABC):
-    """Frames that can be read more than once.
-
-    `count` is their number where that is certain before reading, `estimate` about it.
-    """
-
-    path: Path
-    width: int
-    height: int
-    fps: Fraction
-    matrix: str = "bt601"
-    full_range: bool = False
-    tagged: bool = False
-    count: int | None = None
-    estimate: int | None = None
-
-    @abstractmethod
-    def pictures(self) -> Iterator[tuple[Picture, Picture | None]]:
-        """bgr24 and, where the source has them, its I420 planes; both reused for the next."""
-
-
-def _open_source(
-    path: Path,
-    preset: Preset,
-    fps: Fraction | int | float | str | None,
-    avatar: Avatar | None,
-) -> _Source:
-    if avatar is not None and not isinstance(avatar.frames, Path):
-        return _Images(path, list(avatar.frames), preset, avatar.fps if fps is None else fps)
-    if avatar is not None:
-        assert isinstance(avatar.frames, Path)
-        path = avatar.frames
-    if path.is_dir():
-        return _Images(path, media.list_images(path), preset, fps)
-    if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
-        return _Images(path, [path], preset, fps)
-    if fps is not None:
-        raise InputError(f"fps is for images: {path} is a video and tells its own")
-    return _Video(path, preset)
-
-
-class _Video(_Source):
-    """A video at the preset's feature rate, or at its own."""
-
-    def __init__(self, path: Path, preset: Preset) -> None:
-        self._reader = media.VideoReader(path)
-        reader = self._reader
-        self.path, self.width, self.height = path, reader.width, reader.height
-        self.fps = Fraction(preset.feature_rate or reader.fps)
-        self.matrix, self.full_range = reader.matrix, reader.full_range
-        self.tagged = reader.tagged
-        self.estimate = reader.count_at(self.fps)
-        if self.fps != reader.fps:
-            _log.info("%s: %s frames a second become %s", path, reader.fps, self.fps)
-
-    def pictures(self) -> Iterator[tuple[Picture, Picture | None]]:
-        planes = np.empty(kernels.i420_size(self.width, self.height), np.uint8)
-        bgr24 = np.empty((self.height, self.width, 3), np.uint8)
-        form: dict[str, Any] = {
-            "width": self.width,
-            "height": self.height,
-            "matrix": self.matrix,
-            "full_range": self.full_range,
-        }
-        for i420 in self._reader.frames(self.fps, out=planes):
-            kernels.from_i420(i420, out=bgr24, **form)
-            yield bgr24, i420
-
-
-class _Images(_Source):
-    """Images of one size."""
-
-    def __init__(
-        self,
-        path: Path,
-        files: list[Path],
-        preset: Preset,
-        fps: Fraction | int | float | str | None,
-    ) -> None:
-        self.path, self._files = path, files
-        self.height, self.width = media.read_image(files[0]).shape[:2]
-        rate = preset.feature_rate
-        self.fps = parse_fps((rate or IMAGE_FPS) if fps is None else fps)
-        if rate is not None and self.fps != rate:
-            raise InputError(
-                f"preset {preset.name} needs {rate} frames a second, got images at {self.fps}; "
-                "make a video of them, which prepare resamples"
-            )
-        self.count = self.estimate = len(files)
-
-    def pictures(self) -> Iterator[tuple[Picture, Picture | None]]:
-        for path in self._files:
-            bgr24 = media.read_image(path)
-            if bgr24.shape != (self.height, self.width, 3):
-                raise MediaError(
-                    f"{path} is {bgr24.shape[1]}×{bgr24.shape[0]}, but {self._files[0].name} is "
-                    f"{self.width}×{self.height}; all images must be of one size"
-                )
-            yield bgr24, None
 
 
 # ---- progress ---------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Rects that someone gives: typed, from a file, or from other systems' landmark folders."""
+"""Given rects: typed, from a file, or from other systems' folders of landmarks."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import FileMissingError, InputError, LayoutError
 from ..files.untrusted import parse_json, read_npy
+from .boxes import from_corners
 
 __all__ = ["read_landmarks", "read_rects", "square_of_landmarks"]
 
@@ -22,7 +23,7 @@ _RECT = ("x", "y", "w", "h")
 
 
 def read_rects(source: str | Path | Sequence[int] | ArrayLike) -> NDArray[np.int64]:
-    """Rects as they were given, not yet clipped to a frame.
+    """Read given rects; they are not yet clipped to a frame.
 
     Parameters
     ----------
@@ -30,13 +31,14 @@ def read_rects(source: str | Path | Sequence[int] | ArrayLike) -> NDArray[np.int
         - ``"x,y,w,h"`` or four integers: one rect for all frames;
         - (n, 4) integers;
         - a ``.json`` file with ``[[x, y, w, h], …]``; one named ``crop_rects*.json`` holds
-          ``[[xmin, ymin, xmax, ymax], …]`` (half-open) as the Go server writes it;
+          ``[[xmin, ymin, xmax, ymax], …]`` (half-open), as the Go server of SyncTalk avatars
+          writes it;
         - a ``.csv`` file with four columns, with or without a header ``x,y,w,h`` or
           ``xmin,ymin,xmax,ymax``;
         - a ``.npy`` file of (n, 4) integers;
-        - a ``.lms`` file of 110 landmarks, or a folder of them, ``0.lms`` or ``1.lms`` and on.
+        - a ``.lms`` file of 110 landmarks, or a folder of them from ``0.lms`` or ``1.lms`` on.
 
-        In files of several rects ``0,0,0,0`` is a frame without a face.
+        Among several rects ``0,0,0,0`` stands for a frame without a face.
 
     Returns
     -------
@@ -46,11 +48,11 @@ def read_rects(source: str | Path | Sequence[int] | ArrayLike) -> NDArray[np.int
     Raises
     ------
     FileMissingError
-        If there is no such file.
+        The file does not exist.
     InputError
-        If an entry is malformed or has no area; the message names the file and the line.
+        An entry is malformed or has no area; the message names the file and the line.
     LayoutError
-        If the numbers are not integers.
+        The numbers are not integers.
     """
     if isinstance(source, (str, Path)):
         typed = _typed_rect(str(source))
@@ -72,7 +74,7 @@ def read_rects(source: str | Path | Sequence[int] | ArrayLike) -> NDArray[np.int
 
 
 def read_landmarks(path: str | Path) -> NDArray[np.int32]:
-    """Points of one ``.lms`` file, truncated as its readers do.
+    """Read the points of one ``.lms`` file, truncated as in the scripts that read it.
 
     Returns
     -------
@@ -81,8 +83,10 @@ def read_landmarks(path: str | Path) -> NDArray[np.int32]:
 
     Raises
     ------
-    FileMissingError, InputError
-        If the file is missing or is not 110 lines of ``x y``.
+    FileMissingError
+        The file does not exist.
+    InputError
+        The file does not hold 110 lines of ``x y``.
     """
     lines = _text(Path(path)).splitlines()
     while lines and not lines[-1].strip():
@@ -103,7 +107,7 @@ def read_landmarks(path: str | Path) -> NDArray[np.int32]:
 
 
 def square_of_landmarks(points: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Square of the lower face from 110 landmarks.
+    """Return the square of the lower face from 110 landmarks.
 
     Parameters
     ----------
@@ -127,14 +131,14 @@ def square_of_landmarks(points: NDArray[np.int32]) -> NDArray[np.int64]:
 
 
 def _typed_rect(text: str) -> NDArray[Any] | None:
-    """The rect that a text spells, None where it is rather a path."""
+    """Return the rect that a text spells, or None where it looks like a path."""
     parts = text.replace(",", " ").split()
     try:
         numbers = [int(part) for part in parts]
     except ValueError:
         return None
     if len(numbers) != 4:
-        raise InputError(f"a rect is four integers 'x,y,w,h', got {text!r}")
+        raise InputError(f"a rect must be four integers 'x,y,w,h', got {text!r}")
     return np.array([numbers])
 
 
@@ -145,8 +149,8 @@ def _read_file(path: Path) -> tuple[NDArray[Any], str]:
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise InputError(
-            f"rects are given as 'x,y,w,h', a .json, .csv, .npy or .lms file or a folder of "
-            f".lms files, got {str(path)!r}"
+            f"rects must be 'x,y,w,h', a .json, .csv, .npy or .lms file or a folder of .lms "
+            f"files, got {str(path)!r}"
         )
     if not path.is_file():
         raise FileMissingError(f"no such file with rects: {path}")
@@ -172,7 +176,7 @@ def _read_json(path: Path) -> NDArray[Any]:
                 f"{path}, entry {i}: needs [{', '.join(words)}], got {json.dumps(entry)[:60]}"
             )
     rects = np.array(entries).reshape(-1, 4)
-    return _from_corners(rects) if corners else rects
+    return from_corners(rects) if corners else rects
 
 
 def _read_csv(path: Path) -> NDArray[Any]:
@@ -194,7 +198,7 @@ def _read_csv(path: Path) -> NDArray[Any]:
             ) from None
         rows.append((x, y, w, h))
     rects = np.array(rows).reshape(-1, 4)
-    return _from_corners(rects) if corners else rects
+    return from_corners(rects) if corners else rects
 
 
 def _read_npy(path: Path) -> NDArray[Any]:
@@ -219,7 +223,7 @@ def _read_lms_folder(folder: Path) -> NDArray[Any]:
     gap = next((i for i in range(first, first + len(files)) if i not in files), None)
     if gap is not None:
         raise InputError(
-            f"{folder} must hold one landmark file a frame without gaps, {gap}.lms is missing"
+            f"{folder} must hold a landmark file for every frame, and {gap}.lms is missing"
         )
     return np.stack([square_of_landmarks(read_landmarks(files[i])) for i in sorted(files)])
 
@@ -227,13 +231,8 @@ def _read_lms_folder(folder: Path) -> NDArray[Any]:
 # ---- checks ----------------------------------------------------------------------------------
 
 
-def _from_corners(rects: NDArray[Any]) -> NDArray[Any]:
-    with np.errstate(all="ignore"):  # what is no pixel is refused afterwards, by name
-        return np.concatenate([rects[:, :2], rects[:, 2:] - rects[:, :2]], axis=1)
-
-
 def _fit(rects: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which numbers are below 2³¹; the smallest integer has no absolute value."""
+    """Tell which numbers are below 2³¹; no abs(), which the smallest integer does not have."""
     return (rects > -(2**31)) & (rects < 2**31)
 
 

@@ -1,4 +1,9 @@
-"""From a lip-sync net's output to finished full-HD frames, touching only the mouth."""
+"""From a lip-sync model's output to finished full-HD frames, touching only the mouth.
+
+Each name here comes from one package, and the packages stand in the order of the road: a
+template and speech in, finished frames out.
+"""
+# ruff: noqa: I001, RUF022 - by package, from the road down to its stones
 
 from ._version import __version__
 
@@ -10,6 +15,19 @@ except ImportError as error:
         f"({error}); install it with `pip install .` and do not import it from its source folder"
     ) from error
 
+# preparation: a video or folder becomes a template
+from .preparation.prepare import prepare
+
+# pipeline: the road, from speech to frames
+from .pipeline.pipeline import Pipeline, PipelineStats
+
+# templates: a prepared person, in memory or on disk
+from .templates.template import Template
+
+# presets: the contracts of model families
+from .presets import PRESETS, Preset, load_preset
+
+# audio: speech to what a generator hears
 from .audio import (
     FeatureFile,
     FeatureStream,
@@ -20,8 +38,20 @@ from .audio import (
     frame_count,
     mel_spectrogram,
 )
+
+# nets: generators and audio encoders; nets.graph changes ONNX files
+from .nets.encoders import HubertEncoder, WenetEncoder
+from .nets.generator import AudioEncoder, DeviceOptions, Generator
+from .nets.resident import ResidentGenerator
+from .nets import graph
+
+# compositing: mouths onto backgrounds
 from .compositing import ColourSmoother, Compositor, CompositorStats, Frame, Frames, seam_error
-from .errors import LipsyncError
+
+# media: video, sound and images in and out
+from . import media
+
+# kernels: the operations by themselves
 from .kernels import (
     ResizePlan,
     blend,
@@ -36,56 +66,81 @@ from .kernels import (
 )
 from .kernels._jpeg import JpegEncoder
 from .kernels._splice import SplicedJpeg
+
+# memory: arrays whose memory comes back by itself
 from .memory._pool import BufferPool, default_pool
-from .nets.encoders import HubertEncoder, WenetEncoder
-from .nets.generator import AudioEncoder, DeviceOptions, Generator
-from .nets.resident import ResidentGenerator
-from .pipeline.pipeline import Pipeline
-from .preparation.prepare import prepare
-from .presets import PRESETS, Preset, load_preset
-from .templates.template import Template
+from .memory.stats import PoolStats
+
+# formats, timing and errors: what all of them speak of
+from .formats import VideoFormat
+from .timing import Loop
+from . import errors
+from .errors import LipsyncError, PoolExhausted
 
 __all__ = [
+    "__version__",
+    # preparation
+    "prepare",
+    # pipeline
+    "Pipeline",
+    "PipelineStats",
+    # templates
+    "Template",
+    # presets
     "PRESETS",
+    "Preset",
+    "load_preset",
+    # audio
+    "FeatureFile",
+    "FeatureStream",
+    "MelStream",
+    "NoiseGate",
+    "SilenceFades",
+    "feature_windows",
+    "frame_count",
+    "mel_spectrogram",
+    # nets
     "AudioEncoder",
-    "BufferPool",
+    "DeviceOptions",
+    "Generator",
+    "HubertEncoder",
+    "ResidentGenerator",
+    "WenetEncoder",
+    "graph",
+    # compositing
     "ColourSmoother",
     "Compositor",
     "CompositorStats",
-    "DeviceOptions",
-    "FeatureFile",
-    "FeatureStream",
     "Frame",
     "Frames",
-    "Generator",
-    "HubertEncoder",
+    "seam_error",
+    # media
+    "media",
+    # kernels
     "JpegEncoder",
-    "LipsyncError",
-    "MelStream",
-    "NoiseGate",
-    "Pipeline",
-    "Preset",
-    "ResidentGenerator",
     "ResizePlan",
-    "SilenceFades",
     "SplicedJpeg",
-    "Template",
-    "WenetEncoder",
-    "__version__",
     "blend",
     "blend_i420",
     "colour_planes",
     "convert",
-    "default_pool",
-    "feature_windows",
-    "frame_count",
     "from_i420",
-    "load_preset",
     "match_colour",
-    "mel_spectrogram",
-    "prepare",
     "resize",
-    "seam_error",
     "to_i420",
     "to_planes",
+    # memory
+    "BufferPool",
+    "PoolStats",
+    "default_pool",
+    # formats, timing, errors
+    "Loop",
+    "VideoFormat",
+    "LipsyncError",
+    "PoolExhausted",
+    "errors",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

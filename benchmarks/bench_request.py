@@ -17,7 +17,6 @@ from lipsync_fast.bench.scenes import (
 from lipsync_fast.compositing import Compositor
 from lipsync_fast.kernels import _jpeg
 from lipsync_fast.nets.generator import Generator
-from lipsync_fast.pipeline.inference import pack_visual
 from lipsync_fast.pipeline.pipeline import Pipeline
 from lipsync_fast.presets import get_preset
 from lipsync_fast.templates.template import Template
@@ -132,7 +131,7 @@ def test_request_with_net(benchmark, pipeline, size, format):
     with pipeline.composite(features, 0, format=format) as frames:
         first = frames[0].array.copy()
     index = pipeline.template.indices(0, 1)
-    visual = pack_visual(pipeline.template, int(index[0]))[None]
+    visual = pipeline.template.visual(int(index[0]))[None]
     output = pipeline.generator.infer(visual, features[:1])
     with pipeline.compositor.composite(output, index, format=format) as frames:
         again = frames[0].array.copy()

@@ -12,8 +12,9 @@ import numpy as np
 from PIL import Image
 
 from lipsync_fast import Compositor, Template
+from lipsync_fast.formats import VideoFormat
 from lipsync_fast.preparation.foreign import find_avatar
-from lipsync_fast.templates.reader import TemplateWriter
+from lipsync_fast.templates import TemplateOptions, TemplateWriter
 
 from .targets import (
     Coords,
@@ -41,9 +42,8 @@ class TemplateFolder(Target):
         self.scratch = temporary_folder()
         self.source, self.copy = (Path(self.scratch.name) / name for name in ("source", "copy"))
         rng = np.random.default_rng(1)
-        with TemplateWriter(
-            self.source, 48, 40, preset="wav2lip384", store=("jpeg", "i420", "bgr24")
-        ) as writer:
+        video, options = VideoFormat(48, 40), TemplateOptions(store=("jpeg", "i420", "bgr24"))
+        with TemplateWriter(self.source, video, preset="wav2lip384", options=options) as writer:
             for i in range(2):
                 frame = rng.integers(0, 256, (40, 48, 3), np.uint8)
                 writer.add((4 + i, 6, 24, 20), bgr24=frame)

@@ -26,7 +26,7 @@ from PIL import Image
 import lipsync_fast as lf
 from benchmarks.support.scenery import ASSETS
 from lipsync_fast.media import load_audio
-from lipsync_fast.pipeline.inference import pack_visual
+from lipsync_fast.timing import Loop
 
 FRAMES, INSIDE = 40, 20
 NETS = {
@@ -68,15 +68,20 @@ class Case:
 
     def template(self, mask: str) -> lf.Template:
         """The frames as a template in memory, in their own order."""
-        options = {
-            "own": {},
-            "feather": {"feather": "auto"},
-            "landmarks": {"masks": self.masks},
-            "none": {},
+        preset = {
+            "own": self.preset,
+            "feather": self.preset.with_feather("auto"),
+            "landmarks": self.preset,
+            "none": replace(self.preset, name="hard", edge=None),
         }[mask]
-        row = replace(self.preset, name="hard", edge=None) if mask == "none" else self.preset
-        form = {"fps": self.fps, "loop": "once", "start": 0}
-        return lf.Template.from_arrays(self.frames, self.rects, preset=row, **form, **options)
+        return lf.Template.from_arrays(
+            self.frames,
+            self.rects,
+            preset=preset,
+            fps=self.fps,
+            loop=Loop("once", 0),
+            masks=self.masks if mask == "landmarks" else None,
+        )
 
     def shown(self, mask: str, match: bool) -> Iterator[np.ndarray]:
         """Finished frames, bgr24."""
@@ -104,7 +109,7 @@ def drifting(template: lf.Template, index: int) -> np.ndarray:
     v, u = np.mgrid[-1 : 1 : 1j * row.view, -1 : 1 : 1j * row.view]
     levels = np.stack([10 + 4 * u + 2 * v, -8 + 3 * u - 4 * v, 6 - 5 * u + 3 * v])
     gain = 1 + 0.4 * np.sin(4 * np.pi * index / float(template.fps))
-    made = pack_visual(template, index)[first : first + 3] + (levels * gain + 0.5) / 255
+    made = template.visual(index)[first : first + 3] + (levels * gain + 0.5) / 255
     return np.clip(made, row.low, row.high).astype(np.float32)
 
 

@@ -22,7 +22,7 @@ from .preparation.prepare import prepare
 from .pipeline.pipeline import Pipeline, PipelineStats
 
 # templates: a prepared person, in memory or on disk
-from .templates.template import Template
+from .templates import JpegSettings, Template, TemplateOptions, TemplateWriter
 
 # presets: the contracts of model families
 from .presets import PRESETS, Preset, load_preset
@@ -85,7 +85,10 @@ __all__ = [
     "Pipeline",
     "PipelineStats",
     # templates
+    "JpegSettings",
     "Template",
+    "TemplateOptions",
+    "TemplateWriter",
     # presets
     "PRESETS",
     "Preset",

@@ -16,9 +16,11 @@ from PIL import Image
 from tests.support.nets import tiny_encoder, tiny_generator
 
 from lipsync_fast.cli.main import main
+from lipsync_fast.formats import VideoFormat
 from lipsync_fast.presets import get_preset
-from lipsync_fast.templates.reader import TemplateWriter
+from lipsync_fast.templates import TemplateWriter
 from lipsync_fast.templates.template import Template
+from lipsync_fast.timing import Loop
 
 
 def fails(capsys, *arguments):
@@ -84,7 +86,7 @@ def test_silence_order_and_neutral_pose(tmp_path, images, wave, capsys):
     prepare = ["prepare", str(images), anna, "--preset", "liteavatar384", "--rect", "30,20,80,80"]
     assert main([*prepare, "--loop", "forward", "--start", "2", "-q"]) == 0
     with Template.open(anna) as template:
-        assert (template.loop, template.start) == ("forward", 2)
+        assert template.loop == Loop("forward", 2)
         held = [np.asarray(Image.open(io.BytesIO(bytes(f)))) for f in template.jpeg().files]
     render = ["render", anna, str(wave), str(out), "--generator", net, "-q"]
     options = ["--silence", "background", "--loop", "still", "--start", "1"]
@@ -294,8 +296,8 @@ def test_who_is_asked_to_end_leaves_nothing(tmp_path, anna, net, images, wave, c
         "import os, signal, sys\n"
         "from lipsync_fast import media\n"
         "from lipsync_fast.cli import main\n"
-        "from lipsync_fast.templates import reader\n"
-        "owner, name = {'prepare': (reader.TemplateWriter, 'add'),\n"
+        "from lipsync_fast.templates import TemplateWriter\n"
+        "owner, name = {'prepare': (TemplateWriter, 'add'),\n"
         "               'render': (media.JpegFolder, 'write')}[sys.argv[1]]\n"
         "whole, calls = getattr(owner, name), []\n"
         "def asked(*arguments, **named):\n"
@@ -387,7 +389,7 @@ def test_nets_are_tried_with_a_templates_faces(tmp_path, anna, net, capsys):
     assert main(["model", "half", str(net), str(half), "--template", str(anna)]) == 0
     assert "half.onnx: float16 inside" in capsys.readouterr().err
     faceless = tmp_path / "faceless"
-    with TemplateWriter(faceless, 160, 120, preset="wav2lip96") as writer:
+    with TemplateWriter(faceless, VideoFormat(160, 120), preset="wav2lip96") as writer:
         writer.add((0, 0, 0, 0), bgr24=np.zeros((120, 160, 3), np.uint8))
     said = fails(capsys, "model", "half", net, tmp_path / "no.onnx", "--template", faceless)
     assert "no frame with a face" in said

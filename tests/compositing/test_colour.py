@@ -157,7 +157,7 @@ def test_the_smoother_is_not_led_away_by_a_hand():
 @pytest.mark.parametrize("preset", ["synctalk328", "wav2lip256", "edtalk256"])
 def test_a_drifting_net_leaves_no_seam(woman, preset, format):
     plain, feathered = (
-        Template.from_arrays(woman, WOMAN, preset=preset, feather=feather)
+        Template.from_arrays(woman, WOMAN, preset=get_preset(preset).with_feather(feather))
         for feather in (None, "auto")
     )
     errors = {}

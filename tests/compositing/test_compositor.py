@@ -8,6 +8,7 @@ import pytest
 from lipsync_fast import JpegEncoder, kernels
 from lipsync_fast.compositing import ColourSmoother, Compositor
 from lipsync_fast.errors import InputError, LayoutError
+from lipsync_fast.presets import get_preset
 from lipsync_fast.provenance import XMP
 from lipsync_fast.templates.masks import edge_mask
 from lipsync_fast.templates.template import Template
@@ -177,7 +178,9 @@ def test_jpeg_is_pillows_of_the_bgr24_frame(case):
 
 def test_first_generation_pastes_the_view_over_the_whole_rect():
     frame = picture(3)
-    template = Template.from_arrays([frame], RECTS[0], preset="synctalk328", border=0)
+    template = Template.from_arrays(
+        [frame], RECTS[0], preset=get_preset("synctalk328").with_border(0)
+    )
     output = net_output(5, template.preset, 1)
     with Compositor(template) as compositor:
         got = compositor.composite(output, [0])[0].array

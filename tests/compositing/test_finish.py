@@ -9,7 +9,9 @@ from lipsync_fast import kernels
 from lipsync_fast.compositing import Compositor
 from lipsync_fast.compositing.canvas import open_canvas
 from lipsync_fast.errors import InputError
-from lipsync_fast.templates.reader import TemplateWriter
+from lipsync_fast.formats import VideoFormat
+from lipsync_fast.templates import TemplateOptions, TemplateWriter
+from lipsync_fast.templates.rects import clip_rects
 from lipsync_fast.templates.template import Template
 
 WIDTH, HEIGHT, COUNT = 322, 183, 4
@@ -20,10 +22,9 @@ FORMATS = ["bgr24", "i420"]
 @pytest.fixture(params=["wav2lip96", "wav2lip384"])  # without a mask, and with one
 def template(request, tmp_path, rng):
     ramp = np.linspace(20, 200, WIDTH)[None, :, None] + np.linspace(0, 50, HEIGHT)[:, None, None]
-    with TemplateWriter(
-        tmp_path / "t", WIDTH, HEIGHT, preset=request.param, store=("bgr24", "i420")
-    ) as writer:
-        for rect in RECTS:
+    video, options = VideoFormat(WIDTH, HEIGHT), TemplateOptions(store=("bgr24", "i420"))
+    with TemplateWriter(tmp_path / "t", video, preset=request.param, options=options) as writer:
+        for rect in clip_rects(RECTS, COUNT, WIDTH, HEIGHT):
             noise = rng.normal(0, 3, (HEIGHT, WIDTH, 3))
             writer.add(rect, bgr24=np.clip(ramp + noise, 0, 255).astype(np.uint8))
     with Template.open(tmp_path / "t") as opened:
@@ -139,10 +140,9 @@ def test_templates_in_memory_are_never_painted_on(template, outputs):
 
 @pytest.mark.parametrize("template", ["wav2lip96"], indirect=True)
 def test_packed_frames_of_a_template_that_stores_only_i420(tmp_path, template, outputs):
-    with TemplateWriter(
-        tmp_path / "i", WIDTH, HEIGHT, preset="wav2lip96", store=("i420",)
-    ) as writer:
-        for i, rect in enumerate(RECTS):
+    video, options = VideoFormat(WIDTH, HEIGHT), TemplateOptions(store=("i420",))
+    with TemplateWriter(tmp_path / "i", video, preset="wav2lip96", options=options) as writer:
+        for i, rect in enumerate(template.rects):
             writer.add(rect, i420=template.i420(i), crop=template.crops[i])
     with Template.open(tmp_path / "i") as other, Compositor(other) as compositor:
         for format in ("bgr24", "rgba"):

@@ -15,10 +15,11 @@ from tests.support.on_device import OnDevice
 
 from lipsync_fast.cli.main import main
 from lipsync_fast.diagnostics import doctor
+from lipsync_fast.formats import VideoFormat
 from lipsync_fast.nets import cuda
 from lipsync_fast.nets.generator import DeviceOptions, Generator
 from lipsync_fast.presets import PRESETS, get_preset
-from lipsync_fast.templates.reader import TemplateWriter
+from lipsync_fast.templates import TemplateWriter
 
 WAV2LIP = get_preset("wav2lip96")
 GPU = cuda.CudaDevice(0, "A device", 80 << 30)
@@ -70,7 +71,7 @@ def test_it_is_readable(no_gpu, net, capsys):
 
 
 def test_a_users_own_template_and_net(no_gpu, net, tmp_path):
-    with TemplateWriter(tmp_path / "anna", 160, 120, preset=WAV2LIP) as writer:
+    with TemplateWriter(tmp_path / "anna", VideoFormat(160, 120), preset=WAV2LIP) as writer:
         for rect in ((20, 20, 60, 60), (0, 0, 0, 0)):
             writer.add(rect, bgr24=np.full((120, 160, 3), 90, np.uint8))
     facts = doctor.examine(net, tmp_path / "anna")

@@ -3,7 +3,6 @@
 import json
 import re
 from dataclasses import replace
-from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -14,8 +13,8 @@ from lipsync_fast.compositing.seams import seam_steps
 from lipsync_fast.diagnostics import probes as net_probes
 from lipsync_fast.diagnostics.inspection import _jitter, inspect
 from lipsync_fast.errors import FileMissingError, InputError, ModelError, TemplateError
+from lipsync_fast.formats import VideoFormat
 from lipsync_fast.nets.graph import cached_resident
-from lipsync_fast.pipeline.inference import pack_visual
 from lipsync_fast.presets import get_preset
 from lipsync_fast.templates.template import Template
 
@@ -185,13 +184,11 @@ def test_jitter_is_the_mean_step_of_the_centre():
 
 
 def make_template(tmp_path, preset="wav2lip96"):
-    from lipsync_fast.templates.reader import TemplateWriter
+    from lipsync_fast.templates import TemplateWriter
 
     draw = np.random.default_rng(1)
     path = tmp_path / "person"
-    writer = TemplateWriter(
-        path, width=320, height=240, fps=Fraction(25), preset=get_preset(preset)
-    )
+    writer = TemplateWriter(path, VideoFormat(320, 240), preset=preset)
     for x in (50, 54, 58):
         frame = draw.integers(0, 80, (240, 320, 3), dtype=np.uint8)
         frame[40:160, x : x + 120] = net_probes.drawn_face(120)
@@ -236,7 +233,7 @@ def test_a_net_is_shown_the_faces_of_a_template(tmp_path, capsys):
     with Template.open(path) as template:
         visual, audio, chosen = net_probes._probe_inputs(template.preset, template)
         assert chosen.tolist() == [0, 0, 1, 2]
-        assert (visual[-1] == pack_visual(template, 2)).all()
+        assert (visual[-1] == template.visual(2)).all()
         assert audio.shape == (4, 1, 80, 16)
 
 

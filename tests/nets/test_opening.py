@@ -16,12 +16,13 @@ from tests.support.person import COUNT, NO_FACE, frames_of, photo, template_of, 
 from tests.support.recorder import Recorder
 
 from lipsync_fast.errors import DeviceMemoryError, InputError, LayoutError
+from lipsync_fast.formats import VideoFormat
 from lipsync_fast.nets.generator import DeviceOptions, Generator
 from lipsync_fast.nets.opening import open_generators
 from lipsync_fast.nets.resident import ResidentGenerator
 from lipsync_fast.pipeline.pipeline import Pipeline
 from lipsync_fast.presets import PRESETS, get_preset
-from lipsync_fast.templates.reader import TemplateWriter
+from lipsync_fast.templates import TemplateWriter
 from lipsync_fast.templates.template import Template
 
 WAV2LIP, SYNCTALK = get_preset("wav2lip96"), get_preset("synctalk328")
@@ -30,7 +31,7 @@ WAV2LIP, SYNCTALK = get_preset("wav2lip96"), get_preset("synctalk328")
 @pytest.fixture
 def folder(tmp_path):
     """A prepared folder of wav2lip96."""
-    with TemplateWriter(tmp_path / "anna", 240, 180, preset=WAV2LIP) as writer:
+    with TemplateWriter(tmp_path / "anna", VideoFormat(240, 180), preset=WAV2LIP) as writer:
         for i in range(COUNT):
             writer.add((60 + i, 40, 100, 90), bgr24=photo(i))
     return tmp_path / "anna"

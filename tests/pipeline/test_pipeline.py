@@ -14,7 +14,6 @@ from lipsync_fast.audio.silence import SilenceFades
 from lipsync_fast.compositing import ColourSmoother
 from lipsync_fast.errors import FileMissingError, InputError, LayoutError
 from lipsync_fast.nets.generator import Generator
-from lipsync_fast.pipeline.inference import pack_visual
 from lipsync_fast.pipeline.pipeline import Pipeline
 from lipsync_fast.presets import PRESETS, get_preset
 
@@ -47,7 +46,7 @@ def test_visual_input_is_the_contracts(name):
         masked[:, y0:y1, x0:x1] = 0
     parts = {"reference": planes, "masked": masked}
     want = np.concatenate([parts[part] for part in preset.visual.split("+")])
-    assert np.array_equal(pack_visual(one, 0), want)
+    assert np.array_equal(one.visual(0), want)
 
 
 def test_all_frames_come_in_order(pipeline):

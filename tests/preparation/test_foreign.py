@@ -24,6 +24,7 @@ from lipsync_fast.preparation.foreign import find_avatar
 from lipsync_fast.preparation.prepare import prepare
 from lipsync_fast.presets import PRESETS
 from lipsync_fast.templates.template import Template
+from lipsync_fast.timing import Loop
 
 STORE = ("bgr24",)
 
@@ -98,7 +99,7 @@ def test_data_sets(person, preset, first, tmp_path):
         straight(images, squares, tmp_path, preset) as wanted,
     ):
         assert_equal_templates(template, wanted)
-        assert (template.loop, template.start) == (PRESETS[preset].loop, PRESETS[preset].start)
+        assert template.loop == PRESETS[preset].default_loop
         assert template.fps == 25
 
 
@@ -112,7 +113,7 @@ def test_livetalking_avatars(person, side, tmp_path):
         assert template.preset.name == name
         with straight(images, rects, tmp_path, name) as wanted:
             assert_equal_templates(template, wanted)
-        assert (template.loop, template.start) == ("pingpong-doubled", 0)
+        assert template.loop == Loop("pingpong-doubled", 0)
 
 
 @pytest.mark.parametrize("name", ["{:04d}.jpg", "frame_{:06d}.jpg"])
@@ -126,7 +127,7 @@ def test_packages_of_frames(person, name, tmp_path):
     ):
         assert template.preset.name == "synctalk328"
         assert_equal_templates(template, wanted)
-        assert (template.loop, template.start) == ("forward", 0)
+        assert template.loop == Loop("forward", 0)
 
 
 @pytest.fixture
@@ -188,7 +189,7 @@ def test_musetalk_avatars(person, tmp_path):
     ):
         assert template.count == 2 * len(frames)
         assert_equal_templates(template, wanted)
-        assert (template.loop, template.start) == ("forward", 0)
+        assert template.loop == Loop("forward", 0)
 
 
 # ---- masks --------------------------------------------------------------------------------------
@@ -308,7 +309,7 @@ def test_given_rects_and_loop_count_first(tmp_path):
         store=STORE,
     ) as template:
         assert template.rects.tolist() == [[10, 11, 50, 40]] * 4
-        assert (template.loop, template.start, template.fps) == ("once", 2, 30)
+        assert (template.loop, template.fps) == (Loop("once", 2), 30)
         assert template.preset.name == "wav2lip256"
 
 

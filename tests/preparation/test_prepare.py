@@ -11,6 +11,7 @@ from lipsync_fast import kernels
 from lipsync_fast.errors import FileMissingError, InputError, MediaError, ModelError, TemplateError
 from lipsync_fast.preparation.prepare import prepare
 from lipsync_fast.templates.template import Template
+from lipsync_fast.timing import Loop
 
 WIDTH, HEIGHT = 96, 64
 
@@ -137,7 +138,7 @@ def test_a_feature_rate_resamples(video, tmp_path):
         for i in range(25):
             # the latest frame at each instant
             np.testing.assert_array_equal(template.i420(i), source[i * 30 // 25])
-        assert (template.loop, template.start) == ("pingpong", 1)
+        assert template.loop == Loop("pingpong", 1)
 
 
 def test_loop_start_and_quality(images, tmp_path):
@@ -148,7 +149,7 @@ def test_loop_start_and_quality(images, tmp_path):
             folder, tmp_path / f"t{quality}", preset="wav2lip96", rects="1,2,30,30",
             quality=quality, loop="pingpong", start=2, store=("jpeg",),
         ) as template:  # fmt: skip
-            assert (template.loop, template.start) == ("pingpong", 2)
+            assert template.loop == Loop("pingpong", 2)
             sizes[quality] = (tmp_path / f"t{quality}" / "jpeg.bin").stat().st_size
     assert sizes[95] > 1.5 * sizes[30]
 

@@ -211,5 +211,5 @@ def test_a_template_keeps_a_users_preset(tmp_path, kind):
     head.pop("preset_row")
     head["preset"] = str(own(tmp_path))
     (tmp_path / "t" / "template.json").write_text(json.dumps(head))
-    with pytest.raises(TemplateError, match="none of synctalk328"):
+    with pytest.raises(TemplateError, match="its preset must be one of synctalk328"):
         Template.open(tmp_path / "t")

@@ -40,10 +40,12 @@ def demo(tmp_path_factory):
     """The demo's person, 10 frames of her, and its nets: (template, generator, encoder)."""
     pytest.importorskip("onnxruntime")
     from lipsync_fast import demo
-    from lipsync_fast.templates.reader import TemplateWriter
+    from lipsync_fast.formats import VideoFormat
+    from lipsync_fast.templates import TemplateWriter
 
     folder = tmp_path_factory.mktemp("demo") / "anna"
-    with TemplateWriter(folder, demo.WIDTH, demo.HEIGHT, preset=demo.PRESET) as writer:
+    video = VideoFormat(demo.WIDTH, demo.HEIGHT)
+    with TemplateWriter(folder, video, preset=demo.PRESET) as writer:
         shown = itertools.islice(zip(demo.draw_frames(), demo.mouth_rects(), strict=True), 10)
         for frame, rect in shown:
             writer.add(tuple(int(v) for v in rect), bgr24=frame)

@@ -14,11 +14,12 @@ import pytest
 from lipsync_fast import SplicedJpeg, kernels
 from lipsync_fast.errors import InputError, LipsyncError, TemplateError
 from lipsync_fast.files.untrusted import parse_json, read_npy
+from lipsync_fast.formats import VideoFormat
 from lipsync_fast.kernels import _jpeg
 from lipsync_fast.preparation import foreign as bridges
 from lipsync_fast.preparation.rect_files import read_rects
 from lipsync_fast.presets import load_preset
-from lipsync_fast.templates.reader import TemplateWriter
+from lipsync_fast.templates import TemplateWriter
 from lipsync_fast.templates.template import Template
 from lipsync_fast.timing import parse_fps
 
@@ -208,7 +209,7 @@ def test_frame_rates_that_are_none(fps):
 @pytest.fixture
 def folder(tmp_path, rng):
     path = tmp_path / "t"
-    with TemplateWriter(path, 48, 40, preset="wav2lip96") as writer:
+    with TemplateWriter(path, VideoFormat(48, 40), preset="wav2lip96") as writer:
         for i in range(2):
             writer.add((4 + i, 6, 24, 20), bgr24=rng.integers(0, 256, (40, 48, 3), np.uint8))
     return path

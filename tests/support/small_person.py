@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from lipsync_fast.formats import VideoFormat
 from lipsync_fast.pipeline.pipeline import Pipeline
 from lipsync_fast.presets import get_preset
-from lipsync_fast.templates.reader import TemplateWriter
+from lipsync_fast.templates import TemplateOptions, TemplateWriter
 from tests.support.jpeg_tools import photo
 
 PRESET = get_preset("wav2lip96")
@@ -20,7 +21,8 @@ def photos(rng):
 
 
 def write_template(path, frames, rect=RECT, store=("jpeg", "i420", "bgr24")):
-    with TemplateWriter(path, WIDTH, HEIGHT, preset=PRESET, store=store) as writer:
+    video, options = VideoFormat(WIDTH, HEIGHT), TemplateOptions(store=store)
+    with TemplateWriter(path, video, preset=PRESET, options=options) as writer:
         for frame in frames:
             writer.add(rect, bgr24=frame)
     return path

@@ -31,7 +31,8 @@ from tests.support.small_person import (
 
 from lipsync_fast import Compositor, Template, prepare
 from lipsync_fast.errors import MediaError, TemplateError
-from lipsync_fast.templates.reader import TemplateWriter
+from lipsync_fast.formats import VideoFormat
+from lipsync_fast.templates import TemplateOptions, TemplateWriter
 
 resource = pytest.importorskip("resource", reason="disks are filled by a limit on file sizes")
 
@@ -292,16 +293,16 @@ def test_a_killed_prepare_leaves_the_older_template(tmp_path, folder, images):
     with killed(PREPARE, images, folder, line="2"):
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     (left,) = tmp_path.glob("anna.*.part")
-    with pytest.raises(TemplateError, match=r"no template\.json"):
+    with pytest.raises(TemplateError, match=r"no template\.json; name a folder"):
         Template.open(left)
     assert prepare(images, folder, preset=PRESET, rects=RECT).count == COUNT
 
 
 def test_two_that_prepare_one_template_do_not_meet(tmp_path, frames):
     """The later one to finish gives the name; neither sees the other's files."""
+    video, options = VideoFormat(WIDTH, HEIGHT), TemplateOptions(store=("bgr24",))
     first, second = (
-        TemplateWriter(tmp_path / "t", WIDTH, HEIGHT, preset=PRESET, store=("bgr24",))
-        for _ in range(2)
+        TemplateWriter(tmp_path / "t", video, preset=PRESET, options=options) for _ in range(2)
     )
     first.add((1, 2, 30, 30), bgr24=frames[0])
     second.add((5, 6, 30, 30), bgr24=frames[1])
@@ -314,7 +315,7 @@ def test_two_that_prepare_one_template_do_not_meet(tmp_path, frames):
 
 
 def test_a_name_that_cannot_be_given_leaves_the_older_template(folder, frames, monkeypatch):
-    writer = TemplateWriter(folder, WIDTH, HEIGHT, preset=PRESET)
+    writer = TemplateWriter(folder, VideoFormat(WIDTH, HEIGHT), preset=PRESET)
     writer.add((1, 2, 30, 30), bgr24=frames[0])
     rename = Path.rename
 

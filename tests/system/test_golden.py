@@ -13,6 +13,7 @@ from tests.support.scripts import FRAME
 from lipsync_fast.pipeline.pipeline import Pipeline
 from lipsync_fast.presets import PRESETS
 from lipsync_fast.templates.template import Template
+from lipsync_fast.timing import Loop
 
 # The woman's square, her face box, one that is larger than every crop, and one at the edge.
 RECTS = [(515, 720, 178, 178), (491, 615, 187, 263), (380, 520, 450, 430), (900, 1700, 180, 220)]
@@ -51,7 +52,7 @@ def test_frames_are_those_of_the_familys_script(name, people, tmp_path):
     heard = rng.normal(0, 1, (len(frames), *preset.audio_shape)).astype(np.float32)
     constants = {n: np.array(v, np.float32) for n, v in preset.constants}
     rate = preset.feature_rate or 25
-    template = Template.from_arrays(frames, rects, preset=preset, fps=rate, loop="forward", start=0)
+    template = Template.from_arrays(frames, rects, preset=preset, fps=rate, loop=Loop("forward", 0))
     with Pipeline.open(template, path, request=3) as pipeline:
         finished = [f.array for f in pipeline.composite(heard)]
     for i, (frame, rect) in enumerate(zip(frames, rects, strict=True)):

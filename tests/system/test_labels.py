@@ -15,10 +15,11 @@ from tests.support.jpeg_tools import photo
 
 from lipsync_fast import Compositor, SplicedJpeg, Template
 from lipsync_fast.errors import InputError, LayoutError
+from lipsync_fast.formats import VideoFormat
 from lipsync_fast.kernels import _jpeg
 from lipsync_fast.provenance import JPEG_SEGMENT, MP4_BOX, SOURCE_TYPE, XMP
+from lipsync_fast.templates import TemplateOptions, TemplateWriter
 from lipsync_fast.templates.jpeg_backgrounds import relabel
-from lipsync_fast.templates.reader import TemplateWriter
 
 RECT = (40, 30, 50, 40)
 
@@ -42,7 +43,8 @@ def frames(rng):
 
 
 def write(path, frames, **options):
-    with TemplateWriter(path, 160, 96, preset="wav2lip96", **options) as writer:
+    video, options = VideoFormat(160, 96), TemplateOptions(**options)
+    with TemplateWriter(path, video, preset="wav2lip96", options=options) as writer:
         for frame in frames:
             writer.add(RECT, bgr24=frame)
     return path
@@ -125,7 +127,7 @@ def test_the_switch_works_on_a_prepared_template(tmp_path, frames, prepared, loa
         template = Template.open(folder, label=label, load=load)
         files[label] = finished(template)
         backgrounds = template.jpeg()
-        assert backgrounds.settings.label is label
+        assert backgrounds.label is label
         for i in range(3):
             found = _jpeg.jpeg_segments(backgrounds.files[i])
             np.testing.assert_array_equal(found, backgrounds.segments[i])
@@ -138,7 +140,7 @@ def test_the_switch_works_on_a_prepared_template(tmp_path, frames, prepared, loa
 def test_relabelling_refuses_another_header(tmp_path, frames):
     template = Template.from_arrays(frames, RECT, preset="wav2lip96", label=False)
     plain = template.jpeg()
-    lies = replace(plain, settings=replace(plain.settings, label=True))
+    lies = replace(plain, label=True)
     with pytest.raises(InputError, match="must carry the mark of generated media"):
         relabel(lies, False)
     plain.files.data[2] = 0

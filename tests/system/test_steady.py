@@ -11,11 +11,12 @@ import pytest
 
 from lipsync_fast.bench import memory
 from lipsync_fast.compositing import ColourSmoother
+from lipsync_fast.formats import VideoFormat
 from lipsync_fast.nets.generator import Generator
 from lipsync_fast.nets.resident import ResidentGenerator
 from lipsync_fast.pipeline.pipeline import Pipeline
 from lipsync_fast.presets import get_preset
-from lipsync_fast.templates.reader import TemplateWriter
+from lipsync_fast.templates import TemplateOptions, TemplateWriter
 from lipsync_fast.timing import loop_indices
 
 pytest.importorskip("onnxruntime")
@@ -46,7 +47,8 @@ def pipeline(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("steady")
     stored, *also = request.param.split(", ")
     store = tuple(stored.split(" and "))
-    with TemplateWriter(folder / "t", WIDTH, HEIGHT, preset=PRESET, store=store) as writer:
+    video, options = VideoFormat(WIDTH, HEIGHT), TemplateOptions(store=store)
+    with TemplateWriter(folder / "t", video, preset=PRESET, options=options) as writer:
         for i in range(COUNT):
             writer.add((200 + i, 100, 173 + i % 16, 175 + i % 14), bgr24=frame(i))
     net = nets.tiny_generator(folder / "net.onnx", PRESET)

@@ -17,8 +17,9 @@ from tests.support.jpeg_tools import photo
 import lipsync_fast
 from lipsync_fast import BufferPool, Compositor, Template
 from lipsync_fast.errors import InputError, PoolExhausted
+from lipsync_fast.formats import VideoFormat
 from lipsync_fast.pipeline.pipeline import Pipeline
-from lipsync_fast.templates.reader import TemplateWriter
+from lipsync_fast.templates import TemplateOptions, TemplateWriter
 
 FORMATS = ("jpeg", "i420", "bgr24", "rgba")
 ALPHAS = (255, 90, 0)
@@ -36,7 +37,8 @@ def open_avatars(folder, rng):
         if store is None:
             yield Template.from_arrays(frames, rects, preset=preset)
             continue
-        with TemplateWriter(folder / str(k), width, height, preset=preset, store=store) as writer:
+        video, options = VideoFormat(width, height), TemplateOptions(store=store)
+        with TemplateWriter(folder / str(k), video, preset=preset, options=options) as writer:
             for frame, rect in zip(frames, rects, strict=True):
                 writer.add(rect, bgr24=frame)
         yield Template.open(folder / str(k))

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from lipsync_fast.errors import InputError, LipsyncError
+from lipsync_fast.formats import VideoFormat
+from lipsync_fast.templates import TemplateOptions, TemplateWriter
 from lipsync_fast.templates.layout import check_target
-from lipsync_fast.templates.reader import TemplateWriter
 
 
 @pytest.fixture
@@ -17,7 +18,8 @@ def template(tmp_path):
     """With all that a writer ever writes."""
     path = tmp_path / "anna"
     store = ("jpeg", "i420", "bgr24")
-    with TemplateWriter(path, 64, 48, preset="wav2lip96", store=store) as writer:
+    video, options = VideoFormat(64, 48), TemplateOptions(store=store)
+    with TemplateWriter(path, video, preset="wav2lip96", options=options) as writer:
         writer.add(
             (8, 8, 32, 32),
             bgr24=np.full((48, 64, 3), 90, np.uint8),

@@ -13,12 +13,16 @@ from PIL import Image
 
 from lipsync_fast import kernels
 from lipsync_fast.errors import FileMissingError, InputError, LayoutError, TemplateError
+from lipsync_fast.formats import VideoFormat
+from lipsync_fast.presets import get_preset
+from lipsync_fast.templates import JpegSettings, Template, TemplateOptions, TemplateWriter
 from lipsync_fast.templates.crops import cut_crop
-from lipsync_fast.templates.jpeg_backgrounds import JpegSettings
-from lipsync_fast.templates.reader import TemplateWriter
-from lipsync_fast.templates.template import Template
+from lipsync_fast.templates.masks import edge_mask
+from lipsync_fast.templates.rects import clip_rects
+from lipsync_fast.timing import Loop
 
 WIDTH, HEIGHT = 176, 99
+VIDEO, SMALL = VideoFormat(WIDTH, HEIGHT), VideoFormat(10, 10)
 RECTS = [(20, 10, 60, 60), (0, 0, 0, 0), (-10, 50, 60, 80), (21, 10, 60, 60)]
 
 
@@ -31,9 +35,11 @@ def frames(count=4, width=WIDTH, height=HEIGHT):
     ]
 
 
-def write(path, preset="synctalk328", **options):
-    with TemplateWriter(path, WIDTH, HEIGHT, preset=preset, **options) as writer:
-        for rect, frame in zip(RECTS, frames(), strict=True):
+def write(path, preset="synctalk328", video=VIDEO, **options):
+    options = TemplateOptions(**options)
+    with TemplateWriter(path, video, preset=preset, options=options) as writer:
+        rects = clip_rects(RECTS, len(RECTS), WIDTH, HEIGHT)
+        for rect, frame in zip(rects.tolist(), frames(), strict=True):
             writer.add(rect, bgr24=frame)
     return path
 
@@ -41,13 +47,15 @@ def write(path, preset="synctalk328", **options):
 @pytest.mark.parametrize("load", [False, True])
 @pytest.mark.parametrize("preset", ["synctalk328", "wav2lip96", "wav2lip384"])
 def test_folder_equals_arrays(tmp_path, preset, load):
-    path = write(tmp_path / "anna", preset, store=("jpeg", "i420", "bgr24"), fps="30000/1001")
+    video = VideoFormat(WIDTH, HEIGHT, "30000/1001")
+    path = write(tmp_path / "anna", preset, video, store=("jpeg", "i420", "bgr24"))
     memory = Template.from_arrays(frames(), RECTS, preset=preset, fps="30000/1001")
     with Template.open(path, load=load) as disk:
         assert (disk.count, disk.width, disk.height) == (4, WIDTH, HEIGHT)
+        assert disk.video == memory.video == video
         assert disk.fps == memory.fps == Fraction(30000, 1001)
         assert disk.preset == memory.preset
-        assert (disk.loop, disk.start) == (memory.loop, memory.start)
+        assert disk.loop == memory.loop == disk.preset.default_loop
         assert np.array_equal(disk.rects, memory.rects)
         assert np.array_equal(disk.crops, memory.crops)
         for i in range(4):
@@ -56,6 +64,7 @@ def test_folder_equals_arrays(tmp_path, preset, load):
             one, other = disk.mask(i), memory.mask(i)
             assert (one is None) == (other is None)
             assert one is None or np.array_equal(one, other)
+            assert np.array_equal(disk.visual(i), memory.visual(i))
         stored, made = disk.jpeg(), memory.jpeg()
         assert stored.settings == made.settings
         assert np.array_equal(stored.segments, made.segments)
@@ -65,15 +74,30 @@ def test_folder_equals_arrays(tmp_path, preset, load):
             assert np.array_equal(stored.region(i), made.region(i))
 
 
-def test_rects_are_clipped_and_crops_are_cut_from_the_clipped_rect(tmp_path):
-    with Template.open(write(tmp_path / "t", store=("bgr24",))) as template:
-        assert template.rects.tolist() == [
-            [20, 10, 60, 60], [0, 0, 0, 0], [0, 50, 50, 49], [21, 10, 60, 60],
-        ]  # fmt: skip
-        assert not template.has_face(1)
-        assert (template.crops[1] == 0).all()
-        want = cut_crop(template.bgr24(2)[50:99, 0:50], (0, 0, 50, 49), template.preset)
-        assert np.array_equal(template.crops[2], want)
+def test_rects_are_clipped_and_crops_are_cut_from_the_clipped_rect():
+    template = Template.from_arrays(frames(), RECTS, preset="synctalk328")
+    assert template.rects.tolist() == [
+        [20, 10, 60, 60], [0, 0, 0, 0], [0, 50, 50, 49], [21, 10, 60, 60],
+    ]  # fmt: skip
+    assert not template.has_face(1)
+    assert (template.crops[1] == 0).all()
+    want = cut_crop(template.bgr24(2)[50:99, 0:50], (0, 0, 50, 49), template.preset)
+    assert np.array_equal(template.crops[2], want)
+
+
+def test_the_smaller_alpha_of_mask_and_edge_is_stored(tmp_path):
+    own = np.full((60, 60), 99, np.uint8)
+    edge = edge_mask("ramp", 60, 60)
+    with TemplateWriter(tmp_path / "t", VIDEO, preset="wav2lip384") as writer:
+        writer.add(RECTS[0], bgr24=frames(1)[0], mask=own)
+    with Template.open(tmp_path / "t") as template:
+        assert np.array_equal(template.mask(0), np.minimum(own, edge))
+    feathered = TemplateOptions(feather="ellipse")
+    with TemplateWriter(tmp_path / "t", VIDEO, preset="wav2lip96", options=feathered) as writer:
+        writer.add(RECTS[0], bgr24=frames(1)[0])
+    with Template.open(tmp_path / "t") as template:
+        assert template.preset == get_preset("wav2lip96").with_feather("auto")
+        assert np.array_equal(template.mask(0), edge_mask("ellipse", 60, 60, 0.06))
 
 
 def test_jpeg_files_are_whole_pictures(tmp_path):
@@ -98,33 +122,37 @@ def test_equal_masks_are_stored_once(tmp_path):
 def test_i420_backgrounds_are_kept_as_given(tmp_path):
     rng = np.random.default_rng(2)
     planes = rng.integers(0, 256, kernels.i420_size(WIDTH, HEIGHT), np.uint8)
-    with TemplateWriter(tmp_path / "t", WIDTH, HEIGHT, preset="wav2lip96", matrix="bt709") as w:
+    video = VideoFormat(WIDTH, HEIGHT, matrix="bt709", full_range=True, tagged=True)
+    with TemplateWriter(tmp_path / "t", video, preset="wav2lip96") as w:
         w.add(RECTS[0], i420=planes)
     with Template.open(tmp_path / "t") as template:
         assert np.array_equal(template.i420(0), planes)
-        assert template.matrix == "bt709"
+        assert template.video == video
+        assert (template.matrix, template.full_range, template.tagged) == ("bt709", True, True)
 
 
 def test_another_order_of_the_same_person(tmp_path):
-    with Template.open(write(tmp_path / "anna", loop="forward", start=2)) as anna:
+    with Template.open(write(tmp_path / "anna", loop=Loop("forward", 2))) as anna:
         assert anna.indices(0, 6).tolist() == [2, 3, 0, 1, 2, 3]
         assert anna.looped() is anna
         held = anna.looped("still")
         assert held.indices(5, 3).tolist() == [2, 2, 2]
-        assert anna.looped("still", 1).indices(0, 2).tolist() == [1, 1]
-        assert anna.looped(start=0).indices(0, 5).tolist() == [0, 1, 2, 3, 0]
+        assert anna.looped(Loop("still", 1)).indices(0, 2).tolist() == [1, 1]
+        assert anna.looped(Loop(start=0)).indices(0, 5).tolist() == [0, 1, 2, 3, 0]
         assert held.crops is anna.crops
-        assert (anna.loop, anna.start) == ("forward", 2)
+        assert anna.loop == Loop("forward", 2)
         for order in [("zigzag", 0), ("still", 4), (None, -1)]:
             with pytest.raises(InputError, match=r"loop must be|start must be"):
-                anna.looped(*order)
+                anna.looped(Loop(*order))
+        with Template.open(anna.folder, loop="still") as other:
+            assert other.loop == Loop("still", 2)
 
 
 def test_bad_starts_are_refused_before_anything_is_written(tmp_path):
     with pytest.raises(InputError, match="start must be"):
-        write(tmp_path / "anna", start=-1)
+        write(tmp_path / "anna", loop=Loop(start=-1))
     with pytest.raises(InputError, match="start must be"):
-        Template.from_arrays(frames(), RECTS, preset="wav2lip96", start=1.5)
+        Template.from_arrays(frames(), RECTS, preset="wav2lip96", loop=Loop(start=1.5))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -141,12 +169,12 @@ def test_views_outlive_the_template(tmp_path):
 
 def test_an_older_template_is_replaced_only_when_the_new_one_is_complete(tmp_path):
     path = write(tmp_path / "t")
-    with pytest.raises(KeyError), TemplateWriter(path, 10, 10, preset="wav2lip96"):
+    with pytest.raises(KeyError), TemplateWriter(path, SMALL, preset="wav2lip96"):
         raise KeyError("stop")
     assert [p.name for p in tmp_path.iterdir()] == ["t"]
     with Template.open(path) as template:
         assert template.count == 4
-    with TemplateWriter(path, WIDTH, HEIGHT, preset="wav2lip96") as writer:
+    with TemplateWriter(path, VIDEO, preset="wav2lip96") as writer:
         writer.add(RECTS[0], bgr24=frames(1)[0])
     assert [p.name for p in tmp_path.iterdir()] == ["t"]
     with Template.open(path) as template:
@@ -157,19 +185,19 @@ def test_a_folder_with_other_files_is_not_replaced(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "one.png").write_bytes(b"x")
     with pytest.raises(InputError, match="other files"):
-        TemplateWriter(tmp_path / "photos", 10, 10, preset="wav2lip96")
+        TemplateWriter(tmp_path / "photos", SMALL, preset="wav2lip96")
     with pytest.raises(InputError, match="is a file"):
-        TemplateWriter(tmp_path / "photos" / "one.png", 10, 10, preset="wav2lip96")
+        TemplateWriter(tmp_path / "photos" / "one.png", SMALL, preset="wav2lip96")
     with (
         pytest.raises(InputError, match="one frame"),
-        TemplateWriter(tmp_path / "t", 10, 10, preset="wav2lip96"),
+        TemplateWriter(tmp_path / "t", SMALL, preset="wav2lip96"),
     ):
         pass
     assert not (tmp_path / "t").exists()
 
 
 def one_frame(path):
-    with TemplateWriter(path, WIDTH, HEIGHT, preset="wav2lip96") as writer:
+    with TemplateWriter(path, VIDEO, preset="wav2lip96") as writer:
         writer.add(RECTS[0], bgr24=frames(1)[0])
     return path
 
@@ -191,7 +219,7 @@ def test_folders_that_were_made_for_a_template_go_with_it(tmp_path):
         (tmp_path / "mine").mkdir(exist_ok=True)
         with (
             pytest.raises(InputError, match="one frame"),
-            TemplateWriter(tmp_path / place, 10, 10, preset="wav2lip96"),
+            TemplateWriter(tmp_path / place, SMALL, preset="wav2lip96"),
         ):
             pass
         assert [p.name for p in tmp_path.rglob("*")] == ["mine"]
@@ -200,7 +228,7 @@ def test_folders_that_were_made_for_a_template_go_with_it(tmp_path):
 def test_what_is_put_into_a_template_while_it_is_made_anew_stays(tmp_path):
     path = one_frame(tmp_path / "t")
     before = {p.name: p.read_bytes() for p in path.iterdir()}
-    writer = TemplateWriter(path, WIDTH, HEIGHT, preset="wav2lip96")
+    writer = TemplateWriter(path, VIDEO, preset="wav2lip96")
     writer.add(RECTS[1], bgr24=frames(1)[0])
     (path / "film.mp4").write_bytes(b"mine")
     with pytest.raises(InputError, match=r"film\.mp4 among them"):
@@ -214,7 +242,7 @@ def test_no_template(tmp_path):
         Template.open(tmp_path / "nothing")
     with pytest.raises(FileNotFoundError):
         Template.open(tmp_path / "nothing")
-    with pytest.raises(TemplateError, match="no prepared template"):
+    with pytest.raises(TemplateError, match="name a folder that prepare made"):
         Template.open(tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(TemplateError, match="file is a file; name a template"):
@@ -332,9 +360,9 @@ def test_what_is_of_another_type_is_named(tmp_path):
         Template.open(None)
     for store in (5, "jpeg", None):
         with pytest.raises(LayoutError, match="store must be of type tuple or list, got"):
-            TemplateWriter(tmp_path / "t", 10, 10, preset="wav2lip96", store=store)
+            TemplateOptions(store=store)
     with pytest.raises(InputError, match=r"store must name some of .*, got '5'"):
-        TemplateWriter(tmp_path / "t", 10, 10, preset="wav2lip96", store=[5])
+        TemplateOptions(store=[5])
 
 
 def test_bad_options(tmp_path):
@@ -346,19 +374,25 @@ def test_bad_options(tmp_path):
         ({"crops": np.zeros((1, 9, 9, 3), np.uint8)}, "crops"),
         ({"masks": []}, "masks"),
         ({"masks": [np.zeros((3, 3), np.uint8)]}, "mask 0"),
-        ({"border": 3}, "border"),
-        ({"feather": "soft"}, "feather must be"),
-        ({"feather": "auto", "masks": [None]}, "leave out feather"),
     ]:
         with pytest.raises(InputError, match=says):
             Template.from_arrays(one, RECTS[:1], **({"preset": "wav2lip96"} | options))
     with pytest.raises(InputError, match="store"):
-        TemplateWriter(tmp_path / "t", 10, 10, preset="wav2lip96", store=("gif",))
-    with TemplateWriter(tmp_path / "t", WIDTH, HEIGHT, preset="wav2lip96") as writer:
+        TemplateOptions(store=("gif",))
+    with pytest.raises(InputError, match="feather must be"):
+        TemplateWriter(
+            tmp_path / "t", VIDEO, preset="wav2lip96", options=TemplateOptions(feather="soft")
+        )
+    with pytest.raises(LayoutError, match="video must be of type VideoFormat, got tuple"):
+        TemplateWriter(tmp_path / "t", (WIDTH, HEIGHT), preset="wav2lip96")
+    assert list(tmp_path.iterdir()) == []
+    with TemplateWriter(tmp_path / "t", VIDEO, preset="wav2lip96") as writer:
         with pytest.raises(InputError, match="background"):
             writer.add(RECTS[0])
         with pytest.raises(InputError, match="64×99"):
             writer.add(RECTS[0], bgr24=frames(1, 64, 99)[0])
+        with pytest.raises(InputError, match=r"rect 0 must lie inside .*got .* = -10, 50, 60, 80"):
+            writer.add(RECTS[2], bgr24=one[0])
         writer.add(RECTS[0], bgr24=one[0])
 
 

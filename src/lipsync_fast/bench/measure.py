@@ -14,7 +14,6 @@ from .. import kernels
 from ..audio.mel import mel_spectrogram
 from ..compositing import Compositor
 from ..errors import MissingExtraError
-from ..pipeline.inference import pack_visual
 from ..pipeline.pipeline import Pipeline
 from ..templates.template import Template
 from . import memory, need
@@ -199,7 +198,7 @@ def _kernels_alone(
 ) -> Iterator[Line]:
     preset = template.preset
     visual = np.empty(preset.visual_shape, np.float32)
-    works: dict[str, Work] = {OURS: lambda: pack_visual(template, index, out=visual)}
+    works: dict[str, Work] = {OURS: lambda: template.visual(index, out=visual)}
     for name, peer in PEERS.items():
         if peer.build_input is not None:
             works[peer.title] = partial(peer.build_input, [inputs[name]])

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..formats import VideoFormat
 from ..presets import Preset, get_preset
-from ..templates.crops import clip_rects
-from ..templates.reader import TemplateWriter
-from ..templates.template import Template
+from ..templates import Template, TemplateOptions, TemplateWriter
+from ..templates.rects import clip_rects
 from .peers import PEERS, Inputs, make_inputs
 from .pictures import net_output, photo
 
@@ -72,12 +72,14 @@ def write_template(
     frames : iterable of (H, W, 3) uint8, bgr24
         As many as rects.
     rects : (n, 4) integers
-    preset, store : as in `TemplateWriter`
+    preset : see `TemplateWriter`
+    store : see `TemplateOptions`
     """
     frames = iter(frames)
     first = next(frames)
     height, width = first.shape[:2]
-    with TemplateWriter(path, width, height, preset=preset, store=store) as writer:
+    video, options = VideoFormat(width, height), TemplateOptions(store=store)
+    with TemplateWriter(path, video, preset=preset, options=options) as writer:
         for frame, rect in zip(itertools.chain([first], frames), np.asarray(rects), strict=True):
             x, y, w, h = (int(v) for v in rect)
             writer.add((x, y, w, h), bgr24=frame)

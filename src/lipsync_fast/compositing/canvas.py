@@ -108,7 +108,7 @@ def open_canvas(template: Template, format: str, quality: int | None = None) -> 
 def _fill_jpeg(
     backgrounds: _finish.Backgrounds, template: Template, quality: int | None
 ) -> tuple[int, ...]:
-    jpeg = template.jpeg(None if quality is None else JpegSettings(quality, label=template.label))
+    jpeg = template.jpeg(None if quality is None else JpegSettings(quality))
     s = jpeg.settings
     backgrounds.use_jpeg(s.quality, s.subsampling, s.restart_interval)
     for i in range(template.count):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 
+from ..formats import VideoFormat
 from ..pipeline.pipeline import Pipeline, Progress
-from ..templates.reader import TemplateWriter
+from ..templates import TemplateOptions, TemplateWriter
 from . import AUDIO_ENCODER, COUNT, FPS, GENERATOR, HEIGHT, PRESET, WIDTH
 from .person import draw_frames, mouth_rects
 
@@ -27,9 +29,11 @@ def write_template(
     progress : callable, optional
         Called with the frames drawn and the frames to draw.
     label : bool
-        See `TemplateWriter`.
+        See `TemplateOptions`.
     """
-    with TemplateWriter(path, WIDTH, HEIGHT, preset=PRESET, fps=FPS, label=label) as writer:
+    video = VideoFormat(WIDTH, HEIGHT, Fraction(FPS))
+    options = TemplateOptions(label=label)
+    with TemplateWriter(path, video, preset=PRESET, options=options) as writer:
         for i, (frame, rect) in enumerate(zip(draw_frames(), mouth_rects(), strict=True)):
             x, y, w, h = (int(v) for v in rect)
             writer.add((x, y, w, h), bgr24=frame)
@@ -46,7 +50,7 @@ def open_pipeline(progress: Progress | None = None, *, label: bool = True) -> It
     progress : callable, optional
         Called while the person is drawn; see `write_template`.
     label : bool
-        See `TemplateWriter`.
+        See `TemplateOptions`.
     """
     with tempfile.TemporaryDirectory(prefix="lipsync_fast-demo-") as folder:
         template = Path(folder) / "template"

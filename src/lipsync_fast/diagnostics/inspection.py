@@ -100,7 +100,7 @@ def _template_facts(path: Path) -> Facts:
             "size": f"{template.width}×{template.height}",
             "frame rate": str(template.fps),
             "preset": template.preset.name,
-            "loop": f"{template.loop} from {template.start}",
+            "loop": f"{template.loop.kind} from {template.loop.start}",
             "colour": f"{template.matrix} {'full' if template.full_range else 'limited'}"
             + ("" if template.tagged else " (untagged)"),
             "stored": ", ".join(template.stored),

@@ -20,7 +20,6 @@ from ..compositing import Compositor
 from ..compositing.seams import seam_steps
 from ..errors import ModelError
 from ..nets.generator import Generator
-from ..pipeline.inference import pack_visual
 from ..presets import Preset
 from ..templates.template import Template
 
@@ -128,7 +127,7 @@ def _probe_inputs(preset: Preset, template: Template) -> tuple[Floats, Floats, N
     if not len(faces):
         raise ModelError("the template has no frame with a face to show the net")
     chosen = faces[np.linspace(0, len(faces) - 1, FRAMES).astype(int)]
-    visual = np.stack([pack_visual(template, int(i)) for i in chosen])
+    visual = np.stack([template.visual(int(i)) for i in chosen])
     return visual, _silence(preset, FRAMES), chosen
 
 
@@ -296,7 +295,7 @@ def _rates(net: Generator, template: Template) -> tuple[float, float]:
         while sum(requests[1:]) < SECONDS or len(requests) < 4:
             start = time.perf_counter()
             for slot, index in enumerate(indices):
-                pack_visual(template, int(index), out=visual[slot])
+                template.visual(int(index), out=visual[slot])
             begun = time.perf_counter()
             pictures = net.infer(visual, audio)
             nets.append(time.perf_counter() - begun)

@@ -32,6 +32,7 @@ from ..errors import (
 from ..memory._pool import BufferPool, default_pool
 from ..memory.once import OneShot
 from ..presets import Preset, get_preset
+from ..templates.crops import check_crops
 from . import cuda, graph, ort
 from .cuda_graph import PLAIN, RUNS_TO_CAPTURE, CudaGraph, run_options
 from .graph.embed import AUDIO, CROPS, FRAMES, PICTURES
@@ -356,12 +357,7 @@ class ResidentGenerator(Net):
 
 
 def _check_crops(crops: Any, preset: Preset) -> None:
-    needed = f"(n, {preset.crop}, {preset.crop}, 3) uint8 for {preset.name}"
-    if not isinstance(crops, np.ndarray) or crops.dtype != np.uint8:
-        got = getattr(crops, "dtype", type(crops).__name__)
-        raise LayoutError(f"crops must be {needed}, got {got}")
-    if crops.shape[1:] != (preset.crop, preset.crop, 3) or not len(crops):
-        raise InputError(f"crops must be {needed}, got {crops.shape}")
+    check_crops(crops, preset)
     if not crops.flags.c_contiguous:
         raise LayoutError("crops must be C-contiguous; pass numpy.ascontiguousarray of them")
 

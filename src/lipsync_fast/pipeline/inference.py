@@ -16,12 +16,11 @@ from ..errors import InputError, LayoutError
 from ..memory._pool import BufferPool
 from ..nets.generator import Generator
 from ..nets.resident import ResidentGenerator
-from ..templates.crops import pack_crop
 from ..templates.template import Template
 from ..timing import check_start
 from .stages import Stages
 
-__all__ = ["Inference", "NetOutputs", "device_names", "pack_visual"]
+__all__ = ["Inference", "NetOutputs", "device_names"]
 
 
 @dataclass(frozen=True)
@@ -162,7 +161,7 @@ class Inference:
             visual = self.pool.empty((count, *preset.visual_shape), "float32")
             with self.stages.visual(count):
                 for slot, index in enumerate(indices[part]):
-                    pack_visual(self.template, int(index), out=visual[slot])
+                    self.template.visual(int(index), out=visual[slot])
             with self.stages.net(count):
                 generator.infer(visual, features[part], out=outputs[part])
         return outputs
@@ -183,22 +182,3 @@ def _stretches(wanted: NDArray[np.bool_], most: int) -> Iterator[slice]:
     for start, stop in edges.reshape(-1, 2).tolist():
         for first in range(start, stop, most):
             yield slice(first, min(first + most, stop))
-
-
-def pack_visual(
-    template: Template, index: int, out: NDArray[np.float32] | None = None
-) -> NDArray[np.float32]:
-    """Visual input of one background: its crop as the preset's float planes.
-
-    Parameters
-    ----------
-    template : Template
-    index : int
-        Which background.
-    out : (channels, S, S) float32, optional
-
-    Returns
-    -------
-    (channels, S, S) float32: `out`, or fresh
-    """
-    return pack_crop(template.crops[index], template.preset, out)

@@ -27,6 +27,7 @@ from ..nets.generator import AudioEncoder
 from ..nets.opening import OPENS, AnyGenerator, open_generators, share_generators
 from ..nets.ort import DeviceOptions, Provider
 from ..templates.template import Template
+from ..timing import Loop
 from .inference import Inference, NetOutputs, device_names
 from .speech import Features, Request, Speech, SpeechFeatures
 from .stages import Stages, StageStats
@@ -200,7 +201,7 @@ class Pipeline:
             check_type("options", options, DeviceOptions)
         if not isinstance(audio_encoder, (str, Path)):
             _check_encoder(audio_encoder)
-        opened = template.looped(loop, start)
+        opened = template.looped(Loop(loop, start))
         nets = open_generators(
             generator, opened, providers=providers, devices=devices, options=options
         )

@@ -13,11 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import FileMissingError, InputError, MediaError
 from ..presets import Preset, get_preset
-from ..templates.crops import clip_rects
-from ..templates.jpeg_backgrounds import JpegSettings
-from ..templates.masks import rect_masks
-from ..templates.reader import TemplateWriter
-from ..templates.template import Template
+from ..templates import JpegSettings, Template, TemplateOptions, TemplateWriter
+from ..templates.rects import clip_rects
 from ..timing import Loop
 from .faces.detector import FaceDetector
 from .faces.finder import FaceFinder
@@ -131,6 +128,10 @@ def prepare(
     avatar = find_avatar(
         folder, None if preset is None else get_preset(preset), masks=masks == "source"
     )
+    order = Loop(loop, start)
+    if avatar is not None:
+        order = order.over(avatar.loop)
+    options = TemplateOptions(store, JpegSettings(quality), order, feather, label)
     row = _choose_preset(preset, avatar, folder).with_feather(feather)
     if masks == "landmarks" and row.edge is None:
         row = row.with_feather("auto")
@@ -140,24 +141,7 @@ def prepare(
         _check_given(given, frames)
     passes = 2 if given is None or masks == "landmarks" else 1
     report = _Report(progress, frames.estimate, passes)
-    if avatar is not None:
-        order = Loop(loop, start).over(avatar.loop)
-        loop, start = order.kind, order.start
-    with TemplateWriter(
-        path,
-        frames.video.width,
-        frames.video.height,
-        preset=row,
-        fps=frames.video.fps,
-        matrix=frames.video.matrix,
-        full_range=frames.video.full_range,
-        tagged=frames.video.tagged,
-        store=store,
-        jpeg=JpegSettings(quality=quality),
-        loop=loop,
-        start=start,
-        label=label,
-    ) as writer:
+    with TemplateWriter(path, frames.video, preset=row, options=options) as writer:
         mask_of = None if avatar is None else avatar.mask
         if given is None or masks == "landmarks":
             mesh = landmarks if masks == "landmarks" or row.rect_rule == "square" else None
@@ -310,18 +294,14 @@ def _write(
     mask_of: MaskOf | None,
     report: _Report,
 ) -> None:
+    clipped = clip_rects(rects, len(rects), *frames.video.size)
     count = 0
     for bgr24, i420 in frames.pictures():
         if len(rects) == 1 or count < len(rects):
-            clipped = clip_rects(
-                [rects[count % len(rects)]], 1, frames.video.width, frames.video.height
-            )
-            x, y, w, h = (int(v) for v in clipped[0])
+            x, y, w, h = (int(v) for v in clipped[count % len(rects)])
             mask = None
             if mask_of is not None and w:
-                mask = mask_of(count, (x, y, w, h), (frames.video.width, frames.video.height))
-                if (edge := rect_masks(writer.preset, clipped)[0]) is not None:
-                    mask = np.minimum(mask, edge)
+                mask = mask_of(count, (x, y, w, h), frames.video.size)
             writer.add((x, y, w, h), bgr24=bgr24, i420=i420, mask=mask)
             report.step()
         # Beyond the last rect frames are only counted, for the message.

@@ -9,7 +9,7 @@ from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any
 
 from ..errors import InputError
-from ..timing import LOOPS
+from ..timing import LOOPS, Loop
 
 __all__ = ["FEATHERS", "FEATURES", "FILTERS", "ROW_SIZES", "Preset"]
 
@@ -183,6 +183,11 @@ class Preset:
     def visual_shape(self) -> tuple[int, int, int]:
         """Shape of one visual input: (channels, view, view)."""
         return (self.channels, self.view, self.view)
+
+    @property
+    def default_loop(self) -> Loop:
+        """The order in which the family's own script shows the template's frames."""
+        return Loop(self.loop, self.start)
 
     @property
     def streams(self) -> bool:

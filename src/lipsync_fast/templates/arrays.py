@@ -15,12 +15,16 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..errors import TemplateError
 from ..files.untrusted import read_npy
+from .layout import ragged_names
 
 __all__ = ["FixedWriter", "Ragged", "RaggedWriter", "open_fixed", "save_array"]
 
 
 def save_array(path: Path, array: NDArray[Any]) -> None:
-    """Write a small array as .npy; `numpy.save` says neither why a disk refuses nor always that."""
+    """Write a small array as .npy.
+
+    np.save can hide why, or even that, a disk refused; so the bytes are written here.
+    """
     file = io.BytesIO()
     np.save(file, array)
     path.write_bytes(file.getbuffer())
@@ -62,9 +66,10 @@ class RaggedWriter:
     """Append byte strings to a .bin file; `close` writes their offsets beside it."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        self.folder, self.name = folder, name
+        data, offsets = ragged_names(name)
         self.offsets = [0]
-        self._file = open(folder / f"{name}.bin", "wb")  # noqa: SIM115 (closed by close)
+        self._offsets_path = folder / offsets
+        self._file = open(folder / data, "wb")  # noqa: SIM115 (closed by close)
 
     def append(self, item: NDArray[Any]) -> None:
         self._file.write(np.ascontiguousarray(item).data)
@@ -73,7 +78,7 @@ class RaggedWriter:
     def close(self) -> None:
         if not self._file.closed:
             self._file.close()
-            save_array(self.folder / f"{self.name}_offsets.npy", np.array(self.offsets, np.int64))
+            save_array(self._offsets_path, np.array(self.offsets, np.int64))
 
 
 class Ragged:
@@ -93,8 +98,9 @@ class Ragged:
     @classmethod
     def open(cls, folder: Path, name: str, load: bool) -> Ragged:
         """Open ``name.bin``; its offsets must rise and end with the file."""
-        offsets = open_fixed(folder / f"{name}_offsets.npy", np.int64, (), load=True)
-        path = folder / f"{name}.bin"
+        data_name, offsets_name = ragged_names(name)
+        offsets = open_fixed(folder / offsets_name, np.int64, (), load=True)
+        path = folder / data_name
         size = path.stat().st_size
         rising = offsets.size > 0 and offsets[0] == 0 and bool((np.diff(offsets) >= 0).all())
         if not rising or offsets[-1] != size:

@@ -1,4 +1,4 @@
-"""Rects and the crops cut from them.
+"""Crops: the stored squares, cut from the rects.
 
 References
 ----------
@@ -8,59 +8,37 @@ OpenCV, modules/imgproc/src/resize.cpp, for the positions, weights and rounding 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from .. import kernels
-from ..checks import as_array
-from ..errors import InputError
+from ..checks import check_type
+from ..errors import InputError, LayoutError
 from ..presets import Preset
 
-__all__ = ["clip_rects", "cut_crop", "pack_crop"]
+__all__ = ["check_crops", "cut_crop", "pack_crop"]
 
 
-def clip_rects(rects: ArrayLike, count: int, width: int, height: int) -> NDArray[np.int32]:
-    """Rects clipped to the frame; w = h = 0 stays as the sign of no face.
-
-    Parameters
-    ----------
-    rects : (n, 4) or (4,) integers
-        x, y, w, h in pixels of the background; one rect serves all frames.
-    count, width, height : int
-        Frames, and their size in pixels.
-
-    Returns
-    -------
-    (count, 4) int32, fresh
+def check_crops(crops: Any, preset: Preset, count: int | None = None) -> None:
+    """Raise unless `crops` is (count, C, C, 3) uint8 for a preset; without `count`, at least one.
 
     Raises
     ------
+    LayoutError
+        If it is not an array of uint8.
     InputError
-        If the number of rects is wrong, or a rect lies outside the frame or has no area.
+        If its shape differs.
     """
-    array = as_array("rects", rects)
-    if array.shape == (4,):
-        array = np.broadcast_to(array, (count, 4))
-    if array.shape != (count, 4) or array.dtype.kind not in "iu":
-        raise InputError(
-            f"rects must be {count} rows of x, y, w, h as integers, got {array.dtype} {array.shape}"
-        )
-    array = array.astype(np.int64)
-    empty = (array == 0)[:, 2:].all(axis=1)
-    left, top = np.maximum(array[:, 0], 0), np.maximum(array[:, 1], 0)
-    right = np.minimum(array[:, 0] + array[:, 2], width)
-    bottom = np.minimum(array[:, 1] + array[:, 3], height)
-    bad = ~empty & ((right <= left) | (bottom <= top) | (array[:, 2:] <= 0).any(axis=1))
-    if bad.any():
-        i = int(np.flatnonzero(bad)[0])
-        raise InputError(
-            f"rect {i} must have an area inside the {width}×{height} frame, "
-            f"got x, y, w, h = {', '.join(map(str, array[i]))}; use 0,0,0,0 where there is no face"
-        )
-    clipped = np.stack([left, top, right - left, bottom - top], axis=1)
-    clipped[empty] = 0
-    return clipped.astype(np.int32)
+    check_type("crops", crops, np.ndarray)
+    side = preset.crop
+    needs = f"({'n' if count is None else count}, {side}, {side}, 3) uint8 for {preset.name}"
+    if crops.dtype != np.uint8:
+        raise LayoutError(f"crops must be {needs}, got {crops.dtype}")
+    right_count = len(crops) > 0 if count is None else len(crops) == count
+    if crops.shape[1:] != (side, side, 3) or not right_count:
+        raise InputError(f"crops must be {needs}, got {crops.shape}")
 
 
 def cut_crop(

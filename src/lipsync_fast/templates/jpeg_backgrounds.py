@@ -1,9 +1,10 @@
-"""Encoded backgrounds: what a finished JPEG frame is spliced from."""
+"""JPEG backgrounds: finished JPEG frames are spliced from their segments."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +15,14 @@ from ..kernels import _jpeg
 from ..provenance import JPEG_SEGMENT, XMP
 from .arrays import Ragged
 
-__all__ = ["JpegBackgrounds", "JpegMaker", "JpegSettings", "relabel"]
-
+__all__ = ["BackgroundEncoder", "EncodedBackground", "JpegBackgrounds", "JpegSettings", "relabel"]
 
 _SUBSAMPLINGS = ("4:2:0", "4:2:2", "4:4:4")  # of colour pictures
 
 
 @dataclass(frozen=True)
 class JpegSettings:
-    """How backgrounds are encoded, and frames after them.
+    """How backgrounds are encoded as JPEG, and the frames made from them.
 
     Attributes
     ----------
@@ -31,19 +31,21 @@ class JpegSettings:
     subsampling : str
         ``"4:2:0"``, ``"4:2:2"`` or ``"4:4:4"``.
     restart_interval : int
-        MCUs of one segment; it divides the MCUs of a row. 0 lets the width choose.
-    label : bool
-        Whether the header says that the picture is generated; see `labels`.
+        MCUs in a segment; it divides the MCUs of a row. 0 chooses it from the width.
+
+    Raises
+    ------
+    InputError
+        If a value is out of its range.
     """
 
     quality: int = 75
     subsampling: str = "4:2:0"
     restart_interval: int = 0
-    label: bool = True
 
     def __post_init__(self) -> None:
-        for name, least, most in (("quality", 1, 100), ("restart_interval", 0, 65535)):
-            check_int(name, getattr(self, name), least, most)
+        for name, minimum, maximum in (("quality", 1, 100), ("restart_interval", 0, 65535)):
+            check_int(name, getattr(self, name), minimum, maximum)
         if self.subsampling not in _SUBSAMPLINGS:
             raise InputError(
                 f"subsampling of JPEG backgrounds must be one of {', '.join(_SUBSAMPLINGS)}, "
@@ -51,7 +53,7 @@ class JpegSettings:
             )
 
     def resolve(self, width: int) -> JpegSettings:
-        """The same settings with the restart interval chosen for a frame width in pixels."""
+        """Return the settings with the restart interval chosen for a frame width in pixels."""
         if self.restart_interval:
             return self
         interval = _jpeg.choose_restart_interval(width, self.subsampling)
@@ -65,6 +67,9 @@ class JpegBackgrounds:
     Attributes
     ----------
     settings : JpegSettings
+        Their restart interval is chosen.
+    label : bool
+        Whether each header carries the mark of generated media.
     files : Ragged
         One complete JPEG per background.
     segments : (n, segments + 1) uint32
@@ -76,6 +81,7 @@ class JpegBackgrounds:
     """
 
     settings: JpegSettings
+    label: bool
     files: Ragged
     segments: NDArray[np.uint32]
     boxes: NDArray[np.int32]
@@ -87,21 +93,49 @@ class JpegBackgrounds:
         return self.regions[index].reshape(h, w, 3)
 
 
-class JpegMaker:
-    """Encodes backgrounds one by one into the parts of `JpegBackgrounds`."""
+class EncodedBackground(NamedTuple):
+    """One background as `JpegBackgrounds` holds it.
 
-    def __init__(self, settings: JpegSettings, width: int, height: int) -> None:
+    Attributes
+    ----------
+    file : (bytes,) uint8
+        View of the encoder's buffer, valid until the next background is encoded.
+    segments : (segments + 1,) uint32
+        Byte offsets of the segments, and the length of the file.
+    box : (x, y, w, h)
+        The region round the rect, in pixels.
+    region : (h, w, 3) uint8, bgr24
+        View of the frame.
+    """
+
+    file: NDArray[np.uint8]
+    segments: NDArray[np.uint32]
+    box: tuple[int, int, int, int]
+    region: NDArray[np.uint8]
+
+
+class BackgroundEncoder:
+    """Encode backgrounds of one size one by one.
+
+    Parameters
+    ----------
+    settings : JpegSettings
+    width, height : int
+        Size of the backgrounds in pixels.
+    label : bool
+        Whether each header carries the mark of generated media.
+    """
+
+    def __init__(self, settings: JpegSettings, width: int, height: int, label: bool) -> None:
         self.settings = settings.resolve(width)
-        self.width, self.height = width, height
+        self.width, self.height, self.label = width, height, label
         s = self.settings
-        xmp = XMP if s.label else None
+        xmp = XMP if label else None
         self._encoder = _jpeg.JpegEncoder(s.quality, s.subsampling, s.restart_interval, xmp=xmp)
         self._buffer = np.empty(_jpeg.jpeg_bound(width, height, s.subsampling, xmp), np.uint8)
 
-    def encode(
-        self, frame: NDArray[np.uint8], rect: Sequence[int]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint32], tuple[int, int, int, int], NDArray[np.uint8]]:
-        """File (view of the maker's buffer), segment offsets, region box, region pixels (view)."""
+    def encode(self, frame: NDArray[np.uint8], rect: Iterable[int]) -> EncodedBackground:
+        """Encode an (H, W, 3) uint8 bgr24 frame, whose `rect` lies inside it."""
         length = self._encoder.encode(frame, out=self._buffer)
         file = self._buffer[:length]
         s = self.settings
@@ -109,18 +143,39 @@ class JpegMaker:
         x, y, w, h = _jpeg.jpeg_region(
             x, y, w, h, self.width, self.height, s.subsampling, s.restart_interval
         )
-        return file, _jpeg.jpeg_segments(file), (x, y, w, h), frame[y : y + h, x : x + w]
+        region = frame[y : y + h, x : x + w]
+        return EncodedBackground(file, _jpeg.jpeg_segments(file), (x, y, w, h), region)
+
+    def encode_all(
+        self, frames: Iterable[NDArray[np.uint8]], rects: Iterable[Iterable[int]]
+    ) -> JpegBackgrounds:
+        """Encode frames with a rect each; all parts are held in memory."""
+        files, segments, boxes, regions = [], [], [], []
+        for frame, rect in zip(frames, rects, strict=True):
+            made = self.encode(frame, rect)
+            files.append(made.file.copy())
+            segments.append(made.segments)
+            boxes.append(made.box)
+            regions.append(made.region)
+        return JpegBackgrounds(
+            self.settings,
+            self.label,
+            Ragged.from_items(files),
+            np.stack(segments),
+            np.array(boxes, np.int32),
+            Ragged.from_items(regions),
+        )
 
 
 def relabel(backgrounds: JpegBackgrounds, label: bool) -> JpegBackgrounds:
-    """The same pictures with or without the mark of generated media, in memory.
+    """Return the same pictures with or without the mark of generated media, in memory.
 
     Raises
     ------
     InputError
-        If a file's header is not as `JpegMaker` writes it.
+        If a file's header is not as `BackgroundEncoder` writes it.
     """
-    if label == backgrounds.settings.label:
+    if label == backgrounds.label:
         return backgrounds
     mark = np.frombuffer(JPEG_SEGMENT, np.uint8)
     files = []
@@ -138,14 +193,11 @@ def relabel(backgrounds: JpegBackgrounds, label: bool) -> JpegBackgrounds:
         files.append(np.concatenate([file[:at], file[at + mark.size :]]))
     shift = mark.size if label else -mark.size
     segments = (backgrounds.segments.astype(np.int64) + shift).astype(np.uint32)
-    settings = replace(backgrounds.settings, label=label)
-    return replace(
-        backgrounds, settings=settings, files=Ragged.from_items(files), segments=segments
-    )
+    return replace(backgrounds, label=label, files=Ragged.from_items(files), segments=segments)
 
 
 def _behind_app0(file: NDArray[np.uint8]) -> int:
-    """Where the segment behind APP0 starts."""
+    """Return the offset of the segment behind APP0."""
     if file[:4].tobytes() != b"\xff\xd8\xff\xe0":
         raise InputError("a background must start with SOI and APP0; prepare the template again")
     return 4 + int.from_bytes(file[4:6].tobytes(), "big")

@@ -1,4 +1,4 @@
-"""What a template's folder is made of, and which folders a new template may replace."""
+"""The files in a template's folder, and which folders a new template may replace."""
 
 from __future__ import annotations
 
@@ -8,33 +8,75 @@ from pathlib import Path
 from ..errors import InputError, TemplateError
 from ..files.targets import check_folder
 from ..files.untrusted import parse_json
+from ..formats import VideoFormat
+from ..kernels import i420_size
 
-__all__ = ["FORMAT", "HEAD", "KEPT_NETS", "check_target"]
+__all__ = [
+    "BACKGROUNDS",
+    "BOXES",
+    "CROPS",
+    "FORMAT",
+    "HEAD",
+    "JPEG",
+    "KEPT_NETS",
+    "MASKS",
+    "MASK_NUMBERS",
+    "RECTS",
+    "REGIONS",
+    "SEGMENTS",
+    "VERSION",
+    "background_shape",
+    "check_target",
+    "ragged_names",
+]
 
 HEAD = "template.json"
 FORMAT = "lipsync_fast template"  # the head says so under "format"
+VERSION = 1
+
+# Arrays with one item a frame, as .npy.
+RECTS = "rects.npy"
+CROPS = "crops.npy"
+BACKGROUNDS = {"bgr24": "bgr24.npy", "i420": "i420.npy"}
+SEGMENTS = "jpeg_segments.npy"
+BOXES = "regions.npy"  # x, y, w, h of each region
+MASK_NUMBERS = "masks.npy"  # which mask a frame has, -1 for none
+# Byte strings of different lengths: each stem names two files.
+JPEG, REGIONS, MASKS = "jpeg", "regions", "masks"
+
 KEPT_NETS = "resident-*.onnx"  # nets put round the template, which are kept beside it
+
+
+def background_shape(format: str, video: VideoFormat) -> tuple[int, ...]:
+    """Return the shape of one stored background, "bgr24" or "i420"."""
+    if format == "bgr24":
+        return (video.height, video.width, 3)
+    return (i420_size(video.width, video.height),)
+
+
+def ragged_names(stem: str) -> tuple[str, str]:
+    """Return the names of the two files of a `Ragged`: its bytes and their offsets."""
+    return f"{stem}.bin", f"{stem}_offsets.npy"
+
 
 _FILES = frozenset(
     [
-        *("rects.npy", "crops.npy", "bgr24.npy", "i420.npy"),
-        *("jpeg.bin", "jpeg_offsets.npy", "jpeg_segments.npy"),
-        *("regions.bin", "regions_offsets.npy", "regions.npy"),
-        *("masks.bin", "masks_offsets.npy", "masks.npy"),
+        *(RECTS, CROPS, *BACKGROUNDS.values(), SEGMENTS, BOXES, MASK_NUMBERS),
+        *(name for stem in (JPEG, REGIONS, MASKS) for name in ragged_names(stem)),
     ]
 )
 _KEPT = (KEPT_NETS, f".{KEPT_NETS}.*.part")  # a killed process leaves the latter
 
 
 def check_target(path: Path) -> Path:
-    """The real place of a new template: a new or empty folder, or a template to replace.
+    """Return the real place of a new template: a new or empty folder, or a template to replace.
 
     Raises
     ------
     InputError
-        It names no folder that can be made, or one that holds what is no part of a template.
+        If the path cannot become a folder, or is a folder with files of other kinds in it.
     TemplateError
-        It may not be read or replaced.
+        If the folder may not be read or replaced.
     """
     place = check_folder(path, InputError)
     if not place.exists():
@@ -60,5 +102,5 @@ def _is_ours(path: Path) -> bool:
     try:
         head = parse_json(path.read_text("utf-8"))
     except ValueError:
-        return path.with_name("crops.npy").exists()  # damaged: a template to be prepared again
+        return path.with_name(CROPS).exists()  # damaged: a template to be prepared again
     return isinstance(head, dict) and head.get("format") == FORMAT

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ..presets import FEATHERS, Preset
 
-__all__ = ["edge_mask", "rect_masks"]
+__all__ = ["edge_mask", "mask_for", "rect_masks"]
 
 _RAMP = 20  # px over which the alpha of "ramp" grows to one
 _FRAME = 10  # px of the frame that "frame" blurs
@@ -17,7 +17,7 @@ _BLUR_RADIUS, _BLUR_SIGMA = 10, 15.0
 def edge_mask(
     edge: str | None, width: int, height: int, feather_width: float = 0.12
 ) -> NDArray[np.uint8] | None:
-    """Mask of a preset's edge rule for a rect of the given size.
+    """Return the mask of a preset's edge rule for a rect of the given size.
 
     Parameters
     ----------
@@ -62,13 +62,40 @@ def edge_mask(
 
 
 def rect_masks(preset: Preset, rects: NDArray[np.int32]) -> list[NDArray[np.uint8] | None]:
-    """The preset's edge mask for every rect; equal sizes share one array."""
-    by_size: dict[tuple[int, int], NDArray[np.uint8] | None] = {(0, 0): None}
+    """Return the preset's edge mask for every rect; equal sizes share one array."""
+    by_size: dict[tuple[int, int], NDArray[np.uint8] | None] = {}
     sizes = [(int(w), int(h)) for w, h in rects[:, 2:]]
     for size in sizes:
         if size not in by_size:
-            by_size[size] = edge_mask(preset.edge, *size, preset.feather_width)
+            by_size[size] = mask_for(preset, (0, 0, *size))
     return [by_size[size] for size in sizes]
+
+
+def mask_for(
+    preset: Preset, rect: tuple[int, int, int, int], own: NDArray[np.uint8] | None = None
+) -> NDArray[np.uint8] | None:
+    """Return the mask of one frame: the smaller alpha of its own mask and the preset's edge.
+
+    Parameters
+    ----------
+    preset : Preset
+    rect : (x, y, w, h)
+        Inside the frame; w = h = 0 where there is no face.
+    own : (h, w) uint8, optional
+        The frame's own mask, such as one from landmarks.
+
+    Returns
+    -------
+    (h, w) uint8 or None
+        Fresh, or `own`. None means that the patch overwrites, or that there is no face.
+    """
+    _, _, width, height = rect
+    if width == 0:
+        return None
+    edge = edge_mask(preset.edge, width, height, preset.feather_width)
+    if own is None or edge is None:
+        return edge if own is None else own
+    return np.minimum(own, edge)
 
 
 def smooth_step(depth: NDArray[np.float64]) -> NDArray[np.float64]:

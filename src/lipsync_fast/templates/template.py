@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,18 +14,19 @@ from numpy.typing import ArrayLike, NDArray
 from .. import kernels
 from ..checks import check_type
 from ..errors import InputError, LayoutError, TemplateError
+from ..formats import VideoFormat
 from ..kernels import _jpeg
 from ..presets import Preset, get_preset
-from ..timing import check_loop, check_start, loop_indices, parse_fps
-from .arrays import Ragged
-from .crops import clip_rects, cut_crop
-from .jpeg_backgrounds import JpegBackgrounds, JpegMaker, JpegSettings, relabel
+from ..timing import Loop, parse_fps
+from .crops import check_crops, cut_crop, pack_crop
+from .jpeg_backgrounds import BackgroundEncoder, JpegBackgrounds, JpegSettings, relabel
 from .masks import rect_masks
-from .reader import open_private, private_files, read_folder
+from .reader import TemplateParts, open_private, private_files, read_folder
+from .rects import clip_rects
 
 __all__ = ["Template"]
 
-_log = logging.getLogger("lipsync_fast")
+_log = logging.getLogger(__name__)
 
 
 class Template:
@@ -38,55 +38,26 @@ class Template:
 
     Attributes
     ----------
-    count, width, height : int
-        Number of backgrounds; their size in pixels.
-    fps : Fraction
-        Frames a second.
+    video : VideoFormat
+        Size, rate and colour of the backgrounds.
     preset : Preset
-    matrix : {"bt601", "bt709"}
-    full_range : bool
-    tagged : bool
-        Whether the source said so itself; outputs are tagged only then.
-    loop, start : str, int
-        See `loop_indices`.
+    loop : Loop
+        The order in which the backgrounds are shown, with nothing left open.
     label : bool
-        Whether what is generated from it carries the mark of generated media; see `labels`.
+        Whether media generated from it is marked as such.
     rects : (n, 4) int32
         x, y, w, h inside the frame; w = h = 0 where there is no face.
     crops : (n, C, C, 3) uint8, bgr24
     """
 
-    def __init__(
-        self,
-        *,
-        rects: NDArray[np.int32],
-        crops: NDArray[np.uint8],
-        width: int,
-        height: int,
-        fps: Fraction,
-        preset: Preset,
-        matrix: str,
-        full_range: bool,
-        tagged: bool,
-        loop: str,
-        start: int,
-        label: bool,
-        bgr24: Sequence[NDArray[np.uint8]] | NDArray[np.uint8] | None,
-        i420: Sequence[NDArray[np.uint8]] | NDArray[np.uint8] | None,
-        jpeg: JpegBackgrounds | None,
-        masks: Sequence[NDArray[np.uint8] | None],
-        folder: Path | None = None,
-    ) -> None:
-        self.rects, self.crops = rects, crops
-        self.count, self.width, self.height = len(rects), width, height
-        self.fps, self.preset = fps, preset
-        self.matrix, self.full_range, self.tagged = matrix, full_range, tagged
-        self.loop, self.start = loop, start
-        self.label = label
-        self._bgr24, self._i420, self._jpeg = bgr24, i420, jpeg
-        self._masks = masks
-        self._folder = folder
-        self._opened = {} if folder is None else private_files(folder)
+    def __init__(self, parts: TemplateParts) -> None:
+        self.video, self.preset = parts.video, parts.preset
+        self.loop, self.label = parts.loop, parts.label
+        self.rects, self.crops = parts.rects, parts.crops
+        self._bgr24, self._i420, self._jpeg = parts.bgr24, parts.i420, parts.jpeg
+        self._masks = parts.masks
+        self._folder = parts.folder
+        self._opened = {} if parts.folder is None else private_files(parts.folder)
 
     # ---- making ------------------------------------------------------------------------
 
@@ -98,15 +69,12 @@ class Template:
         *,
         preset: str | Preset,
         fps: Fraction | int | str = 25,
-        loop: str | None = None,
-        start: int | None = None,
+        loop: Loop | str | None = None,
         crops: NDArray[np.uint8] | None = None,
         masks: Sequence[NDArray[np.uint8] | None] | None = None,
-        border: int | None = None,
-        feather: str | None = None,
         label: bool = True,
     ) -> Template:
-        """Template in memory over the caller's frames, which are kept, not copied.
+        """Make a template in memory over the caller's frames, which are kept, not copied.
 
         Parameters
         ----------
@@ -115,17 +83,15 @@ class Template:
         rects : (n, 4) or (4,) integers
             Where the generated picture goes; clipped to the frame.
         preset : str or Preset
+            For another border or a feather, change the preset first: `Preset.with_border`,
+            `Preset.with_feather`.
         fps : number or fraction such as "30000/1001"
-        loop, start : optional
-            Override the preset's; see `loop_indices`.
+        loop : Loop or name of a kind, optional
+            The order in which frames are shown; the preset fills in what is left open.
         crops : (n, C, C, 3) uint8, optional
             Stored squares, where they are at hand; else resized from the rects.
         masks : sequence of (h, w) uint8 or None, optional
-            Alpha over each rect, used as they are; the preset's edge rule otherwise.
-        border : int, optional
-            0 for the first generation's paste; see `Preset.with_border`.
-        feather : {"auto", "rounded", "ellipse"}, optional
-            How the patch fades into the background; see `Preset.with_feather`.
+            Alpha over each rect, used as they are; by default from the preset's edge.
         label : bool
             False leaves out the mark of generated media.
 
@@ -134,31 +100,25 @@ class Template:
         InputError, LayoutError
             If frames, rects, crops or masks do not fit each other.
         """
-        row = get_preset(preset).with_border(border).with_feather(feather)
-        if masks is not None and feather is not None:
-            raise InputError(f"masks are used as they are: leave out feather={feather!r}")
+        preset = get_preset(preset)
         height, width = _check_frames(frames)
         clipped = clip_rects(rects, len(frames), width, height)
         if crops is None:
-            crops = _cut_crops(frames, clipped, row)
-        _check_crops(crops, len(frames), row)
+            crops = _cut_crops(frames, clipped, preset)
+        check_crops(crops, preset, len(frames))
+        if masks is None:
+            masks = rect_masks(preset, clipped)
         return cls(
-            rects=clipped,
-            crops=crops,
-            width=width,
-            height=height,
-            fps=parse_fps(fps),
-            preset=row,
-            matrix="bt601",
-            full_range=False,
-            tagged=False,
-            loop=row.loop if loop is None else check_loop(loop),
-            start=row.start if start is None else check_start(start),
-            label=label,
-            bgr24=frames,
-            i420=None,
-            jpeg=None,
-            masks=_check_masks(masks, clipped) if masks is not None else rect_masks(row, clipped),
+            TemplateParts(
+                video=VideoFormat(width, height, parse_fps(fps)),
+                preset=preset,
+                loop=Loop.of(loop).over(preset.default_loop),
+                label=label,
+                rects=clipped,
+                crops=crops,
+                masks=_check_masks(masks, clipped),
+                bgr24=frames,
+            )
         )
 
     @classmethod
@@ -169,6 +129,7 @@ class Template:
         load: bool = False,
         border: int | None = None,
         label: bool | None = None,
+        loop: Loop | str | None = None,
     ) -> Template:
         """Open a prepared folder.
 
@@ -183,6 +144,8 @@ class Template:
         label : bool, optional
             Whether generated media is marked as such; as it was prepared by default. JPEG
             backgrounds that were prepared otherwise are rewritten in memory.
+        loop : Loop or name of a kind, optional
+            Another order of frames than the prepared one; see `looped`.
 
         Raises
         ------
@@ -191,20 +154,25 @@ class Template:
         TemplateError
             If it is not a template, is of another version, or a file is missing or has
             another size than when it was written.
+        InputError
+            If the border or the loop does not fit.
         LayoutError
-            If `path` is no path.
+            If `path` has the wrong type.
         """
         check_type("path of a template", path, str, Path)
         parts = read_folder(Path(path), load)
-        parts["preset"] = parts["preset"].with_border(border)
+        parts.preset = parts.preset.with_border(border)
         if label is not None:
-            parts["label"] = label
-        return cls(**parts)
+            parts.label = label
+        return cls(parts).looped(loop)
 
     def close(self) -> None:
-        """Let go of the files; views that are still in use keep theirs mapped."""
+        """Release the backgrounds, crops and masks; views still in use keep their files mapped.
+
+        Reading a background afterwards raises TemplateError.
+        """
         self._bgr24 = self._i420 = self._jpeg = None
-        self.crops = self.crops[:0]
+        self.crops = self.crops[:0].copy()
         self._masks = ()
 
     def __enter__(self) -> Template:
@@ -219,10 +187,45 @@ class Template:
     def __repr__(self) -> str:
         return (
             f"<Template {self.count} × {self.width}×{self.height} at {self.fps} fps, "
-            f"{self.preset.name}, {self.loop}, stores {', '.join(self.stored)}>"
+            f"{self.preset.name}, {self.loop.kind}, stores {', '.join(self.stored)}>"
         )
 
     # ---- reading -----------------------------------------------------------------------
+
+    @property
+    def count(self) -> int:
+        """Number of backgrounds."""
+        return len(self.rects)
+
+    @property
+    def width(self) -> int:
+        """Width of the backgrounds in pixels."""
+        return self.video.width
+
+    @property
+    def height(self) -> int:
+        """Height of the backgrounds in pixels."""
+        return self.video.height
+
+    @property
+    def fps(self) -> Fraction:
+        """Frames a second."""
+        return self.video.fps
+
+    @property
+    def matrix(self) -> str:
+        """The matrix between R'G'B' and Y'CbCr: "bt601" or "bt709"."""
+        return self.video.matrix
+
+    @property
+    def full_range(self) -> bool:
+        """Whether luma spans 0 to 255 instead of 16 to 235."""
+        return self.video.full_range
+
+    @property
+    def tagged(self) -> bool:
+        """Whether the source said its colour itself; outputs are tagged only then."""
+        return self.video.tagged
 
     @property
     def folder(self) -> Path | None:
@@ -236,32 +239,30 @@ class Template:
         return tuple(name for name, part in parts.items() if part is not None)
 
     def indices(self, start: int, count: int) -> NDArray[np.int64]:
-        """Template indices of `count` output frames from `start` on: (count,) int64, fresh."""
-        return loop_indices(start, count, self.count, self.loop, self.start)
+        """Return the template indices of `count` output frames from `start` on: (count,), fresh."""
+        return self.loop.indices(start, count, self.count)
 
-    def looped(self, loop: str | None = None, start: int | None = None) -> Template:
-        """The same person shown in another order: itself, or a template that shares all with it.
+    def looped(self, loop: Loop | str | None = None) -> Template:
+        """Return the same person shown in another order; backgrounds and all else are shared.
 
         Parameters
         ----------
-        loop : str, optional
-            See `loop_indices`; as it is by default.
-        start : int, optional
-            Place in the loop that output frame 0 shows, with "still" the frame that is held; as it
-            is by default.
+        loop : Loop or name of a kind, optional
+            What it leaves open stays as it is. None returns the template itself.
 
         Raises
         ------
         InputError
-            An unknown loop, a start below 0, or a frame to hold that the template does not have.
+            An unknown kind, a start below 0, or a frame to hold that the template does not have.
         """
-        if loop is None and start is None:
+        if loop is None:
             return self
+        wanted = Loop.of(loop)
         other = copy.copy(self)
-        other.loop = self.loop if loop is None else check_loop(loop)
-        other.start = self.start if start is None else check_start(start)
-        if other.loop == "still" and start is not None and start >= self.count:
-            raise InputError(f"start must be a frame, 0 to {self.count - 1}, to hold, got {start}")
+        other.loop = wanted.over(self.loop)
+        start = wanted.start
+        if other.loop.kind == "still" and start is not None and start >= self.count:
+            raise InputError(f"start must be a frame to hold, 0 to {self.count - 1}, got {start}")
         return other
 
     def has_face(self, index: int) -> bool:
@@ -271,6 +272,20 @@ class Template:
     def mask(self, index: int) -> NDArray[np.uint8] | None:
         """Alpha over the rect, (h, w) uint8 view, or None where the patch overwrites."""
         return self._masks[index]
+
+    def visual(self, index: int, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Pack the visual input of one frame.
+
+        Parameters
+        ----------
+        index : int
+        out : (channels, S, S) float32, optional
+
+        Returns
+        -------
+        (channels, S, S) float32: `out`, or fresh
+        """
+        return pack_crop(self.crops[index], self.preset, out)
 
     def bgr24(self, index: int) -> NDArray[np.uint8]:
         """Background as (H, W, 3) uint8 bgr24: a view where it is stored so, else fresh."""
@@ -309,39 +324,28 @@ class Template:
         """
         if self._folder is None or format not in self.stored:
             return None
-        return open_private(self._folder, format, self.width, self.height, self._opened[format])
+        return open_private(self._folder, format, self.video, self._opened[format])
 
     def jpeg(self, settings: JpegSettings | None = None) -> JpegBackgrounds:
-        """Encoded backgrounds; made in memory where the template does not store them so.
+        """Return the encoded backgrounds, with the template's own `label`.
+
+        They are made in memory where the template does not store them so.
 
         Parameters
         ----------
         settings : JpegSettings, optional
-            Those of the stored ones by default, with the template's own `label`.
+            By default those of the stored ones.
         """
         stored = self._jpeg
         if settings is None:
-            settings = replace(stored.settings if stored else JpegSettings(), label=self.label)
+            settings = stored.settings if stored else JpegSettings()
         wanted = settings.resolve(self.width)
-        if stored is not None and wanted == replace(stored.settings, label=wanted.label):
-            self._jpeg = relabel(stored, wanted.label)
+        if stored is not None and wanted == stored.settings:
+            self._jpeg = relabel(stored, self.label)
             return self._jpeg
         _log.info("encoding %d backgrounds as JPEG, quality %d", self.count, wanted.quality)
-        maker = JpegMaker(wanted, self.width, self.height)
-        files, segments, boxes, regions = [], [], [], []
-        for i in range(self.count):
-            file, offsets, box, region = maker.encode(self.bgr24(i), self.rects[i])
-            files.append(file.copy())
-            segments.append(offsets)
-            boxes.append(box)
-            regions.append(region)
-        made = JpegBackgrounds(
-            maker.settings,
-            Ragged.from_items(files),
-            np.stack(segments),
-            np.array(boxes, np.int32),
-            Ragged.from_items(regions),
-        )
+        encoder = BackgroundEncoder(wanted, self.width, self.height, self.label)
+        made = encoder.encode_all(map(self.bgr24, range(self.count)), self.rects)
         if stored is None:
             self._jpeg = made
         return made
@@ -381,15 +385,6 @@ def _cut_crops(
     for frame, rect, crop in zip(frames, rects, crops, strict=True):
         cut_crop(frame, rect, preset, out=crop)
     return crops
-
-
-def _check_crops(crops: NDArray[np.uint8], count: int, preset: Preset) -> None:
-    check_type("crops", crops, np.ndarray)
-    needed = (count, preset.crop, preset.crop, 3)
-    if crops.shape != needed or crops.dtype != np.uint8:
-        raise InputError(
-            f"crops must be {needed} uint8 for {preset.name}, got {crops.dtype} {crops.shape}"
-        )
 
 
 def _check_masks(

@@ -1,7 +1,7 @@
 """What it would save to keep, for each template frame, what a net makes of its picture alone.
 
-    python benchmarks/studies/picture_half.py              # the U-Net of build_unet.py
-    python benchmarks/studies/picture_half.py unet.onnx
+    python -m benchmarks.studies.picture_half              # the U-Net of build_unet.py
+    python -m benchmarks.studies.picture_half unet.onnx
 
 Tells the tensors that the rest of the net reads of that half, their bytes a frame, and the
 processor time of the whole net and of the rest, on one thread.

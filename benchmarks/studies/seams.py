@@ -1,7 +1,7 @@
 """Measures how visible the border of a mouth is, with and without masks and colour match.
 
-    python benchmarks/studies/seams.py                      the table, some minutes
-    python benchmarks/studies/seams.py --pictures FOLDER    and enlarged faces side by side, as PNG
+    python -m benchmarks.studies.seams                      the table, some minutes
+    python -m benchmarks.studies.seams --pictures FOLDER    and enlarged faces side by side, as PNG
 
 Three cases on the clips in ../shared/assets: the trained lite-avatar net with a voice, and a net
 that returns its reference in wrong colours (up to 16 levels, sloped, flickering by 40 % twice a

@@ -4,8 +4,8 @@ The net is ours: a U-Net of inverted residuals with 32 to 512 channels at 320x32
 features joined at its bottleneck, sigmoid at its end. It costs what the real ones cost and
 draws noise. The same arguments give the same bytes.
 
-    python benchmarks/support/build_unet.py unet.onnx
-    python benchmarks/support/build_unet.py unet1.onnx --batch 1
+    python -m benchmarks.support.build_unet unet.onnx
+    python -m benchmarks.support.build_unet unet1.onnx --batch 1
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ WRONG = {
     ),
     "swapped inputs": (
         lambda p: save(p, [("audio", PICTURE[1]), ("input", AUDIO[1])]),
-        "its inputs are swapped: input has the shape of what synctalk328",
+        "its inputs are swapped: input has the shape of synctalk328's audio and audio",
     ),
     "missing audio": (
         lambda p: save(p, [PICTURE]),

@@ -96,30 +96,28 @@ def _probe_inputs(options: argparse.Namespace) -> dict[str, NDArray[np.float32]]
     would not.
     """
     from ..nets.generator import Net
-    from ..presets import PRESETS, find_preset
+    from ..presets import fit_preset
     from ..templates.template import Template
 
     shapes = Net(options.source).input_shapes
     if not options.template:
         try:
-            return _sounds(find_preset(shapes, PRESETS))
+            return _sounds(fit_preset(shapes))
         except ModelError:
             return {}
     with Template.open(options.template) as template:
-        preset = find_preset(shapes, {template.preset.name: template.preset})
+        preset = fit_preset(shapes, template.preset)
         return _sounds(preset) | {preset.image_input: _faces(template)}
 
 
 def _faces(template: Template) -> NDArray[np.float32]:
-    from ..templates.crops import pack_crop
-
     faces = np.flatnonzero(template.rects[:, 2])
     if not len(faces):
         raise InputError(
             "the template has no frame with a face to try the model on; give another --template"
         )
     chosen = faces[np.linspace(0, len(faces) - 1, _PROBES).astype(int)]
-    return np.stack([pack_crop(template.crops[i], template.preset) for i in chosen])
+    return np.stack([template.visual(i) for i in chosen])
 
 
 def _sounds(preset: Preset) -> dict[str, NDArray[np.float32]]:
@@ -132,7 +130,7 @@ def _sounds(preset: Preset) -> dict[str, NDArray[np.float32]]:
     if preset.audio_shape != shape:
         return {}
     rate = preset.feature_rate or 25
-    driver = LiteAvatarDriver(rate) if preset.features == "params" else None
+    driver = LiteAvatarDriver(rate) if preset.driven_by_rule else None
     stream = FeatureStream(preset.features, rate, driver=driver)
     stream.push(speech())
     windows = stream.take(stream.flush())

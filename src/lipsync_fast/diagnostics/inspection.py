@@ -15,7 +15,7 @@ from ..nets.generator import AudioEncoder, Net
 from ..preparation.faces.detector import FaceDetector
 from ..preparation.faces.mesh import FaceLandmarks
 from ..preparation.foreign import find_avatar
-from ..presets import PRESETS, Preset, find_preset, get_preset
+from ..presets import Preset, fit_preset
 from ..templates.layout import HEAD, KEPT_NETS
 from ..templates.template import Template
 from .probes import SEAM_FRAMES, probe, seam_facts
@@ -157,17 +157,12 @@ def _net_facts(path: Path, template: Template | None, named: str | Path | Preset
     net = Net(path)
     facts: Facts = {"net": str(path), "provider": net.provider}
     preset = None
-    if named is not None:
-        row = get_preset(named)
-        try:
-            preset = find_preset(net.input_shapes, {row.name: row})
-        except ModelError as error:
+    try:
+        preset = fit_preset(net.input_shapes, named)
+    except ModelError as error:
+        if named is not None:
             raise ModelError(f"{path}: {error}") from None
-    else:
-        try:
-            preset = find_preset(net.input_shapes, PRESETS)
-        except ModelError as error:
-            facts.update(_what_else(path, str(error)))
+        facts.update(_what_else(path, str(error)))
     if preset is not None:
         facts["preset"] = preset.name
     for kind, tensors in (("input", net.inputs), ("output", net.outputs)):

@@ -134,7 +134,7 @@ def _probe_inputs(preset: Preset, template: Template) -> tuple[Floats, Floats, N
 def _silence(preset: Preset, count: int) -> Floats:
     """What is nearest to silence: the closed mouth's parameters, else zeros."""
     silence = np.zeros((count, *preset.audio_shape), np.float32)
-    if preset.features == "params" and preset.audio_shape == (len(NEUTRAL),):
+    if preset.driven_by_rule and preset.audio_shape == (len(NEUTRAL),):
         silence[...] = NEUTRAL
     return silence
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..checks import check_type
 from ..errors import InputError, ModelError
 from ..memory._pool import BufferPool, default_pool
-from ..presets import Preset, fit_preset, get_preset, shape_fits
+from ..presets import Preset, fit_preset, shape_fits
 from .micro_batches import padded
 from .net import Net, check_array, check_out, has_fixed_shape
 from .ort import DeviceOptions, Provider, Tensor
@@ -80,7 +80,7 @@ class Generator(Net):
         given = self._checked_constants(constants or {})
         shapes = {n: s for n, s in self.input_shapes.items() if n not in given}
         try:
-            self.preset = fit_preset(shapes, None if preset is None else get_preset(preset))
+            self.preset = fit_preset(shapes, preset)
         except ModelError as error:
             raise ModelError(f"{self.path}: {error}") from None
         own = {n: v for n, v in self.preset.constants if n in shapes}

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..checks import check_type
+from ..checks import check_indices, check_type
 from ..errors import (
     DeviceMemoryError,
     InputError,
@@ -209,7 +209,7 @@ class ResidentGenerator(Net):
         LayoutError, InputError, ModelError, DeviceMemoryError
             As `Generator.infer`; InputError also for an index outside of the template.
         """
-        chosen = self._checked_indices(indices)
+        chosen = check_indices(indices, len(self._crops))
         count, side = len(chosen), self.preset.view
         check_array("audio", audio, (count, *self.preset.audio_shape))
         shape = (count, side, side, 3)
@@ -328,18 +328,6 @@ class ResidentGenerator(Net):
         self._captured[size] = captured
 
     # ---- checks ------------------------------------------------------------------------
-
-    def _checked_indices(self, indices: ArrayLike) -> NDArray[np.int64]:
-        chosen = np.asarray(indices)
-        if chosen.ndim != 1 or (chosen.dtype.kind not in "iu" and chosen.size):
-            raise InputError(
-                f"indices must be one integer a frame, got {chosen.dtype} {chosen.shape}"
-            )
-        if chosen.size and not 0 <= chosen.min() <= chosen.max() < len(self._crops):
-            raise InputError(
-                f"indices must be 0 to {len(self._crops) - 1}, got {chosen.min()} to {chosen.max()}"
-            )
-        return np.ascontiguousarray(chosen, np.int64)
 
     def _checked_constants(self, given: Mapping[str, ArrayLike]) -> dict[str, NDArray[Any]]:
         needed = [n for n in self.inputs if n not in (FRAMES, CROPS, AUDIO)]

@@ -1,12 +1,13 @@
-"""Which preset a net fits: its input shapes tell the families apart."""
+"""Find the preset that a model fits: its input shapes tell the families apart."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from ..errors import ModelError
-from .families import PRESETS
+from .families import PRESETS, get_preset
 from .misfits import misfit, shape_text
 from .preset import Preset
 
@@ -14,7 +15,7 @@ __all__ = ["find_preset", "fit_preset", "shape_fits"]
 
 
 def shape_fits(shape: Sequence[object], needed: Sequence[int]) -> bool:
-    """True where a model's shape (names or None for dynamic axes) allows the one needed."""
+    """Tell whether a model's shape (names or None for dynamic axes) allows the one needed."""
     return len(shape) == len(needed) and all(
         not isinstance(have, int) or have == need for have, need in zip(shape, needed, strict=True)
     )
@@ -70,29 +71,42 @@ def find_preset(
     return replace(preset, image_input=image_input, audio_input=audio_input)
 
 
-def fit_preset(inputs: Mapping[str, Sequence[object]], preset: Preset | None) -> Preset:
+def fit_preset(
+    inputs: Mapping[str, Sequence[object]], preset: str | Path | Preset | None = None
+) -> Preset:
     """Return `preset` with the model's own input names, or the built-in one that fits.
+
+    Parameters
+    ----------
+    inputs : mapping of name to shape
+        See `find_preset`.
+    preset : str, Path or Preset, optional
+        A name, a ``.toml`` file or a Preset, as for `get_preset`; None tries all built-in ones.
 
     Raises
     ------
     ModelError
-        If the inputs do not fit; see `find_preset`.
+        If the inputs do not fit.
+    InputError, FileMissingError
+        If the preset is unknown.
     """
-    return find_preset(inputs, PRESETS if preset is None else {preset.name: preset})
+    if preset is None:
+        return find_preset(inputs)
+    chosen = get_preset(preset)
+    return find_preset(inputs, {chosen.name: chosen})
 
 
 def _check_names(preset: Preset, image: str, audio: str) -> None:
-    """The names of a family on each other's inputs: one of both is wrong, so ask."""
+    """Reject a family's input names on each other's inputs: names or shapes are wrong."""
     if (image, audio) == (preset.audio_input, preset.image_input):
         raise ModelError(
-            f"its inputs are swapped: {preset.image_input} has the shape of what {preset.name} "
-            f"hears and {preset.audio_input} that of the picture; exchange their names in the "
-            "export"
+            f"its inputs are swapped: {preset.image_input} has the shape of {preset.name}'s audio "
+            f"and {preset.audio_input} that of its picture; exchange their names in the export"
         )
 
 
 def _no_preset(inputs: Mapping[str, Sequence[object]], presets: Mapping[str, Preset]) -> str:
-    """The sentence for a net of no family: what it has, and what is wrong or known."""
+    """Say why a model fits no preset: its inputs, and what is wrong with them or is known."""
     found = ", ".join(f"{n} {shape_text(s)}" for n, s in inputs.items()) or "none"
     hears: dict[int, list[str]] = {}
     for preset in presets.values():
@@ -100,8 +114,8 @@ def _no_preset(inputs: Mapping[str, Sequence[object]], presets: Mapping[str, Pre
     why = misfit(inputs, hears)
     if why is None:
         known = (
-            f"{r.name} {shape_text(('N', *r.visual_shape))} + {shape_text(('N', *r.audio_shape))}"
-            for r in presets.values()
+            f"{p.name} {shape_text(('N', *p.visual_shape))} + {shape_text(('N', *p.audio_shape))}"
+            for p in presets.values()
         )
         why = f"known are {'; '.join(known)}; name one with preset= if it leaves its sizes open"
     return f"the generator's inputs fit no preset: found {found}; {why}"

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ... import kernels
 from ...errors import FileMissingError, ModelError
 from ...files.targets import atomic_write, check_file
-from ...presets import Preset, find_preset, get_preset
+from ...presets import Preset, fit_preset, get_preset
 from ...templates.crops import pack_crop
 from ..generator import Net
 from ..ort import cache_folder
@@ -111,11 +111,7 @@ class _Builder:
             )
         values = {v.name: v for v in onnx_file.real_inputs(self._graph)}
         shapes = {n: s for n, v in values.items() if len(s := onnx_file.axes_of(v)) > 1}
-        if preset is None:
-            self.preset = find_preset(shapes)
-        else:
-            row = get_preset(preset)
-            self.preset = find_preset(shapes, {row.name: row})
+        self.preset = fit_preset(shapes, preset)
         self._picture, self._hearing = (
             values[name] for name in (self.preset.image_input, self.preset.audio_input)
         )
@@ -348,8 +344,8 @@ def cached_resident(
     src = Path(src)
     if not src.exists():
         raise FileMissingError(f"{src}: no such file; give the path of an ONNX model")
-    row = None if preset is None else get_preset(preset)
-    fields = [getattr(row, name, None) for name in (*BUILT_IN, "image_input", "audio_input")]
+    named = None if preset is None else get_preset(preset)
+    fields = [getattr(named, name, None) for name in (*BUILT_IN, "image_input", "audio_input")]
     key = hashlib.sha256(f"{VERSION} {fields!r} ".encode())
     try:
         _hash_net(src, key)

@@ -45,7 +45,7 @@ def main(folder, count=25):
     x, y, w, h = GAUGE
     room = np.empty(background.bound(w, h), np.uint8)  # for every frame
     for i in range(count):
-        length = background.splice(np.asarray(draw_gauge(i / count)), x, y, out=room)
+        length = background.splice_into(room, np.asarray(draw_gauge(i / count)), x, y)
         (target / f"{i:04d}.jpg").write_bytes(room[:length])
     # --8<-- [end:splice]
     region = background.region(x, y, w, h)

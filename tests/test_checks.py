@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lipsync_fast.checks import as_array, check_alphas, check_indices, check_int, check_type
-from lipsync_fast.errors import InputError, LayoutError
+from lipsync_fast.errors import ArgumentTypeError, InputError
 
 
 @pytest.mark.parametrize("value", [1, 5, np.int64(3), np.uint8(5), True])
@@ -29,9 +29,9 @@ def test_what_is_counted_stands_in_the_sentence():
 def test_what_is_of_no_type_asked_for_is_named():
     check_type("path", "a", int, str)
     check_type("flag", True, int)
-    with pytest.raises(LayoutError, match=r"^path must be of type int or str, got NoneType$"):
+    with pytest.raises(ArgumentTypeError, match=r"^path must be of type int or str, got NoneType$"):
         check_type("path", None, int, str)
-    with pytest.raises(LayoutError, match=r"^n must be of type int, got str; count them$"):
+    with pytest.raises(ArgumentTypeError, match=r"^n must be of type int, got str; count them$"):
         check_type("n", "5", int, hint="count them")
 
 

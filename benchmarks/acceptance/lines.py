@@ -78,7 +78,7 @@ def hot_jpeg(session: Session, scene: Scene) -> dict[str, Timing]:
                 pass
 
         def floor(region=region, whole=whole, file=file, room=room):
-            encoder.encode(region, room)
+            encoder.encode_into(room, region)
             np.copyto(whole, file)
 
         peers = {n: lambda i=inputs, encode=e: encode(peer(i)) for n, e in ENCODE.items()}

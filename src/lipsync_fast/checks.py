@@ -8,7 +8,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import InputError, LayoutError
+from .errors import ArgumentTypeError, InputError
 
 __all__ = ["as_array", "check_alphas", "check_indices", "check_int", "check_type"]
 
@@ -24,7 +24,7 @@ def check_int(
     Parameters
     ----------
     name : str
-        What the caller calls it.
+        The argument's name, for the message.
     value : int
         Any integer, NumPy's included.
     minimum, maximum : int
@@ -35,7 +35,7 @@ def check_int(
     Raises
     ------
     InputError
-        If it is not an integer or not in the range.
+        If it is not an integer, or outside the range.
     """
     try:
         number = operator.index(value)
@@ -49,36 +49,38 @@ def check_int(
 
 
 def check_type(name: str, value: object, *types: type, hint: str = "") -> None:
-    """Refuse what is none of some classes.
+    """Raise ArgumentTypeError unless `value` is an instance of one of `types`.
 
     Parameters
     ----------
     name : str
-        What the caller calls it.
+        The argument's name, for the message.
     value : object
     *types : type
-        Classes that will do.
+        The classes to choose from.
     hint : str
-        What to do, where that is not plain.
+        What to do instead, where that is not obvious.
 
     Raises
     ------
-    LayoutError
-        If it is something else.
+    ArgumentTypeError
+        If `value` is an instance of none of them.
     """
     if not isinstance(value, types):
         wanted = " or ".join(kind.__name__ for kind in types)
         tail = f"; {hint}" if hint else ""
-        raise LayoutError(f"{name} must be of type {wanted}, got {type(value).__name__}{tail}")
+        raise ArgumentTypeError(
+            f"{name} must be of type {wanted}, got {type(value).__name__}{tail}"
+        )
 
 
 def as_array(name: str, value: ArrayLike) -> NDArray[Any]:
-    """`value` as an array; itself where it is one.
+    """Return `value` as an array; unchanged if it already is one.
 
     Raises
     ------
     InputError
-        If it is lists of different lengths.
+        If it holds lists of different lengths.
     """
     try:
         return np.asarray(value)

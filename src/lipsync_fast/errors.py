@@ -1,4 +1,19 @@
-"""The exceptions of lipsync_fast: each is a LipsyncError and the nearest builtin."""
+"""The exceptions of lipsync_fast: each is a LipsyncError and the nearest builtin.
+
+LipsyncError
+ |-- InputError            (ValueError)         a value, a shape or a file's content
+ |-- MediaError            (ValueError)         a video, sound or image file
+ |-- ModelError            (ValueError)         an ONNX file
+ |-- TemplateError         (ValueError)         a template folder
+ |-- ArgumentTypeError     (TypeError)          an argument of the wrong type
+ |-- LayoutError           (TypeError)          an array's dtype or memory layout
+ |-- FileMissingError      (FileNotFoundError)  a file or folder
+ |-- MissingExtraError     (ImportError)        an optional dependency
+ |-- PoolExhausted         (MemoryError)        a BufferPool at its limit
+ |-- DeviceMemoryError     (MemoryError)        a device's memory
+ |-- BusyError             (RuntimeError)       an object that another thread is using
+ |-- KernelBug             (RuntimeError)       a mistake of this package's own
+"""
 
 
 class LipsyncError(Exception):
@@ -9,12 +24,20 @@ class InputError(LipsyncError, ValueError):
     """A value, shape or file content that cannot be used; the message says what is needed."""
 
 
+class ArgumentTypeError(LipsyncError, TypeError):
+    """An argument of the wrong type; the message names the type that is needed."""
+
+
 class LayoutError(LipsyncError, TypeError):
-    """An argument of the wrong type, or an array of the wrong dtype or memory layout."""
+    """An array of the wrong dtype or memory layout, or something that is not an array."""
 
 
 class BusyError(LipsyncError, RuntimeError):
     """An object for one thread at a time that another thread is using."""
+
+
+class KernelBug(LipsyncError, RuntimeError):
+    """A kernel refused arguments that had passed every check: a bug of this package; report it."""
 
 
 class FileMissingError(LipsyncError, FileNotFoundError):
@@ -42,4 +65,4 @@ class PoolExhausted(LipsyncError, MemoryError):
 
 
 class DeviceMemoryError(LipsyncError, MemoryError):
-    """A device has too little memory for a net, or for one frame of it."""
+    """A device has too little memory for a model, or for one frame of it."""

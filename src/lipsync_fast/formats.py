@@ -9,10 +9,12 @@ from .checks import check_int
 from .errors import InputError
 from .timing import parse_fps
 
-__all__ = ["FRAME_FORMATS", "MATRICES", "PACKED_CHANNELS", "VideoFormat"]
+__all__ = ["DEFAULT_PACKED", "FRAME_FORMATS", "MATRICES", "PACKED_CHANNELS", "VideoFormat"]
 
 # Channels of packed pixels, in the order that the name says.
 PACKED_CHANNELS = {"bgr24": 3, "rgb24": 3, "bgra": 4, "rgba": 4, "gray": 1}
+# What pixels are taken for, by their channels, where no format is named.
+DEFAULT_PACKED = {1: "gray", 3: "bgr24", 4: "bgra"}
 # What a finished frame can be.
 FRAME_FORMATS = ("bgr24", "rgb24", "bgra", "rgba", "i420", "jpeg")
 MATRICES = ("bt601", "bt709")

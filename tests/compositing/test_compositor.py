@@ -7,7 +7,7 @@ import pytest
 
 from lipsync_fast import JpegEncoder, kernels
 from lipsync_fast.compositing import ColourSmoother, Compositor
-from lipsync_fast.errors import InputError, LayoutError
+from lipsync_fast.errors import ArgumentTypeError, InputError, LayoutError
 from lipsync_fast.presets import get_preset
 from lipsync_fast.provenance import XMP
 from lipsync_fast.templates.masks import edge_mask
@@ -305,14 +305,16 @@ def test_bad_requests(outputs, indices, error, says):
 def test_arguments_of_another_type_are_named():
     template = Template.from_arrays([picture(1)], RECTS[0], preset="wav2lip96")
     for wrong in (None, "tpl"):
-        with pytest.raises(LayoutError, match=r"template must be of type Template, .*\.open opens"):
+        with pytest.raises(
+            ArgumentTypeError, match=r"template must be of type Template, .*\.open opens"
+        ):
             Compositor(wrong)
-    with pytest.raises(LayoutError, match="pool must be of type BufferPool, got int"):
+    with pytest.raises(ArgumentTypeError, match="pool must be of type BufferPool, got int"):
         Compositor(template, pool=5)
     outputs = np.zeros((1, 3, 96, 96), np.float32)
     with (
         Compositor(template) as compositor,
-        pytest.raises(LayoutError, match="smoother must be of type ColourSmoother, got int"),
+        pytest.raises(ArgumentTypeError, match="smoother must be of type ColourSmoother, got int"),
     ):
         compositor.composite(outputs, [0], smoother=5)
 
@@ -380,7 +382,7 @@ def test_bad_buffers_and_formats():
             compositor.composite_into([bytearray(frame.size)], outputs, [0])
         with pytest.raises(InputError, match="yuyv"):
             compositor.composite(outputs, [0], format="yuyv")
-        with pytest.raises(LayoutError, match="format must be of type str, got list"):
+        with pytest.raises(ArgumentTypeError, match="format must be of type str, got list"):
             compositor.composite(outputs, [0], format=["jpeg"])
         with pytest.raises(InputError, match="quality is for format 'jpeg' only"):
             compositor.composite(outputs, [0], quality=80)

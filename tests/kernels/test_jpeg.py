@@ -68,16 +68,16 @@ def test_encode_keeps_within_its_memory(rng):
     for capacity in range(1, len(want)):
         out = target.hold(bytes(capacity))
         with pytest.raises(InputError, match="out is too small"):
-            encoder.encode(source.image(frame), out)
+            encoder.encode_into(out, source.image(frame))
     out = target.hold(bytes(len(want)))
-    assert encoder.encode(source.image(frame), out) == len(want)
+    assert encoder.encode_into(out, source.image(frame)) == len(want)
     assert out.tobytes() == want
 
 
 def test_encode_writes_nothing_behind_the_length(rng, guarded):
     out = guarded((8000,))
     out[:] = 7
-    length = _jpeg.JpegEncoder().encode(photo(rng, 40, 40), out)
+    length = _jpeg.JpegEncoder().encode_into(out, photo(rng, 40, 40))
     assert 0 < length < 8000
     assert (out[length:] == 7).all()
 
@@ -112,16 +112,16 @@ def test_encoder_refuses_bad_arguments(rng):
         encoder.encode(frame, format="rgba")
     with pytest.raises(InputError, match="format must be one of"):
         encoder.encode(frame, format="yuv")
-    with pytest.raises(LayoutError, match="frame must be uint8"):
+    with pytest.raises(LayoutError, match="picture must be uint8"):
         encoder.encode(frame.astype(np.float32))
     with pytest.raises(InputError, match="out must be writable"):
-        encoder.encode(frame, b"x" * 10_000)
-    with pytest.raises(InputError, match="out must not overlap frame"):
-        encoder.encode(frame, frame.reshape(-1))
+        encoder.encode_into(b"x" * 10_000, frame)
+    with pytest.raises(InputError, match="out must not overlap picture"):
+        encoder.encode_into(frame.reshape(-1), frame)
     with pytest.raises(LayoutError, match="out must be contiguous"):
-        encoder.encode(frame, np.zeros(20_000, np.uint8)[::2])
+        encoder.encode_into(np.zeros(20_000, np.uint8)[::2], frame)
     with pytest.raises(
-        InputError, match=r"the width of frame must be a whole number of pixels, 1 to 65500"
+        InputError, match=r"the width of picture must be a whole number of pixels, 1 to 65500"
     ):
         encoder.encode(np.zeros((1, 65501, 3), np.uint8))
 

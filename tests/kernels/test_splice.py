@@ -11,7 +11,7 @@ from PIL import Image
 from tests.support import reference
 from tests.support.jpeg_tools import MCU, GuardedPages, intervals, photo, pillow_jpeg
 
-from lipsync_fast.errors import BusyError, InputError, LayoutError
+from lipsync_fast.errors import ArgumentTypeError, BusyError, InputError, LayoutError
 from lipsync_fast.kernels import _jpeg
 from lipsync_fast.kernels._splice import SplicedJpeg
 
@@ -53,7 +53,7 @@ def test_random_splices_equal_pillows_full_encode(rng, subsampling):
         for _ in range(3):
             patch, x, y = random_patch(rng, frame)
             want = pillow_jpeg(paste(frame, patch, x, y), quality, subsampling, interval)
-            length = spliced.splice(patch, x, y, out)
+            length = spliced.splice_into(out, patch, x, y)
             assert out[:length].tobytes() == want
 
 
@@ -139,9 +139,9 @@ def test_splice_keeps_within_its_memory(rng):
     source, target = GuardedPages(patch.size), GuardedPages(len(want))
     for capacity in range(1, len(want)):
         with pytest.raises(InputError, match="out is too small"):
-            spliced.splice(source.image(patch), 61, 27, target.hold(bytes(capacity)))
+            spliced.splice_into(target.hold(bytes(capacity)), source.image(patch), 61, 27)
     out = target.hold(bytes(len(want)))
-    assert spliced.splice(source.image(patch), 61, 27, out) == len(want)
+    assert spliced.splice_into(out, source.image(patch), 61, 27) == len(want)
     assert out.tobytes() == want
 
 
@@ -151,7 +151,7 @@ def test_bound_is_enough_for_noise_at_quality_100(rng):
         spliced = SplicedJpeg(np.zeros_like(noise), 100, subsampling, interval)
         for w, h, x, y in ((100, 100, 0, 0), (20, 30, 15, 15), (1, 1, 99, 99)):
             out = np.empty(spliced.bound(w, h), np.uint8)
-            assert spliced.splice(noise[:h, :w], x, y, out) <= len(out)
+            assert spliced.splice_into(out, noise[:h, :w], x, y) <= len(out)
 
 
 # ---- a file as background ------------------------------------------------------------------
@@ -232,7 +232,7 @@ def test_bad_arguments(rng):
     with pytest.raises(InputError, match="got 2 values"):
         spliced.splice_all([(frame, 0)])
     for patches in (5, [5]):
-        with pytest.raises(LayoutError, match=r"\(patch, x, y\).*, got int"):
+        with pytest.raises(ArgumentTypeError, match=r"\(patch, x, y\).*, got int"):
             spliced.splice_all(patches)
     for segments in ("all", [-1], [1.5, "x"]):
         with pytest.raises(InputError, match="segments must be what jpeg_segments gives"):
@@ -244,7 +244,7 @@ def test_bad_arguments(rng):
             spliced.region(0, place, 8, 8)
     own = np.frombuffer(bytearray(data), np.uint8)
     with pytest.raises(InputError, match="out must not overlap background"):
-        SplicedJpeg(own).splice(frame, 0, 0, own)
+        SplicedJpeg(own).splice_into(own, frame, 0, 0)
     assert not spliced.data.flags.writeable
     assert spliced.splice(frame, 2**31 - 1, -(2**31)) == data
 
@@ -313,8 +313,8 @@ def test_steady_state_allocates_nothing_large(rng, tmp_path):
 
     def work():
         for x in range(0, 300, 7):
-            spliced.splice(patch, x, 50, out)
-        encoder.encode(frame, whole)
+            spliced.splice_into(out, patch, x, 50)
+        encoder.encode_into(whole, frame)
 
     work()
     record = tmp_path / "record.bin"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tests.support.pools import class_size
 
-from lipsync_fast.errors import InputError, LayoutError, PoolExhausted
+from lipsync_fast.errors import ArgumentTypeError, InputError, LayoutError, PoolExhausted
 from lipsync_fast.memory._pool import BufferPool, Lease, PoolStats, default_pool
 
 FRAMES = [(720, 1280, 3), (1080, 1920, 3), (1440, 2560, 4), (271, 483, 3), (1081, 1919, 4)]
@@ -201,9 +201,9 @@ def test_dtypes(pool, dtype):
         ((1 << 70,), "uint8", InputError, "more than memory"),
         ((0, 1 << 62, 1 << 62), "uint8", InputError, "more than memory"),
         ((1,) * 33, "uint8", InputError, "32 axes"),
-        ((2.0, 3), "uint8", LayoutError, "integers"),
-        ("12", "uint8", LayoutError, "integers"),
-        (None, "uint8", LayoutError, "integers"),
+        ((2.0, 3), "uint8", ArgumentTypeError, "integers"),
+        ("12", "uint8", ArgumentTypeError, "integers"),
+        (None, "uint8", ArgumentTypeError, "integers"),
         ((2,), object, LayoutError, "Python objects"),
         ((2,), [("a", object)], LayoutError, "Python objects"),
         ((2,), np.dtype("float32").newbyteorder(), LayoutError, "byte order"),
@@ -311,9 +311,9 @@ def test_released_twice_by_two_threads_returns_once(pool):
 
 
 def test_only_a_pool_makes_leases():
-    with pytest.raises(LayoutError, match=r"BufferPool\.lend"):
+    with pytest.raises(ArgumentTypeError, match=r"BufferPool\.lend"):
         Lease()
-    with pytest.raises(LayoutError, match="made by BufferPool"):
+    with pytest.raises(ArgumentTypeError, match="made by BufferPool"):
         type(default_pool().empty(1).base)()
 
 
@@ -357,7 +357,7 @@ def test_a_lowered_limit_trims_now_and_at_each_return():
 
 
 @pytest.mark.parametrize(
-    ("limit", "error"), [(-1, InputError), (1.5, LayoutError), ("1", LayoutError)]
+    ("limit", "error"), [(-1, InputError), (1.5, ArgumentTypeError), ("1", ArgumentTypeError)]
 )
 def test_limits_that_are_none(limit, error):
     with pytest.raises(error, match="limit must"):

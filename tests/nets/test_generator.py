@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lipsync_fast.errors import InputError, LayoutError, LipsyncError, ModelError
+from lipsync_fast.errors import ArgumentTypeError, InputError, LayoutError, LipsyncError, ModelError
 from lipsync_fast.memory._pool import BufferPool
 from lipsync_fast.nets.generator import AudioEncoder, Generator
 from lipsync_fast.presets import PRESETS
@@ -478,5 +478,5 @@ def test_a_warm_call_is_small_in_python(generator):
 @pytest.mark.parametrize("name", ["constants", "options", "pool"])
 def test_arguments_of_another_type_are_named(tmp_path, name):
     path = summing_generator(tmp_path / "net.onnx")
-    with pytest.raises(LayoutError, match=f"{name} must be of type .*, got int"):
+    with pytest.raises(ArgumentTypeError, match=f"{name} must be of type .*, got int"):
         Generator(path, **{name: 5})

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from lipsync_fast.errors import FileMissingError, InputError, LayoutError, ModelError
+from lipsync_fast.errors import ArgumentTypeError, FileMissingError, InputError, ModelError
 from lipsync_fast.nets.net import Net
 
 onnx = pytest.importorskip("onnx")
@@ -101,9 +101,11 @@ def test_telemetry_is_off_unless_the_user_says_otherwise(tmp_path, said):
 
 def test_arguments_of_another_type_are_named(tmp_path):
     path = tiny_generator(tmp_path / "net.onnx", WAV2LIP)
-    with pytest.raises(LayoutError, match="path of a net must be of type str or Path, got int"):
+    with pytest.raises(
+        ArgumentTypeError, match="path of a net must be of type str or Path, got int"
+    ):
         Net(5)
-    with pytest.raises(LayoutError, match="options must be of type DeviceOptions, got dict"):
+    with pytest.raises(ArgumentTypeError, match="options must be of type DeviceOptions, got dict"):
         Net(path, options={"device": 1})
-    with pytest.raises(LayoutError, match="providers must be of type Sequence, got int"):
+    with pytest.raises(ArgumentTypeError, match="providers must be of type Sequence, got int"):
         Net(path, providers=5)

@@ -15,7 +15,7 @@ from tests.support.nets import exported_generator, mixing_generator, old_opset, 
 from tests.support.person import COUNT, NO_FACE, frames_of, photo, template_of, windows_of
 from tests.support.recorder import Recorder
 
-from lipsync_fast.errors import DeviceMemoryError, InputError, LayoutError
+from lipsync_fast.errors import ArgumentTypeError, DeviceMemoryError, InputError
 from lipsync_fast.formats import VideoFormat
 from lipsync_fast.nets.generator import DeviceOptions, Generator
 from lipsync_fast.nets.opening import open_generators
@@ -238,7 +238,7 @@ def test_what_cannot_be_shared(tmp_path):
         Pipeline(template, [])
     for given in (5, [5], str(path)):
         with pytest.raises(
-            LayoutError, match="must be of type Generator or ResidentGenerator, got"
+            ArgumentTypeError, match="must be of type Generator or ResidentGenerator, got"
         ):
             Pipeline(template, given)
     with pytest.raises(InputError, match="devices must be a sequence of numbers, got 0"):

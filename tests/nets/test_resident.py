@@ -12,6 +12,7 @@ from tests.support.recorder import Recorder
 
 from lipsync_fast import kernels
 from lipsync_fast.errors import (
+    ArgumentTypeError,
     FileMissingError,
     InputError,
     LayoutError,
@@ -405,5 +406,5 @@ def test_arguments_of_another_type_are_named(tmp_path, name):
     preset = PRESETS["wav2lip96"]
     path = tiny_generator(tmp_path / "net.onnx", preset)
     crops = np.zeros((1, preset.crop, preset.crop, 3), np.uint8)
-    with pytest.raises(LayoutError, match=f"{name} must be of type .*, got int"):
+    with pytest.raises(ArgumentTypeError, match=f"{name} must be of type .*, got int"):
         ResidentGenerator(path, crops, preset, **{name: 5})

@@ -250,7 +250,7 @@ def test_a_net_that_raises_is_one_error_after_the_frames_before(folder, failing_
 def test_a_pool_that_is_too_small_is_one_error(folder, pipeline):
     pool = BufferPool(limit=200_000)
     with Pipeline(Template.open(folder), pipeline.generator, pool=pool) as small:
-        with pytest.raises(PoolExhausted, match="raise the limit or let go of arrays"):
+        with pytest.raises(PoolExhausted, match="raise the limit or release arrays"):
             list(small.frames(speech()))
         assert nothing_is_lent(small)
         pool.limit = 64 << 20

@@ -14,7 +14,7 @@ from PIL import Image
 from tests.support.jpeg_tools import photo
 
 from lipsync_fast import Compositor, SplicedJpeg, Template
-from lipsync_fast.errors import InputError, LayoutError
+from lipsync_fast.errors import ArgumentTypeError, InputError
 from lipsync_fast.formats import VideoFormat
 from lipsync_fast.kernels import _jpeg
 from lipsync_fast.provenance import JPEG_SEGMENT, MP4_BOX, SOURCE_TYPE, XMP
@@ -76,17 +76,17 @@ def test_encoder_puts_it_where_pillow_does(frames, subsampling, xmp):
     assert encoder.encode(frames[0]) == encoder.encode(frames[0]) == want
     assert encoder.xmp == (xmp or None)
     room = np.empty(_jpeg.jpeg_bound(160, 96, subsampling, xmp), np.uint8)
-    assert encoder.encode(frames[0], room) == len(want)
+    assert encoder.encode_into(room, frames[0]) == len(want)
 
 
 def test_encoder_refuses_what_no_segment_holds(frames):
     with pytest.raises(InputError, match="at most 65504 bytes, got 65505"):
         _jpeg.JpegEncoder(xmp=b"x" * 65505)
-    with pytest.raises(LayoutError, match="xmp must be bytes, got str"):
+    with pytest.raises(ArgumentTypeError, match="xmp must be bytes, got str"):
         _jpeg.JpegEncoder(xmp="x")
     small = _jpeg.JpegEncoder(75, "4:2:0", 2, xmp=XMP)
     with pytest.raises(InputError, match="out is too small"):
-        small.encode(frames[0], np.empty(200, np.uint8))
+        small.encode_into(np.empty(200, np.uint8), frames[0])
     assert small.encode(frames[0]) == pillow(frames[0], 75, 2, xmp=XMP), "usable after an error"
 
 

@@ -12,7 +12,13 @@ import pytest
 from PIL import Image
 
 from lipsync_fast import kernels
-from lipsync_fast.errors import FileMissingError, InputError, LayoutError, TemplateError
+from lipsync_fast.errors import (
+    ArgumentTypeError,
+    FileMissingError,
+    InputError,
+    LayoutError,
+    TemplateError,
+)
 from lipsync_fast.formats import VideoFormat
 from lipsync_fast.presets import get_preset
 from lipsync_fast.templates import JpegSettings, Template, TemplateOptions, TemplateWriter
@@ -356,10 +362,10 @@ def test_what_is_of_another_type_is_named(tmp_path):
     ]:
         with pytest.raises(LayoutError, match=says):
             Template.from_arrays(frames(1), [(5, 5, 20, 20)], preset="wav2lip96", **options)
-    with pytest.raises(LayoutError, match="path of a template must be of type str or Path"):
+    with pytest.raises(ArgumentTypeError, match="path of a template must be of type str or Path"):
         Template.open(None)
     for store in (5, "jpeg", None):
-        with pytest.raises(LayoutError, match="store must be of type tuple or list, got"):
+        with pytest.raises(ArgumentTypeError, match="store must be of type tuple or list, got"):
             TemplateOptions(store=store)
     with pytest.raises(InputError, match=r"store must name some of .*, got '5'"):
         TemplateOptions(store=[5])

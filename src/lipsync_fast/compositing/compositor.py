@@ -68,8 +68,8 @@ class Compositor:
 
     Raises
     ------
-    LayoutError
-        If an argument has another type.
+    ArgumentTypeError
+        If an argument has the wrong type.
     InputError
         If the number of threads is out of range.
 

@@ -1,4 +1,5 @@
 # C declarations of what all parts of csrc/kernels.h share.
+from cpython.pythread cimport PyThread_type_lock
 from libc.stddef cimport ptrdiff_t
 
 
@@ -41,9 +42,17 @@ cdef class Array:
     cdef ptrdiff_t plane_stride  # bytes from a float plane to the next
 
 
+# Which thread may use an object's scratch.
+cdef class ExclusiveUse:
+    cdef PyThread_type_lock lock
+    cdef int take(self) except -1
+    cdef void give(self) noexcept
+
+
 cdef const lf_rows *rows_of(object isa) except NULL
 cdef int check(int status) except -1
 cdef int place_of(object value, str name) except? -1
 cdef Array image_of(object array, str name, bint writable=*)
+cdef Array bytes_of(object data, str name, bint writable=*)
 cdef Array planes_of(object array, str name, bint writable=*)
 cdef int need_apart(Array out, Array source) except -1

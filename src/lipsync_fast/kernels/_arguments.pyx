@@ -9,13 +9,17 @@ is the best that this machine has.
 import os
 
 from cpython.buffer cimport (
-    PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
+    PyBUF_FORMAT, PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer,
+)
+from cpython.pythread cimport (
+    NOWAIT_LOCK, PyThread_acquire_lock, PyThread_allocate_lock, PyThread_free_lock,
+    PyThread_release_lock,
 )
 
 import numpy as np
 
 from ..checks import check_int
-from ..errors import InputError, LayoutError
+from ..errors import BusyError, InputError, KernelBug, LayoutError
 
 
 # ---- dispatch --------------------------------------------------------------------------
@@ -64,9 +68,11 @@ cdef const lf_rows *rows_of(object isa) except NULL:
 
 
 cdef int check(int status) except -1:
-    """The one door from a C code to an exception: what gets here passed our own checks."""
+    """The one door from a C code to an exception: arguments that get here passed our own checks."""
     if status != LF_OK:
-        raise InputError(f"a kernel returned code {status} after its arguments were checked; please report this")
+        raise KernelBug(
+            f"a kernel returned code {status} for arguments that passed every check; report this"
+        )
     return 0
 
 
@@ -140,6 +146,14 @@ cdef Array image_of(object array, str name, bint writable=False):
     return image
 
 
+cdef Array bytes_of(object data, str name, bint writable=False):
+    """A flat buffer of bytes."""
+    cdef Array flat = Array(data, name, "uint8", 1, writable)
+    if flat.view.shape[0] > 1 and flat.view.strides[0] != 1:
+        raise LayoutError(f"{name} must be contiguous, got strides {flat.strides}; pass a copy")
+    return flat
+
+
 cdef Array planes_of(object array, str name, bint writable=False):
     """Float planes: (3, H, W) float32, values of a row packed, rows and planes anywhere."""
     cdef Array planes = Array(array, name, "float32", 3, writable)
@@ -177,3 +191,26 @@ cdef int need_apart(Array out, Array source) except -1:
     if out_begin < end and begin < out_end:
         raise InputError(f"{out.name} must not overlap {source.name}; pass other memory or a copy")
     return 0
+
+
+# ---- one thread at a time --------------------------------------------------------------
+
+cdef class ExclusiveUse:
+    """The right to an object's scratch, taken without waiting: a second thread gets BusyError."""
+
+    def __cinit__(self):
+        self.lock = PyThread_allocate_lock()
+        if self.lock == NULL:
+            raise MemoryError("no memory for a lock")
+
+    def __dealloc__(self):
+        if self.lock != NULL:
+            PyThread_free_lock(self.lock)
+
+    cdef int take(self) except -1:
+        if not PyThread_acquire_lock(self.lock, NOWAIT_LOCK):
+            raise BusyError("this object is being used by another thread; make one for each thread")
+        return 0
+
+    cdef void give(self) noexcept:
+        PyThread_release_lock(self.lock)

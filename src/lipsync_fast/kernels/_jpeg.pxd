@@ -1,9 +1,8 @@
 # C declarations of the JPEG part of csrc/kernels.h.
-from cpython.pythread cimport PyThread_type_lock
 from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdint cimport uint8_t, uint32_t
 
-from lipsync_fast.kernels._arguments cimport Array, lf_box
+from lipsync_fast.kernels._arguments cimport Array, ExclusiveUse, lf_box
 
 
 cdef extern from "kernels.h" nogil:
@@ -81,25 +80,20 @@ cdef extern from "kernels.h" nogil:
         size_t size)
 
 
-cdef class ExclusiveUse:
-    cdef PyThread_type_lock lock
-    cdef int take(self) except -1
-    cdef void give(self) noexcept
-
-
 cdef class JpegEncoder:
     cdef lf_jpeg *jpeg
     cdef lf_sampling sampling
-    cdef ExclusiveUse turn
+    cdef ExclusiveUse in_use
     cdef bytes app1
     cdef readonly int quality
     cdef readonly int restart_interval
+    cdef lf_pixels pixels_for(self, Array picture, object format) except *
+    cdef size_t write(self, Array dst, Array src, lf_pixels pixels) except 0
 
 
 cdef lf_sampling sampling_of(object subsampling) except *
 cdef object sampling_name(lf_sampling sampling)
 cdef lf_pixels pixels_of(Array image, object format) except *
-cdef Array bytes_of(object data, str name, bint writable=*)
 cdef int check_picture(Array image) except -1
 cdef int check_kind(Array image, lf_sampling sampling) except -1
 cdef int check_full(int status, Array out, str enough) except -1

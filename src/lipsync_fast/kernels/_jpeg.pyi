@@ -1,4 +1,4 @@
-from typing import NamedTuple, overload
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,13 +33,9 @@ class JpegEncoder:
     def restart_interval(self) -> int: ...
     @property
     def xmp(self) -> bytes | None: ...
-    @overload
-    def encode(
-        self, frame: NDArray[np.uint8], out: None = None, *, format: str | None = None
-    ) -> bytes: ...
-    @overload
-    def encode(
-        self, frame: NDArray[np.uint8], out: _Buffer, *, format: str | None = None
+    def encode(self, picture: NDArray[np.uint8], *, format: str | None = None) -> bytes: ...
+    def encode_into(
+        self, out: _Buffer, picture: NDArray[np.uint8], *, format: str | None = None
     ) -> int: ...
 
 def choose_restart_interval(width: int, subsampling: str = "4:2:0", share: float = ...) -> int: ...

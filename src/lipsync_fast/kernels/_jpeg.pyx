@@ -1,19 +1,9 @@
 # cython: language_level=3, freethreading_compatible=True
-"""JPEG in segments: encoder into the caller's memory, regions, index of a file."""
-from cpython.pythread cimport (
-    NOWAIT_LOCK, PyThread_acquire_lock, PyThread_allocate_lock, PyThread_free_lock,
-    PyThread_release_lock, PyThread_type_lock,
-)
-
+"""JPEG in segments: an encoder into the caller's memory, regions, the index of a file."""
 from libc.stdint cimport int64_t
 
 from lipsync_fast.kernels._arguments cimport (
-    LF_ERR_DATA,
-    LF_ERR_FULL,
-    Array,
-    check,
-    image_of,
-    need_apart,
+    LF_ERR_DATA, LF_ERR_FULL, Array, ExclusiveUse, bytes_of, check, image_of, need_apart,
     place_of,
 )
 
@@ -23,7 +13,8 @@ from numbers import Real
 import numpy as np
 
 from ..checks import check_int
-from ..errors import BusyError, InputError, LayoutError
+from ..errors import ArgumentTypeError, InputError
+from ..formats import DEFAULT_PACKED, PACKED_CHANNELS
 
 __all__ = [
     "LIBRARY",
@@ -36,9 +27,9 @@ LIBRARY = lf_jpeg_library().decode()
 
 _SAMPLINGS = {"4:2:0": LF_420, "4:2:2": LF_422, "4:4:4": LF_444, "4:0:0": LF_GRAY}
 _SAMPLING_NAMES = {code: name for name, code in _SAMPLINGS.items()}
-_PIXELS = {"bgr24": LF_BGR24, "rgb24": LF_RGB24, "bgra": LF_BGRA, "rgba": LF_RGBA, "gray": LF_GRAY8}
-_CHANNELS = {"bgr24": 3, "rgb24": 3, "bgra": 4, "rgba": 4, "gray": 1}
-_DEFAULT_FORMATS = {1: "gray", 3: "bgr24", 4: "bgra"}
+_PIXELS = {
+    "bgr24": LF_BGR24, "rgb24": LF_RGB24, "bgra": LF_BGRA, "rgba": LF_RGBA, "gray": LF_GRAY8,
+}
 
 
 # ---- arguments ---------------------------------------------------------------------------
@@ -67,11 +58,14 @@ cdef int check_picture(Array image) except -1:
 cdef lf_pixels pixels_of(Array image, object format) except *:
     """The C code of a picture's pixel format, by its channels where none is named."""
     if format is None:
-        return _PIXELS[_DEFAULT_FORMATS[image.channels]]
+        return _PIXELS[DEFAULT_PACKED[image.channels]]
     if not isinstance(format, str) or format not in _PIXELS:
         raise InputError(f"format must be one of {', '.join(_PIXELS)}, got {format!r}")
-    if _CHANNELS[format] != image.channels:
-        raise InputError(f"{image.name} must have {_CHANNELS[format]} channels for {format}, got shape {image.shape}")
+    if PACKED_CHANNELS[format] != image.channels:
+        raise InputError(
+            f"{image.name} must have {PACKED_CHANNELS[format]} channels for {format}, "
+            f"got shape {image.shape}"
+        )
     return _PIXELS[format]
 
 
@@ -98,17 +92,11 @@ cdef int interval_for(object interval, int width, lf_sampling sampling) except -
     return interval
 
 
-cdef Array bytes_of(object data, str name, bint writable=False):
-    """A flat buffer of bytes."""
-    cdef Array flat = Array(data, name, "uint8", 1, writable)
-    if flat.view.shape[0] > 1 and flat.view.strides[0] != 1:
-        raise LayoutError(f"{name} must be contiguous, got strides {flat.strides}; pass a copy")
-    return flat
-
-
 cdef int check_full(int status, Array out, str enough) except -1:
     if status == LF_ERR_FULL:
-        raise InputError(f"out is too small for this JPEG, got {out.view.len} bytes; {enough} are always enough")
+        raise InputError(
+            f"out is too small for this JPEG, got {out.view.len} bytes; {enough} are always enough"
+        )
     if status == LF_ERR_MEMORY:
         raise MemoryError("libjpeg got no memory")
     return check(status)
@@ -140,7 +128,8 @@ def jpeg_bound(width, height, subsampling="4:2:0", xmp=None):
         Size or subsampling out of range.
     """
     extra = 4 + len(_XMP_NAMESPACE) + len(xmp) if xmp else 0
-    return extra + lf_jpeg_bound(check_side(width, "width"), check_side(height, "height"), sampling_of(subsampling))
+    width, height = check_side(width, "width"), check_side(height, "height")
+    return extra + lf_jpeg_bound(width, height, sampling_of(subsampling))
 
 
 def jpeg_region(x, y, w, h, width, height, subsampling, restart_interval):
@@ -227,7 +216,9 @@ def choose_restart_interval(width, subsampling="4:2:0", share=1 / 6):
 
 # ---- reading -------------------------------------------------------------------------------
 
-JpegHeader = namedtuple("JpegHeader", ["width", "height", "subsampling", "restart_interval", "segments", "size"])
+JpegHeader = namedtuple(
+    "JpegHeader", ["width", "height", "subsampling", "restart_interval", "segments", "size"]
+)
 JpegHeader.__doc__ = """What the header of a spliceable JPEG says.
 
 Attributes
@@ -247,8 +238,8 @@ size : int
 cdef int check_file(int status, const lf_jpeg_info *info) except -1:
     if status == LF_ERR_DATA:
         raise InputError(
-            f"the data must be a whole baseline JPEG with restart intervals that fit its rows, but it "
-            f"{info.problem.decode()}; encode it with JpegEncoder"
+            "the data must be a whole baseline JPEG with restart intervals that fit its rows, "
+            f"but it {info.problem.decode()}; encode it with JpegEncoder"
         )
     return check(status)
 
@@ -274,7 +265,8 @@ def jpeg_header(data):
     cdef lf_jpeg_info info
     check_file(lf_jpeg_read_header(<const uint8_t *> file.view.buf, file.view.len, &info), &info)
     return JpegHeader(
-        info.width, info.height, _SAMPLING_NAMES[info.sampling], info.restart_interval, info.segments, info.header_size
+        info.width, info.height, _SAMPLING_NAMES[info.sampling], info.restart_interval,
+        info.segments, info.header_size,
     )
 
 
@@ -302,7 +294,10 @@ def jpeg_segments(data):
     cdef lf_jpeg_info info
     check_file(lf_jpeg_read_header(begin, file.view.len, &info), &info)
     if info.segments > <size_t> file.view.len // 2:
-        raise InputError(f"the data must hold {info.segments} segments, but it is cut off at {file.view.len} bytes")
+        raise InputError(
+            f"the data must hold {info.segments} segments, but it is cut off at "
+            f"{file.view.len} bytes"
+        )
     offsets = np.empty(info.segments + 1, np.uint32)
     cdef uint32_t[::1] room = offsets
     cdef int status
@@ -340,48 +335,31 @@ def decode(data, out=None):
     cdef int64_t blocks = <int64_t> info.mcus_per_row * info.mcu_rows * _BLOCKS[info.sampling]
     if blocks > 4 * <int64_t> file.view.len:
         raise InputError(
-            f"the data must hold {info.width}x{info.height} pixels, but it is cut off at {file.view.len} bytes"
+            f"the data must hold {info.width}x{info.height} pixels, but it is cut off at "
+            f"{file.view.len} bytes"
         )
     cdef int channels = 1 if info.sampling == LF_GRAY else 3
     if out is None:
         out = np.empty((info.height, info.width, 3)[:2 if channels == 1 else 3], np.uint8)
     cdef Array dst = image_of(out, "out", True)
     if dst.height != info.height or dst.width != info.width or dst.channels != channels:
-        raise InputError(f"out must have {channels} channels of {info.height}x{info.width}, got shape {dst.shape}")
+        raise InputError(
+            f"out must have {channels} channels of {info.height}x{info.width}, "
+            f"got shape {dst.shape}"
+        )
     need_apart(dst, file)
     cdef int status
     with nogil:
         status = lf_jpeg_decode(
             <uint8_t *> dst.view.buf, dst.stride, info.width, info.height, begin, file.view.len)
     if status == LF_ERR_DATA:
-        raise InputError("the data must be a whole JPEG, but its segments are damaged; encode it again")
+        raise InputError(
+            "the data must be a whole JPEG, but its segments are damaged; encode it again"
+        )
     if status == LF_ERR_MEMORY:
         raise MemoryError("libjpeg got no memory")
     check(status)
     return out
-
-
-# ---- one thread at a time ------------------------------------------------------------------
-
-cdef class ExclusiveUse:
-    """Who may use an object's scratch: taken without waiting, so a second thread is refused."""
-
-    def __cinit__(self):
-        self.lock = PyThread_allocate_lock()
-        if self.lock == NULL:
-            raise MemoryError("no memory for a lock")
-
-    def __dealloc__(self):
-        if self.lock != NULL:
-            PyThread_free_lock(self.lock)
-
-    cdef int take(self) except -1:
-        if not PyThread_acquire_lock(self.lock, NOWAIT_LOCK):
-            raise BusyError("this object is being used by another thread; make one for each thread")
-        return 0
-
-    cdef void give(self) noexcept:
-        PyThread_release_lock(self.lock)
 
 
 # ---- encoder -------------------------------------------------------------------------------
@@ -403,7 +381,7 @@ cdef class JpegEncoder:
         MCUs of a segment, 0 to 65535; 0 writes no restart markers.
     xmp : bytes, optional
         An XMP packet of up to 65504 bytes that every file carries behind APP0, where Pillow's
-        ``save(xmp=)`` puts it; `labels.XMP` marks generated pictures.
+        ``save(xmp=)`` puts it; `provenance.XMP` marks generated pictures.
 
     Raises
     ------
@@ -415,20 +393,24 @@ cdef class JpegEncoder:
         self.sampling = sampling_of(subsampling)
         self.quality = check_int("quality", quality, 1, 100)
         self.restart_interval = check_int("restart_interval", restart_interval, 0, 65535, "MCUs")
-        self.turn = ExclusiveUse()
+        self.in_use = ExclusiveUse()
         self.jpeg = lf_jpeg_create(self.quality, self.sampling, self.restart_interval)
         if self.jpeg == NULL:
             raise MemoryError("libjpeg got no memory")
         if not xmp:
             return
         if not isinstance(xmp, bytes):
-            raise LayoutError(f"xmp must be bytes, got {type(xmp).__name__}; encode it as UTF-8")
+            raise ArgumentTypeError(
+                f"xmp must be bytes, got {type(xmp).__name__}; encode it as UTF-8"
+            )
         self.app1 = _XMP_NAMESPACE + xmp
         if len(self.app1) > LF_JPEG_MAX_APP1:
             raise InputError(
-                f"xmp must have at most {LF_JPEG_MAX_APP1 - len(_XMP_NAMESPACE)} bytes, got {len(xmp)}"
+                f"xmp must have at most {LF_JPEG_MAX_APP1 - len(_XMP_NAMESPACE)} bytes, "
+                f"got {len(xmp)}"
             )
-        check(lf_jpeg_set_app1(self.jpeg, <const uint8_t *> <const char *> self.app1, len(self.app1)))
+        cdef const char *app1 = self.app1
+        check(lf_jpeg_set_app1(self.jpeg, <const uint8_t *> app1, len(self.app1)))
 
     def __dealloc__(self):
         lf_jpeg_destroy(self.jpeg)
@@ -443,48 +425,76 @@ cdef class JpegEncoder:
         """The XMP packet of every file, or None."""
         return None if self.app1 is None else self.app1[len(_XMP_NAMESPACE):]
 
-    def encode(self, frame, out=None, *, format=None):
+    def encode(self, picture, *, format=None):
         """Encode a picture.
 
         Parameters
         ----------
-        frame : (H, W, 3), (H, W, 4) or (H, W) uint8
+        picture : (H, W, 3), (H, W, 4) or (H, W) uint8
             Pixels of a row packed, rows may be apart; sides of 1 to 65500 pixels.
-        out : (n,) uint8, optional
-            Where to write; `jpeg_bound` bytes (with the encoder's `xmp`) are always enough.
         format : {"bgr24", "rgb24", "bgra", "rgba", "gray"}, optional
             Order of the channels; bgr24, bgra or gray by their number. A fourth is ignored.
 
         Returns
         -------
-        int or bytes
-            The length in bytes of what was written into `out`; without `out` the file itself.
+        bytes
+            The file.
 
         Raises
         ------
         LayoutError
             Wrong dtype or layout.
         InputError
-            Wrong shape, size or format, or an `out` that is read-only, too small or part of `frame`.
+            Wrong shape, size or format.
         BusyError
             If another thread is using this encoder.
         """
-        cdef Array src = image_of(frame, "frame")
-        check_picture(src)
-        check_kind(src, self.sampling)
-        cdef lf_pixels pixels = pixels_of(src, format)
-        cdef bint fresh = out is None
-        if fresh:
-            out = np.empty(jpeg_bound(src.width, src.height, self.subsampling, self.xmp), np.uint8)
+        cdef Array src = image_of(picture, "picture")
+        cdef lf_pixels pixels = self.pixels_for(src, format)
+        room = np.empty(jpeg_bound(src.width, src.height, self.subsampling, self.xmp), np.uint8)
+        return room[:self.write(bytes_of(room, "room", True), src, pixels)].tobytes()
+
+    def encode_into(self, out, picture, *, format=None):
+        """Encode a picture into memory of the caller's.
+
+        Parameters
+        ----------
+        out : (n,) uint8
+            Where to write; `jpeg_bound` bytes (with the encoder's `xmp`) are always enough.
+        picture, format
+            As in `encode`.
+
+        Returns
+        -------
+        int
+            The length of the file in bytes, from the start of `out`.
+
+        Raises
+        ------
+        LayoutError, InputError, BusyError
+            As `encode`; InputError also for an `out` that is read-only, too small or part of
+            `picture`.
+        """
+        cdef Array src = image_of(picture, "picture")
+        cdef lf_pixels pixels = self.pixels_for(src, format)
         cdef Array dst = bytes_of(out, "out", True)
         need_apart(dst, src)
+        return self.write(dst, src, pixels)
+
+    cdef lf_pixels pixels_for(self, Array picture, object format) except *:
+        """Check a picture; the C code of its pixels."""
+        check_picture(picture)
+        check_kind(picture, self.sampling)
+        return pixels_of(picture, format)
+
+    cdef size_t write(self, Array dst, Array src, lf_pixels pixels) except 0:
         cdef size_t length = 0
         cdef int status
-        self.turn.take()
+        self.in_use.take()
         with nogil:
             status = lf_jpeg_encode(
                 self.jpeg, <uint8_t *> dst.view.buf, dst.view.len, &length,
                 <const uint8_t *> src.view.buf, src.stride, pixels, src.width, src.height)
-        self.turn.give()
+        self.in_use.give()
         check_full(status, dst, "jpeg_bound() bytes")
-        return out[:length].tobytes() if fresh else length
+        return length

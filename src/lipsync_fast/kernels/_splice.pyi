@@ -1,5 +1,4 @@
 from collections.abc import Sequence
-from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,27 +33,17 @@ class SplicedJpeg:
     def data(self) -> NDArray[np.uint8]: ...
     def region(self, x: int, y: int, w: int, h: int) -> tuple[int, int, int, int]: ...
     def bound(self, w: int, h: int, count: int = 1) -> int: ...
-    @overload
     def splice(
-        self,
-        patch: NDArray[np.uint8],
-        x: int,
-        y: int,
-        out: None = None,
-        *,
-        mask: NDArray[np.uint8] | None = None,
+        self, patch: NDArray[np.uint8], x: int, y: int, *, mask: NDArray[np.uint8] | None = None
     ) -> bytes: ...
-    @overload
-    def splice(
+    def splice_into(
         self,
+        out: _Buffer,
         patch: NDArray[np.uint8],
         x: int,
         y: int,
-        out: _Buffer,
         *,
         mask: NDArray[np.uint8] | None = None,
     ) -> int: ...
-    @overload
-    def splice_all(self, patches: Sequence[_Patch], out: None = None) -> bytes: ...
-    @overload
-    def splice_all(self, patches: Sequence[_Patch], out: _Buffer) -> int: ...
+    def splice_all(self, patches: Sequence[_Patch]) -> bytes: ...
+    def splice_all_into(self, out: _Buffer, patches: Sequence[_Patch]) -> int: ...

@@ -9,48 +9,22 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.stdlib cimport free, malloc
 
 from lipsync_fast.kernels._arguments cimport (
-    LF_ERR_DATA,
-    LF_OK,
-    Array,
-    check,
-    image_of,
-    lf_box,
-    lf_rows,
-    need_apart,
-    place_of,
-    rows_of,
+    LF_ERR_DATA, LF_OK, Array, ExclusiveUse, bytes_of, check, image_of, lf_box, lf_rows,
+    need_apart, place_of, rows_of,
 )
 from lipsync_fast.kernels._blend cimport lf_blend_u8
 from lipsync_fast.kernels._jpeg cimport (
-    LF_JPEG_MAX_REGIONS,
-    ExclusiveUse,
-    bytes_of,
-    check_file,
-    check_full,
-    check_picture,
-    interval_for,
-    lf_jpeg,
-    lf_jpeg_background,
-    lf_jpeg_bound,
-    lf_jpeg_create_like,
-    lf_jpeg_destroy,
-    lf_jpeg_info,
-    lf_jpeg_read_header,
-    lf_jpeg_region,
-    lf_jpeg_region_pixels,
-    lf_jpeg_splice,
-    lf_pixels,
-    lf_sampling,
-    pixels_of,
-    sampling_name,
-    sampling_of,
+    LF_JPEG_MAX_REGIONS, check_file, check_full, check_picture, interval_for, lf_jpeg,
+    lf_jpeg_background, lf_jpeg_bound, lf_jpeg_create_like, lf_jpeg_destroy, lf_jpeg_info,
+    lf_jpeg_read_header, lf_jpeg_region, lf_jpeg_region_pixels, lf_jpeg_splice, lf_pixels,
+    lf_sampling, pixels_of, sampling_name, sampling_of,
 )
 
 import numpy as np
 
 from ._jpeg import JpegEncoder, choose_restart_interval, decode, jpeg_region, jpeg_segments
 from ..checks import check_int
-from ..errors import InputError, LayoutError
+from ..errors import ArgumentTypeError, InputError
 
 __all__ = ["SplicedJpeg"]
 
@@ -80,7 +54,9 @@ cdef bint covers(const lf_box *a, const lf_box *b) noexcept nogil:
     return a.x0 <= b.x0 and b.x1 <= a.x1 and a.y0 <= b.y0 and b.y1 <= a.y1
 
 
-cdef const lf_patch *only_cover(const lf_box *region, const lf_patch *given, int count) noexcept nogil:
+cdef const lf_patch *only_cover(
+    const lf_box *region, const lf_patch *given, int count
+) noexcept nogil:
     """The patch whose pixels, and no others, are the region's; NULL if there is none."""
     cdef const lf_patch *found = NULL
     cdef int k
@@ -166,15 +142,21 @@ cdef class SplicedJpeg:
     cdef object offsets
     cdef uint8_t *scratch
     cdef size_t scratch_size
-    cdef ExclusiveUse turn
+    cdef ExclusiveUse in_use
     cdef readonly object data
     cdef readonly int restart_interval
 
-    def __cinit__(self, background, quality=None, subsampling=None, restart_interval=None, *, format=None, segments=None):
-        self.turn = ExclusiveUse()
+    def __cinit__(
+        self, background, quality=None, subsampling=None, restart_interval=None, *, format=None,
+        segments=None,
+    ):
+        self.in_use = ExclusiveUse()
         if np.ndim(background) < 2:
             if not (quality is None and subsampling is None and restart_interval is None):
-                raise InputError("quality, subsampling and restart_interval must not be given with a file; it has its own")
+                raise InputError(
+                    "quality, subsampling and restart_interval must not be given with a file; "
+                    "it has its own"
+                )
             if segments is None:
                 segments = jpeg_segments(background)
             picture = decode(background)
@@ -198,16 +180,25 @@ cdef class SplicedJpeg:
     cdef int open_file(self, segments) except -1:
         """Check the header and make the compressor whose segments fit it."""
         cdef lf_jpeg_info info
-        self.file.data, self.file.size = <const uint8_t *> self.encoded.view.buf, self.encoded.view.len
+        self.file.data = <const uint8_t *> self.encoded.view.buf
+        self.file.size = self.encoded.view.len
         check_file(lf_jpeg_read_header(self.file.data, self.file.size, &info), &info)
         if not info.standard_huffman:
-            raise InputError("background must have the standard Huffman tables, got others; encode it with JpegEncoder")
+            raise InputError(
+                "background must have the standard Huffman tables, got others; "
+                "encode it with JpegEncoder"
+            )
         try:
             self.offsets = np.array(segments, np.uint32)
         except (TypeError, ValueError, OverflowError):
-            raise InputError("segments must be what jpeg_segments gives for the file; leave them out to have them found") from None
+            raise InputError(
+                "segments must be what jpeg_segments gives for the file; "
+                "leave them out to have them found"
+            ) from None
         if self.offsets.shape != (info.segments + 1,):
-            raise InputError(f"segments must have shape ({info.segments + 1},), got {self.offsets.shape}")
+            raise InputError(
+                f"segments must have shape ({info.segments + 1},), got {self.offsets.shape}"
+            )
         cdef uint32_t[::1] offsets = self.offsets
         self.file.offsets = &offsets[0]
         self.file.width, self.file.height = info.width, info.height
@@ -233,27 +224,29 @@ cdef class SplicedJpeg:
         return sampling_name(self.sampling)
 
     def region(self, x, y, w, h):
-        """The region that a patch at a place has encoded: x, y, w, h in pixels.
+        """Return the region that a patch at a place has encoded anew: x, y, w, h in pixels.
 
         A patch that fills it exactly, without a mask, is encoded from where it lies.
         """
-        return jpeg_region(x, y, w, h, self.width, self.height, self.subsampling, self.restart_interval)
+        return jpeg_region(
+            x, y, w, h, self.width, self.height, self.subsampling, self.restart_interval)
 
     def bound(self, w, h, count=1):
-        """Bytes that are enough for any frame with `count` patches of w × h pixels, anywhere.
+        """Return the bytes that hold any frame with `count` patches of w × h pixels, anywhere.
 
         Raises
         ------
         InputError
-            A value that is no whole number, a negative one, or a count beyond 16.
+            A value that is not an integer or negative, or a count above 16.
         """
-        cdef int64_t region_w = check_int("w", w, 0, 2**31 - 1, "pixels") + 32 * self.restart_interval
-        cdef int64_t region_h = check_int("h", h, 0, 2**31 - 1, "pixels") + 32
-        cdef size_t each = lf_jpeg_bound(
-            <int> min(region_w, self.file.width), <int> min(region_h, self.file.height), self.sampling)
+        cdef int64_t region_w = check_int("w", w, 0, 2**31 - 1, "pixels")
+        cdef int64_t region_h = check_int("h", h, 0, 2**31 - 1, "pixels")
+        region_w = min(region_w + 32 * self.restart_interval, self.file.width)
+        region_h = min(region_h + 32, self.file.height)
+        cdef size_t each = lf_jpeg_bound(<int> region_w, <int> region_h, self.sampling)
         return self.file.size + check_int("count", count, 0, LF_JPEG_MAX_REGIONS, "patches") * each
 
-    def splice(self, patch, x, y, out=None, *, mask=None):
+    def splice(self, patch, x, y, *, mask=None):
         """Make the JPEG of the background with one patch on it.
 
         Parameters
@@ -262,100 +255,164 @@ cdef class SplicedJpeg:
             Pixels in the background's format; pixels of a row packed, rows may be apart.
         x, y : int
             Place of the patch's first pixel; what lies outside the background is cut off.
-        out : (n,) uint8, optional
-            Where to write; ``bound(w, h)`` bytes are always enough.
         mask : (h, w) uint8, optional
             Alpha of each patch pixel, as in `blend`.
 
         Returns
         -------
-        int or bytes
-            The length in bytes of what was written into `out`; without `out` the file itself.
+        bytes
+            The file.
 
         Raises
         ------
         LayoutError
             Wrong dtype or layout.
         InputError
-            Wrong shape or place, or an `out` that is read-only, too small or part of the background.
+            Wrong shape or place.
         BusyError
             If another thread is using this object.
         """
-        return self.splice_all(((patch, x, y, mask),), out)
+        return self.splice_all(((patch, x, y, mask),))
 
-    def splice_all(self, patches, out=None):
+    def splice_into(self, out, patch, x, y, *, mask=None):
+        """Make the JPEG of the background with one patch on it in memory of the caller's.
+
+        Parameters
+        ----------
+        out : (n,) uint8
+            Where to write; ``bound(w, h)`` bytes are always enough.
+        patch, x, y, mask
+            As in `splice`.
+
+        Returns
+        -------
+        int
+            The length of the file in bytes, from the start of `out`.
+
+        Raises
+        ------
+        LayoutError, InputError, BusyError
+            As `splice`; InputError also for an `out` that is read-only, too small or part of the
+            background.
+        """
+        return self.splice_all_into(out, ((patch, x, y, mask),))
+
+    def splice_all(self, patches):
         """Make the JPEG of the background with several patches on it, the first lowest.
 
         Parameters
         ----------
         patches : sequence of (patch, x, y) or (patch, x, y, mask)
             0 to 16 of them, each as for `splice`; they may overlap.
-        out : (n,) uint8, optional
-            Where to write.
 
         Returns
         -------
-        int or bytes
-            As `splice`.
+        bytes
+            The file.
 
         Raises
         ------
+        ArgumentTypeError
+            If `patches` or one of them is not a sequence.
         LayoutError, InputError, BusyError
             As `splice`.
         """
+        made, length = self.make(patches, None)
+        return made[:length].tobytes()
+
+    def splice_all_into(self, out, patches):
+        """Make the JPEG of the background with several patches in memory of the caller's.
+
+        Parameters
+        ----------
+        out : (n,) uint8
+            Where to write; ``bound(w, h, count)`` bytes are always enough.
+        patches
+            As in `splice_all`.
+
+        Returns
+        -------
+        int
+            The length of the file in bytes, from the start of `out`.
+
+        Raises
+        ------
+        ArgumentTypeError, LayoutError, InputError, BusyError
+            As `splice_all` and `splice_into`.
+        """
+        bytes_of(out, "out", True)
+        return self.make(patches, out)[1]
+
+    cdef tuple make(self, patches, out):
+        """Make a frame; (`out`, its length), with a fresh buffer where `out` is None."""
         cdef lf_patch given[LF_JPEG_MAX_REGIONS]
         if not hasattr(patches, "__len__"):
-            raise LayoutError(f"patches must be a sequence of (patch, x, y) or (patch, x, y, mask), got {type(patches).__name__}")
+            raise ArgumentTypeError(
+                "patches must be a sequence of (patch, x, y) or (patch, x, y, mask), "
+                f"got {type(patches).__name__}"
+            )
         cdef Py_ssize_t count = len(patches)
         if count > LF_JPEG_MAX_REGIONS:
             raise InputError(f"patches must be at most {LF_JPEG_MAX_REGIONS} a frame, got {count}")
         arrays = [self.take_patch(patches[i], &given[i]) for i in range(count)]
-        self.turn.take()
+        self.in_use.take()
         try:
             return self.finish(given, count, out, arrays)
         finally:
-            self.turn.give()
+            self.in_use.give()
 
     cdef tuple take_patch(self, item, lf_patch *patch):
         """Check one patch; the arrays that must live while it is used."""
         if not isinstance(item, (list, tuple)):
-            raise LayoutError(f"a patch must be given as (patch, x, y) or (patch, x, y, mask), got {type(item).__name__}")
+            raise ArgumentTypeError(
+                "a patch must be given as (patch, x, y) or (patch, x, y, mask), "
+                f"got {type(item).__name__}"
+            )
         if len(item) not in (3, 4):
-            raise InputError(f"a patch must be given as (patch, x, y) or (patch, x, y, mask), got {len(item)} values")
+            raise InputError(
+                "a patch must be given as (patch, x, y) or (patch, x, y, mask), "
+                f"got {len(item)} values"
+            )
         cdef Array pixels = image_of(item[0], "patch"), alpha
         cdef int x = place_of(item[1], "x"), y = place_of(item[2], "y")
         if pixels.channels != self.image.channels:
-            raise InputError(f"patch must have the background's {self.image.channels} channels, got shape {pixels.shape}")
+            raise InputError(
+                f"patch must have the background's {self.image.channels} channels, "
+                f"got shape {pixels.shape}"
+            )
         patch.src, patch.stride = <const uint8_t *> pixels.view.buf, pixels.stride
         patch.mask, patch.mask_stride = NULL, 0
         patch.x, patch.y, patch.width, patch.height = x, y, pixels.width, pixels.height
-        patch.box.x0, patch.box.x1 = clip(x, self.file.width), clip(<int64_t> x + pixels.width, self.file.width)
-        patch.box.y0, patch.box.y1 = clip(y, self.file.height), clip(<int64_t> y + pixels.height, self.file.height)
+        patch.box.x0, patch.box.y0 = clip(x, self.file.width), clip(y, self.file.height)
+        patch.box.x1 = clip(<int64_t> x + pixels.width, self.file.width)
+        patch.box.y1 = clip(<int64_t> y + pixels.height, self.file.height)
         if len(item) == 3 or item[3] is None:
             return (pixels,)
         alpha = image_of(item[3], "mask")
         if alpha.channels != 1 or alpha.height != pixels.height or alpha.width != pixels.width:
-            raise InputError(f"mask must have shape ({pixels.height}, {pixels.width}), got shape {alpha.shape}")
+            raise InputError(
+                f"mask must have shape ({pixels.height}, {pixels.width}), got shape {alpha.shape}"
+            )
         patch.mask, patch.mask_stride = <const uint8_t *> alpha.view.buf, alpha.stride
         return pixels, alpha
 
-    cdef object finish(self, lf_patch *given, int count, object out, list arrays):
+    cdef tuple finish(self, lf_patch *given, int count, object out, list arrays):
         """Encode and splice; `arrays` keeps alive what `given` points to."""
         cdef lf_box boxes[LF_JPEG_MAX_REGIONS]
-        cdef int regions = 0, i
+        cdef int regions = 0, i, width, height
         for i in range(count):
             check(lf_jpeg_region(
-                &given[i].box, self.file.width, self.file.height, self.sampling, self.restart_interval,
-                &boxes[regions]))
+                &given[i].box, self.file.width, self.file.height, self.sampling,
+                self.restart_interval, &boxes[regions]))
             regions += boxes[regions].x1 > 0
         regions = merge(boxes, regions)
         cdef size_t encoded = 0, pixels = 0
         for i in range(regions):
-            encoded += lf_jpeg_bound(boxes[i].x1 - boxes[i].x0, boxes[i].y1 - boxes[i].y0, self.sampling)
-            pixels += <size_t> (boxes[i].x1 - boxes[i].x0) * (boxes[i].y1 - boxes[i].y0) * self.image.channels
+            width, height = boxes[i].x1 - boxes[i].x0, boxes[i].y1 - boxes[i].y0
+            encoded += lf_jpeg_bound(width, height, self.sampling)
+            pixels += <size_t> width * height * self.image.channels
         self.grow(encoded + pixels)
-        cdef bint fresh = out is None
-        if fresh:
+        if out is None:
             out = np.empty(self.file.size + encoded, np.uint8)
         cdef Array dst = bytes_of(out, "out", True)
         need_apart(dst, self.encoded)
@@ -370,9 +427,12 @@ cdef class SplicedJpeg:
                     self.jpeg, <uint8_t *> dst.view.buf, dst.view.len, &length, &self.file, parts,
                     regions, self.scratch, encoded)
         if status == LF_ERR_DATA:
-            raise InputError("segments must ascend within the file, but these do not; leave them out to have them found")
+            raise InputError(
+                "segments must ascend within the file, but these do not; "
+                "leave them out to have them found"
+            )
         check_full(status, dst, "bound() bytes")
-        return out[:length].tobytes() if fresh else length
+        return out, length
 
     cdef int grow(self, size_t size) except -1:
         if size <= self.scratch_size:
@@ -386,8 +446,8 @@ cdef class SplicedJpeg:
         return 0
 
     cdef int compose(
-        self, const lf_rows *rows, const lf_patch *given, int count, const lf_box *boxes, int regions,
-        uint8_t *room, lf_jpeg_region_pixels *parts,
+        self, const lf_rows *rows, const lf_patch *given, int count, const lf_box *boxes,
+        int regions, uint8_t *room, lf_jpeg_region_pixels *parts,
     ) noexcept nogil:
         """The pixels of every region: background, then the patches in turn."""
         cdef int i, k, width, height, channels = self.image.channels
@@ -399,7 +459,10 @@ cdef class SplicedJpeg:
             p = only_cover(&boxes[i], given, count)
             if p != NULL:
                 parts[i].src_stride = p.stride
-                parts[i].src = p.src + (boxes[i].y0 - p.y) * p.stride + <ptrdiff_t> (boxes[i].x0 - p.x) * channels
+                parts[i].src = (
+                    p.src + (boxes[i].y0 - p.y) * p.stride
+                    + <ptrdiff_t> (boxes[i].x0 - p.x) * channels
+                )
                 continue
             width, height = boxes[i].x1 - boxes[i].x0, boxes[i].y1 - boxes[i].y0
             parts[i].src, parts[i].src_stride = room, <ptrdiff_t> width * channels

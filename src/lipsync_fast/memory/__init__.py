@@ -1,0 +1,6 @@
+"""Buffers that return to their pool by themselves."""
+
+from ._pool import BufferPool, default_pool
+from .stats import PoolStats
+
+__all__ = ["BufferPool", "PoolStats", "default_pool"]

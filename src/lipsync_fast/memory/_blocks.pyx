@@ -1,11 +1,11 @@
 # cython: language_level=3, freethreading_compatible=True
-"""Blocks of pooled memory: from the system and back, their classes, what a caller may ask for."""
+"""Blocks of pooled memory: from the system and back, size classes, checks of requests."""
 from cpython.number cimport PyNumber_Index
 from libc.stdlib cimport free, malloc
 
 import numpy as np
 
-from ..errors import InputError, LayoutError
+from ..errors import ArgumentTypeError, InputError, LayoutError
 
 cdef extern from "kernels.h" nogil:
     const size_t LF_MEMORY_ALIGNMENT
@@ -21,9 +21,9 @@ cdef object _dtype = np.dtype
 # ---- from the system and back -----------------------------------------------------------
 
 cdef Block *obtain_block(size_t capacity, Pin pin, Unpin unpin) noexcept nogil:
-    """A block of a class size with one holder; NULL where the system has no memory.
+    """Return a block of a class size with one holder, or NULL if the system has no memory.
 
-    It is pinned where `pin` is not NULL and does not refuse.
+    The block is pinned if `pin` is not NULL and succeeds.
     """
     cdef Block *block = <Block *> malloc(sizeof(Block))
     if block == NULL:
@@ -54,9 +54,9 @@ cdef void free_chain(Block *block) noexcept nogil:
 # ---- size classes: eight to the doubling ------------------------------------------------
 
 cdef size_t class_size(size_t size) noexcept nogil:
-    """`size` rounded up to its four leading binary digits, in steps of 64 bytes at least.
+    """Round `size` up to its four leading binary digits, in steps of at least 64 bytes.
 
-    One rule for every size: less than 12.5 % is wasted from 512 bytes on.
+    One rule for every size; from 512 bytes on it wastes less than 12.5 %.
     """
     cdef size_t step = LF_MEMORY_ALIGNMENT
     if size == 0:
@@ -67,7 +67,7 @@ cdef size_t class_size(size_t size) noexcept nogil:
 
 
 cdef unsigned class_index(size_t capacity) noexcept nogil:
-    """Number of a class size: its step's logarithm over 64 and its steps, 1..16, in eights."""
+    """Return the number of a class size: eight for each doubling of its step, plus its steps."""
     cdef size_t step = LF_MEMORY_ALIGNMENT
     cdef unsigned octave = 0
     while capacity > step * 16:
@@ -76,7 +76,7 @@ cdef unsigned class_index(size_t capacity) noexcept nogil:
     return octave * 8 + <unsigned> (capacity // step)
 
 
-# ---- what the caller asks for -------------------------------------------------------------
+# ---- checks of requests -------------------------------------------------------------------
 
 cdef object checked_dtype(object dtype):
     if type(dtype) is not _dtype:
@@ -85,9 +85,13 @@ cdef object checked_dtype(object dtype):
         except TypeError:
             raise LayoutError(f"dtype must be a NumPy dtype or its name, got {dtype!r}") from None
     if dtype.hasobject:
-        raise LayoutError(f"dtype must be without Python objects, got {dtype}; pooled memory is not cleared")
+        raise LayoutError(
+            f"dtype must be without Python objects, got {dtype}; pooled memory is not cleared"
+        )
     if not dtype.isnative:
-        raise LayoutError(f"dtype must be in the machine's byte order, got {dtype.str}; convert it first")
+        raise LayoutError(
+            f"dtype must be in the machine's byte order, got {dtype.str}; convert it first"
+        )
     if dtype.subdtype is not None or dtype.itemsize == 0:
         raise LayoutError(f"dtype must be that of one element of known size, got {dtype!r}")
     return dtype
@@ -99,11 +103,13 @@ cdef tuple checked_shape(object shape):
             return tuple([PyNumber_Index(length) for length in shape])
         return (PyNumber_Index(shape),)
     except TypeError:
-        raise LayoutError(f"shape must be an integer or a tuple of integers, got {shape!r}") from None
+        raise ArgumentTypeError(
+            f"shape must be an integer or a tuple of integers, got {shape!r}"
+        ) from None
 
 
 cdef Py_ssize_t byte_size(tuple shape, object dtype) except -1:
-    """Bytes of an array; refuses what NumPy or the address space cannot hold."""
+    """Return the bytes of an array; reject one that NumPy or the address space cannot hold."""
     cdef size_t size = dtype.itemsize
     cdef size_t length
     cdef bint empty = False
@@ -125,13 +131,15 @@ cdef Py_ssize_t byte_size(tuple shape, object dtype) except -1:
 
 
 cdef size_t checked_limit(object limit) except? 0:
-    """Bytes of a limit; None is the largest number."""
+    """Return the bytes of a limit; None is the largest number."""
     if limit is None:
         return <size_t> -1
     try:
         limit = PyNumber_Index(limit)
     except TypeError:
-        raise LayoutError(f"limit must be a number of bytes or None, got {limit!r}") from None
+        raise ArgumentTypeError(
+            f"limit must be a number of bytes or None, got {limit!r}"
+        ) from None
     if limit < 0:
         raise InputError(f"limit must not be negative, got {limit}")
     return limit if limit < <object> LF_POOL_MAX_BYTES else LF_POOL_MAX_BYTES

@@ -3,9 +3,9 @@
 
 A block is lent through a `_Hold`, the object that NumPy keeps as the base of the array and
 of every view derived from it. When the last of them dies, the hold dies, and its block goes to
-the idle list of its size class. All bookkeeping is C data under one lock per pool; while the
-lock is held, no Python object is made or freed and the system is not called, so a garbage
-collection can never re-enter it and waiting for it is a matter of nanoseconds.
+the idle list of its size class. All bookkeeping is C data under one lock per pool. While the
+lock is held, no Python object is made or freed and the system is not called: garbage collection
+can never re-enter it, and a thread waits for it for nanoseconds.
 """
 cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
@@ -28,7 +28,7 @@ from lipsync_fast.memory._blocks cimport (
 
 import numpy as np
 
-from ..errors import InputError, LayoutError, PoolExhausted
+from ..errors import ArgumentTypeError, InputError, PoolExhausted
 from .stats import PoolStats
 
 cdef object _ndarray = np.ndarray
@@ -38,7 +38,7 @@ cdef object _ndarray = np.ndarray
 @cython.no_gc
 @cython.internal
 cdef class _Store:
-    """What outlives the BufferPool: idle lists and counts, shared with every hold."""
+    """The part of a BufferPool that outlives it: idle lists and counts, shared with all holds."""
 
     cdef cython.pymutex lock
     cdef Block *idle[LF_POOL_CLASSES]
@@ -62,7 +62,7 @@ cdef class _Store:
     # The functions named *_locked are called with the lock held.
 
     cdef Block *unlink_locked(self, size_t keep) noexcept nogil:
-        """Takes idle blocks, largest first, out of the lists until at most `keep` bytes idle."""
+        """Take idle blocks, largest first, out of the lists until at most `keep` bytes idle."""
         cdef Block *chain = NULL
         cdef Block *block
         cdef int index = LF_POOL_CLASSES - 1
@@ -86,7 +86,7 @@ cdef class _Store:
         return chain
 
     cdef Block *set_limit(self, size_t limit) noexcept nogil:
-        """Sets the limit and returns the idle blocks above it."""
+        """Set the limit and return the idle blocks above it."""
         cdef Block *chain
         with self.lock:
             self.limit = limit
@@ -96,7 +96,7 @@ cdef class _Store:
     cdef Block *take_idle(
         self, size_t size, size_t capacity, Block **surplus, bint *exhausted
     ) noexcept nogil:
-        """An idle block with one holder; else NULL, with its bytes reserved unless `exhausted`."""
+        """Return an idle block with one holder, or NULL; reserve bytes unless `exhausted`."""
         cdef unsigned index = class_index(capacity)
         cdef Block *block
         surplus[0] = NULL
@@ -130,7 +130,7 @@ cdef class _Store:
             self.served_bytes -= size
 
     cdef Block *take(self, size_t size) except NULL:
-        """A block of at least `size` bytes with one holder."""
+        """Return a block of at least `size` bytes with one holder."""
         cdef size_t capacity = class_size(size)
         cdef Block *surplus
         cdef bint exhausted
@@ -143,7 +143,7 @@ cdef class _Store:
                 lent, limit = self.lent_bytes, self.limit
             raise PoolExhausted(
                 f"the pool cannot lend {capacity} bytes: {lent} of its limit of {limit} bytes "
-                "are lent and in use; raise the limit or let go of arrays"
+                "are lent; raise the limit or release arrays"
             )
         with nogil:
             free_chain(surplus)
@@ -153,11 +153,11 @@ cdef class _Store:
             raise PoolExhausted(f"the system has no memory for a block of {capacity} bytes")
         return block
 
-    # What a lease knows of its end is read and written under the lock as well: taking the lock
-    # may let go of the GIL, so that nothing seen before it still holds.
+    # A lease's `released` is read and written under the lock as well: taking the lock may release
+    # the GIL, so nothing that was read before still holds.
 
     cdef bint hold(self, Block *block, const bint *released) noexcept nogil:
-        """Adds a holder; False where the lease is over and the block no longer its own."""
+        """Add a holder; return False if the lease is over and the block no longer its own."""
         with self.lock:
             if released[0]:
                 return False
@@ -165,10 +165,11 @@ cdef class _Store:
         return True
 
     cdef bint drop(self, Block *block, bint only_last, bint *released) noexcept nogil:
-        """Takes one holder off; after the last the block is idle again.
+        """Remove a holder; after the last the block is idle again.
 
-        With `only_last`, a block that others hold stays as it is. `released`, if it is not NULL,
-        is set where the holder was taken off, and tells that it was before. Returns whether it is.
+        With `only_last`, a block that others hold stays as it is. `released`, unless NULL, is set
+        once the holder is removed; if it is set already, nothing happens. Return whether the
+        holder is gone.
         """
         cdef Block *chain = NULL
         cdef unsigned index
@@ -212,9 +213,11 @@ cdef class _Hold:
     cdef Py_ssize_t size
 
     def __init__(self):
-        raise LayoutError("holds are made by BufferPool.empty and Lease.array")
+        raise ArgumentTypeError("holds are made by BufferPool.empty and Lease.array")
 
     def __getbuffer__(self, Py_buffer *buffer, int flags):
+        if self.block == NULL:
+            raise BufferError("this hold was not made by a BufferPool and has no memory")
         PyBuffer_FillInfo(buffer, self, self.block.data, self.size, 0, flags)
 
     def __releasebuffer__(self, Py_buffer *buffer):
@@ -226,7 +229,7 @@ cdef class _Hold:
 
 
 cdef object _array_over(_Store store, Block *block, Py_ssize_t size, object shape, object dtype):
-    """An array over a block; takes over one holder of it, also where it raises."""
+    """Make an array over a block; take over one holder of it, even when this raises."""
     cdef _Hold hold
     try:
         hold = _Hold.__new__(_Hold)
@@ -255,11 +258,14 @@ cdef class Lease:
     cdef readonly tuple shape
     cdef readonly object dtype
 
-    def __init__(self):
-        raise LayoutError("leases are made by BufferPool.lend")
+    def __cinit__(self, _Store store=None, tuple shape=None, dtype=None, Py_ssize_t size=0):
+        if store is None:
+            raise ArgumentTypeError("leases are made by BufferPool.lend")
+        self.store, self.shape, self.dtype, self.size = store, shape, dtype, size
+        self.block = store.take(size)
 
     cdef bint end(self, bint only_last) noexcept:
-        """Gives the lease's own hold back, once; whether the lease is over now."""
+        """Give the lease's own hold back, once; return whether the lease is over."""
         return self.store.drop(self.block, only_last, &self.released)
 
     def __dealloc__(self):
@@ -268,7 +274,7 @@ cdef class Lease:
 
     @property
     def array(self):
-        """The memory as an array, C-contiguous, uninitialised at first; a new view each time.
+        """A new view of the memory: a C-contiguous array, uninitialised at first.
 
         Raises
         ------
@@ -285,7 +291,7 @@ cdef class Lease:
         return self.size
 
     def release(self):
-        """Give the block back to the pool now; a second call does nothing.
+        """Return the block to the pool now; a second call does nothing.
 
         Raises
         ------
@@ -294,7 +300,8 @@ cdef class Lease:
         """
         if not self.end(True):
             raise BufferError(
-                "views of the leased array are alive; drop them first, or leave the lease to end with them"
+                "views of the leased array are alive; delete them first, or let the lease end "
+                "with them"
             )
 
     def __enter__(self):
@@ -313,25 +320,23 @@ cdef class Lease:
 @cython.final
 @cython.no_gc
 cdef class BufferPool:
-    """Memory for frames and tensors that is asked from the system once.
+    """Memory for frames and tensors that is requested from the system once, then reused.
 
     Blocks come in size classes, eight to the doubling, so that any frame size wastes less than
     12.5 %. They are aligned to 64 bytes; from 2 MiB on to 2 MiB, on huge pages where the
-    system has them, with each page touched once. Threads may share a pool and arrays may
-    die in any thread. The pool never waits for a block. Arrays outlive their pool: when it is
-    gone, each block goes to the system with its last view. A forked child has its own copy of
-    the pool and may use it; on free-threaded Python fork, as ever, only while no other
-    thread runs.
+    system has them, with each page touched once. Threads may share a pool, and arrays may
+    die in any thread. The pool never waits for a block. Arrays outlive their pool: after it,
+    each block goes back to the system with its last view. A forked child has its own copy of
+    the pool and may use it; on free-threaded Python, fork only while no other thread runs.
 
     Parameters
     ----------
     limit : int, optional
-        Most bytes to hold, lent and idle, counted at class sizes. At the limit idle blocks go to
-        the system; if that is not enough, `PoolExhausted` is raised. Default: none.
+        Most bytes to hold, lent and idle, counted at class sizes. At the limit idle blocks go back
+        to the system; if that does not suffice, `PoolExhausted` is raised. Default: no limit.
     pin : (int, int), optional
-        Addresses of the C functions that register a block as pinned for a device's copies and
-        release it again, as cudaHostRegister and cudaHostUnregister do. A block that they
-        refuse is used as it is.
+        Addresses of the C functions that pin a block for a device's copies and unpin it, as
+        cudaHostRegister and cudaHostUnregister do. A block that they refuse is used unpinned.
 
     Examples
     --------
@@ -357,7 +362,7 @@ cdef class BufferPool:
             self.store.close()
 
     def empty(self, shape, dtype="uint8"):
-        """An uninitialised C-contiguous array, like `numpy.empty`, on pooled memory.
+        """Return an uninitialised C-contiguous array on pooled memory, as `numpy.empty` does.
 
         Its block returns to the pool when the array and all views of it are dead.
 
@@ -374,8 +379,10 @@ cdef class BufferPool:
 
         Raises
         ------
+        ArgumentTypeError
+            A shape that is not made of integers.
         LayoutError
-            A dtype that cannot be pooled, or a shape that is not made of integers.
+            A dtype that cannot be pooled.
         InputError
             A negative length, or more bytes than an address can reach.
         PoolExhausted
@@ -387,7 +394,7 @@ cdef class BufferPool:
         return _array_over(self.store, self.store.take(size), size, lengths, dtype)
 
     def lend(self, shape, dtype="uint8"):
-        """A lease on an uninitialised array, for memory with a clear end.
+        """Lend an uninitialised array, for memory with a clear end.
 
         Parameters
         ----------
@@ -401,27 +408,21 @@ cdef class BufferPool:
 
         Raises
         ------
-        LayoutError, InputError, PoolExhausted
+        ArgumentTypeError, LayoutError, InputError, PoolExhausted
             As `empty`.
         """
         dtype = checked_dtype(dtype)
         cdef tuple lengths = checked_shape(shape)
         cdef Py_ssize_t size = byte_size(lengths, dtype)
-        cdef Lease lease = Lease.__new__(Lease)
-        lease.store = self.store
-        lease.shape = lengths
-        lease.dtype = dtype
-        lease.size = size
-        lease.block = self.store.take(size)
-        return lease
+        return Lease.__new__(Lease, self.store, lengths, dtype, size)
 
     def trim(self):
-        """Give all idle blocks back to the system.
+        """Return all idle blocks to the system.
 
         Returns
         -------
         int
-            Bytes given back.
+            Bytes that were returned.
         """
         cdef Block *chain = self.store.unlink_idle(0)
         cdef Block *block = chain
@@ -435,7 +436,7 @@ cdef class BufferPool:
 
     @property
     def limit(self):
-        """Most bytes to hold, or None; lowering it gives idle blocks above it to the system."""
+        """Most bytes to hold, or None; lowering it returns idle blocks above it to the system."""
         cdef size_t limit
         with self.store.lock:
             limit = self.store.limit
@@ -448,7 +449,7 @@ cdef class BufferPool:
             free_chain(chain)
 
     def stats(self):
-        """Counts of this pool so far.
+        """Return the counts of this pool so far.
 
         Returns
         -------
@@ -478,14 +479,17 @@ cdef class BufferPool:
     def __repr__(self):
         stats = self.stats()
         limit = "none" if stats.limit is None else f"{stats.limit >> 20} MiB"
-        return f"<BufferPool: {stats.lent} lent, {stats.idle} idle, {stats.bytes >> 20} MiB held, limit {limit}>"
+        return (
+            f"<BufferPool: {stats.lent} lent, {stats.idle} idle, {stats.bytes >> 20} MiB held, "
+            f"limit {limit}>"
+        )
 
 
 _default = BufferPool()
 
 
 def default_pool():
-    """The pool that calls use which are given none; one per process, without a limit.
+    """Return the process's pool, without a limit, that calls use by default.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""A call that an executor cannot hold on to."""
+"""A call whose arguments an executor's thread cannot keep alive."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ __all__ = ["OneShot"]
 
 
 class OneShot:
-    """A call that has let go of its function and arguments by the time its result is known.
+    """A call that has released its function and arguments by the time its result is known.
 
-    An executor's thread keeps what it was given to run until after others have seen the result:
-    buffers in it would come back to their pool late, and differently from run to run.
+    An executor's thread keeps its work item until after others have seen the result: buffers in
+    it would return to their pool late, and at a different time in every run.
 
     Parameters
     ----------
     work : callable
     arguments
-        What it is called with.
+        Its arguments.
     """
 
     __slots__ = ("_call",)
@@ -32,4 +32,4 @@ class OneShot:
         try:
             return call[0](*call[1:])
         finally:
-            del call  # else an error's traceback would hold it, and so perhaps the error itself
+            del call  # a traceback would keep it alive, and with it perhaps the error itself

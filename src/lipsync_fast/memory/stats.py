@@ -12,7 +12,7 @@ class PoolStats:
     hits : int
         Times an idle block was lent again.
     misses : int
-        Times no idle block had the size; the system was asked, or the limit refused.
+        Times no idle block had the size, so that the system was asked or the limit refused.
     lent : int
         Blocks in use now.
     lent_bytes : int
@@ -24,7 +24,7 @@ class PoolStats:
     peak : int
         Greatest value that `bytes` had.
     trimmed : int
-        Idle blocks given back to the system, by `trim()` or at the limit.
+        Idle blocks returned to the system, by `trim()` or at the limit.
     served_bytes : int
         Sum of the bytes asked for, over all borrowings so far.
     limit : int or None

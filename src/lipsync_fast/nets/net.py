@@ -77,8 +77,8 @@ class Net:
         The device has no memory for it.
     InputError
         An unknown provider, or a number of threads below 1.
-    LayoutError
-        An argument of another type.
+    ArgumentTypeError
+        An argument of the wrong type.
     """
 
     def __init__(

@@ -95,8 +95,8 @@ def share_generators(
 
     Raises
     ------
-    LayoutError
-        They are no generators.
+    ArgumentTypeError
+        If one of them is not a generator.
     InputError
         There are none, or they are of another preset than the template.
     DeviceMemoryError

@@ -97,8 +97,8 @@ class Pipeline:
 
     Raises
     ------
-    LayoutError
-        An argument of another type; `open` takes paths.
+    ArgumentTypeError
+        An argument of the wrong type; `open` takes paths.
     InputError
         A value out of range, or parts that do not fit each other.
     """

@@ -136,7 +136,7 @@ class BackgroundEncoder:
 
     def encode(self, frame: NDArray[np.uint8], rect: Iterable[int]) -> EncodedBackground:
         """Encode an (H, W, 3) uint8 bgr24 frame, whose `rect` lies inside it."""
-        length = self._encoder.encode(frame, out=self._buffer)
+        length = self._encoder.encode_into(self._buffer, frame)
         file = self._buffer[:length]
         s = self.settings
         x, y, w, h = (int(v) for v in rect)

@@ -156,7 +156,7 @@ class Template:
             another size than when it was written.
         InputError
             If the border or the loop does not fit.
-        LayoutError
+        ArgumentTypeError
             If `path` has the wrong type.
         """
         check_type("path of a template", path, str, Path)

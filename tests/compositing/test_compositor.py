@@ -365,9 +365,13 @@ def test_bad_buffers_and_formats():
         ]:
             with pytest.raises(InputError, match=says):
                 compositor.composite_into(out, outputs, [0])
-        with pytest.raises(LayoutError, match=r"out must be a sequence of arrays, .* got int"):
+        with pytest.raises(
+            ArgumentTypeError, match=r"out must be a sequence of arrays, .* got int"
+        ):
             compositor.composite_into(5, outputs, [0])
-        with pytest.raises(LayoutError, match=r"out must be a sequence of arrays, .* got ndarray"):
+        with pytest.raises(
+            ArgumentTypeError, match=r"out must be a sequence of arrays, .* got ndarray"
+        ):
             compositor.composite_into(np.zeros((), np.uint8), outputs, [0])
         for format in ("bgr24", "i420", "jpeg"):
             for wrong in (frame.astype(np.float32), None, 5, "room"):

@@ -334,7 +334,7 @@ def test_a_head_that_is_no_json_is_refused(tmp_path, text):
 @pytest.mark.parametrize(
     ("made", "rects", "error", "says"),
     [
-        (5, [], LayoutError, "sequence of arrays, got int"),
+        (5, [], ArgumentTypeError, "sequence of arrays, got int"),
         ([], [], InputError, "at least one"),
         ([np.zeros((9, 9, 3))], RECTS[:1], LayoutError, "uint8"),
         ([np.zeros((9, 9), np.uint8)], RECTS[:1], InputError, r"\(H, W, 3\)"),
@@ -355,12 +355,12 @@ def test_bad_arrays(made, rects, error, says):
 
 
 def test_what_is_of_another_type_is_named(tmp_path):
-    for options, says in [
-        ({"masks": 5}, "masks must be a sequence of arrays, got int"),
-        ({"masks": [[[255]]]}, "mask 0 must be an array of uint8, got list"),
-        ({"crops": 5}, "crops must be of type ndarray, got int"),
+    for options, error, says in [
+        ({"masks": 5}, ArgumentTypeError, "masks must be a sequence of arrays, got int"),
+        ({"masks": [[[255]]]}, LayoutError, "mask 0 must be an array of uint8, got list"),
+        ({"crops": 5}, ArgumentTypeError, "crops must be of type ndarray, got int"),
     ]:
-        with pytest.raises(LayoutError, match=says):
+        with pytest.raises(error, match=says):
             Template.from_arrays(frames(1), [(5, 5, 20, 20)], preset="wav2lip96", **options)
     with pytest.raises(ArgumentTypeError, match="path of a template must be of type str or Path"):
         Template.open(None)

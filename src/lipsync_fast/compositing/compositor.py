@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..checks import check_alphas, check_indices, check_int, check_type
-from ..errors import InputError, LayoutError, PoolExhausted
+from ..errors import ArgumentTypeError, InputError, LayoutError, PoolExhausted
 from ..memory._pool import BufferPool
 from ..memory.once import OneShot
 from ..templates.template import Template
@@ -399,7 +399,7 @@ def _most_repeats(template: Template, count: int) -> int:
 
 def _check_out(out: Sequence[_Buffer] | NDArray[np.uint8], count: int) -> None:
     if not isinstance(out, Sequence) and np.ndim(out) == 0:
-        raise LayoutError(
+        raise ArgumentTypeError(
             f"out must be a sequence of arrays, one a frame, got {type(out).__name__}"
         )
     if len(out) != count:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import kernels
 from ..checks import check_type
-from ..errors import InputError, LayoutError, TemplateError
+from ..errors import ArgumentTypeError, InputError, LayoutError, TemplateError
 from ..formats import VideoFormat
 from ..kernels import _jpeg
 from ..presets import Preset, get_preset
@@ -356,7 +356,7 @@ class Template:
 
 def _check_frames(frames: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> tuple[int, int]:
     if not hasattr(frames, "__len__"):
-        raise LayoutError(f"frames must be a sequence of arrays, got {type(frames).__name__}")
+        raise ArgumentTypeError(f"frames must be a sequence of arrays, got {type(frames).__name__}")
     if len(frames) == 0:
         raise InputError("frames must hold at least one picture, got none")
     shape = np.shape(frames[0])
@@ -391,7 +391,7 @@ def _check_masks(
     masks: Sequence[NDArray[np.uint8] | None], rects: NDArray[np.int32]
 ) -> Sequence[NDArray[np.uint8] | None]:
     if not hasattr(masks, "__len__"):
-        raise LayoutError(f"masks must be a sequence of arrays, got {type(masks).__name__}")
+        raise ArgumentTypeError(f"masks must be a sequence of arrays, got {type(masks).__name__}")
     if len(masks) != len(rects):
         raise InputError(f"masks must be {len(rects)}, one a frame, got {len(masks)}")
     for i, (mask, (_, _, w, h)) in enumerate(zip(masks, rects, strict=True)):

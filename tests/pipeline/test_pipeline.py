@@ -12,7 +12,7 @@ from tests.support.person import speech, template_of
 from lipsync_fast.audio import frame_count
 from lipsync_fast.audio.silence import SilenceFades
 from lipsync_fast.compositing import ColourSmoother
-from lipsync_fast.errors import FileMissingError, InputError, LayoutError
+from lipsync_fast.errors import ArgumentTypeError, FileMissingError, InputError
 from lipsync_fast.nets.generator import Generator
 from lipsync_fast.pipeline.pipeline import Pipeline
 from lipsync_fast.presets import PRESETS, get_preset
@@ -297,7 +297,7 @@ def test_what_does_not_match_is_refused(tmp_path):
     ):
         deaf.frames(speech())
     with Pipeline.open(template_of(preset), generator, encoder) as pipeline:
-        with pytest.raises(LayoutError, match=r"the speech must be a path, .* got int"):
+        with pytest.raises(ArgumentTypeError, match=r"the speech must be a path, .* got int"):
             pipeline.frames(5)
         windows = np.zeros((2, *preset.audio_shape), np.float32)
         for start in (-3, 0.5):
@@ -350,7 +350,7 @@ def test_parts_that_are_none_are_named(tmp_path):
         (lambda: Pipeline.open(made, path, 5), "audio_encoder must be of type .*, got int"),
         (lambda: Pipeline.open(made, path, options=5), "options must be of type DeviceOptions"),
     ]:
-        with pytest.raises(LayoutError, match=says):
+        with pytest.raises(ArgumentTypeError, match=says):
             make()
     with pytest.raises(InputError, match="generator must be at least one generator, got none"):
         Pipeline(made, [])

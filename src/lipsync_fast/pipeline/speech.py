@@ -17,7 +17,7 @@ from ..audio.feature_file import FeatureFile
 from ..audio.lite_avatar import LiteAvatarDriver
 from ..audio.mel import check_samples
 from ..audio.silence import NoiseGate, SilenceFades
-from ..errors import InputError, LayoutError
+from ..errors import ArgumentTypeError, InputError
 from ..memory._pool import BufferPool
 from ..nets.encoders import ROW_ENCODERS, RowEncoder
 from ..nets.generator import AudioEncoder
@@ -209,7 +209,7 @@ def _chunks(speech: Speech) -> Iterable[NDArray[np.float32]]:
     if isinstance(speech, np.ndarray):
         return [speech[i : i + SAMPLE_RATE] for i in range(0, max(len(speech), 1), SAMPLE_RATE)]
     if not isinstance(speech, Iterable):
-        raise LayoutError(
+        raise ArgumentTypeError(
             "the speech must be a path, an array of samples or an iterable of such, "
             f"got {type(speech).__name__}"
         )

@@ -160,7 +160,7 @@ def test_a_toml_file_may_hold_every_field(tmp_path):
         ('base = "wav2lip96"\nname = "x"\nloop = "round"', "loop must be"),
         ('base = "wav2lip96"\nname = "x"\nstart = -1', "start must be"),
         ('base = "wav2lip96"\nname = "x"\nrect_rule = "oval"', "rect_rule must be"),
-        ('base = "wav2lip96"\nname = "x"\nimage_input = ""', "names of the net's inputs"),
+        ('base = "wav2lip96"\nname = "x"\nimage_input = ""', "names of the model's inputs"),
         ('base = "wav2lip96"\nname = "x"\nimage_input = "mel_spectrogram"', "different names"),
         ('base = "wav2lip96"\nname = "x"\naudio_shape = []', "audio_shape must be"),
         ('base = "wav2lip96"\nname = "x"\nfeatures = "ear"', "features must be one of ave"),

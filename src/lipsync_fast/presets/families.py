@@ -1,7 +1,14 @@
-"""The contracts of the model families, one data row each.
+"""The presets of the model families, and presets from files.
 
-The rows hold what the projects' own inference scripts do; pixel parity with those scripts is
-tested. A family whose nets hear different features has a row for each.
+Each holds what the family's own inference script does, within one level of 255; tests hold the
+presets against the scripts' steps. A family whose models hear different features has a preset
+for each kind.
+
+References
+----------
+SyncTalk_2D, inference_328.py and datasetsss_328.py; Ultralight-Digital-Human, inference.py and
+datasetsss.py; Wav2Lip, inference.py, hparams.py and audio.py, with the input names of
+wav2lip-onnx-HQ; facefusion, processors/modules/lip_syncer; lite-avatar, lite_avatar.py.
 """
 
 from __future__ import annotations
@@ -13,7 +20,7 @@ from pathlib import Path
 from ..errors import FileMissingError, InputError
 from .preset import Preset
 
-__all__ = ["PRESETS", "get_preset"]
+__all__ = ["PRESETS", "get_preset", "load_preset"]
 
 
 def _square(
@@ -25,7 +32,12 @@ def _square(
     audio_shape: tuple[int, ...],
     rate: int = 25,
 ) -> Preset:
-    """A U-Net of SyncTalk_2D or Ultralight: a square of landmarks, 4 px of border."""
+    """Make the preset of a U-Net of SyncTalk_2D or Ultralight.
+
+    Both take a square from landmarks, leave a border of 4 px (``[4:324, 4:324]``,
+    ``[4:164, 4:164]``), divide by 255, show frame 1 first and walk to and fro without
+    doubling the ends. Their features are saved at 25 frames a second, wenet's at 20.
+    """
     return Preset(
         name=name,
         view=view,
@@ -50,16 +62,22 @@ def _square(
 
 
 def _synctalk(name: str, features: str, audio_shape: tuple[int, ...], rate: int = 25) -> Preset:
-    black = (5, 5, 315, 310)
+    black = (5, 5, 315, 310)  # cv2.rectangle of x, y, w, h = 5, 5, 310, 305
     return _square(name, 320, ("bicubic", "bicubic"), black, features, audio_shape, rate)
 
 
 def _ultralight(name: str, features: str, audio_shape: tuple[int, ...], rate: int = 25) -> Preset:
-    black = (5, 5, 155, 150)
+    black = (5, 5, 155, 150)  # cv2.rectangle of x, y, w, h = 5, 5, 150, 145
+    # Older code passes INTER_AREA as `dst`, so that OpenCV resizes linearly; newer code by name.
     return _square(name, 160, ("area", "bilinear"), black, features, audio_shape, rate)
 
 
 def _wav2lip(size: int, edge: str | None = None) -> Preset:
+    """Make the preset of a Wav2Lip of one size.
+
+    The lower half is black, the mel window is 16 columns of 80 bands, and cv2.resize is called
+    without a filter, which is bilinear.
+    """
     return Preset(
         name=f"wav2lip{size}",
         view=size,
@@ -85,6 +103,8 @@ def _wav2lip(size: int, edge: str | None = None) -> Preset:
     )
 
 
+# Windows: rows on both sides of the frame, reshaped by the scripts. SyncTalk_2D takes 8 and 8
+# (16 × 512 of ave, 16 × 2048 of HuBERT, 16 × 8192 of wenet), Ultralight 4 and 4.
 _FAMILIES = (
     _synctalk("synctalk328", "ave", (32, 16, 16)),
     _synctalk("synctalk328-hubert", "hubert", (32, 32, 32)),
@@ -94,7 +114,7 @@ _FAMILIES = (
     _wav2lip(96),
     _wav2lip(256),
     _wav2lip(288),
-    _wav2lip(384, edge="ramp"),
+    _wav2lip(384, edge="ramp"),  # min(distance to the edge / 20, 1), 0 on the outermost pixels
     Preset(
         name="edtalk256",
         view=256,
@@ -117,7 +137,7 @@ _FAMILIES = (
         start=0,
         feather="ellipse",  # the corners of a face's box show no face,
         feather_width=0.06,  # and the chin lies 10 px above its lower side
-        constants=(("weight", (0.5,)),),  # facefusion's own default
+        constants=(("weight", (0.5,)),),  # facefusion's default of lip_syncer_weight
     ),
     Preset(
         name="liteavatar384",
@@ -126,7 +146,7 @@ _FAMILIES = (
         black=None,
         visual="reference",
         rgb=True,
-        low=-1.0,
+        low=-1.0,  # Normalize(0.5, 0.5)
         high=1.0,
         crop_filter="bilinear",
         patch_filter="bilinear",
@@ -136,7 +156,7 @@ _FAMILIES = (
         features="params",
         feature_rate=None,
         rect_rule="given",
-        edge="frame",
+        edge="frame",  # 10 px of background, blurred 21 × 21 with σ 15
         loop="pingpong-doubled",
         start=0,
     ),
@@ -146,12 +166,12 @@ PRESETS: Mapping[str, Preset] = {preset.name: preset for preset in _FAMILIES}
 
 
 def get_preset(preset: str | Path | Preset) -> Preset:
-    """The preset of a name or of a ``.toml`` file; a Preset is returned as it is.
+    """Return the preset of a name or of a ``.toml`` file; a Preset is returned as it is.
 
     Raises
     ------
     InputError
-        If no preset has that name, or the file holds none.
+        If no preset has that name, or the file is not a preset.
     FileMissingError
         If there is no such file.
     """
@@ -181,25 +201,31 @@ def load_preset(path: str | Path) -> Preset:
             image_input = "face"
             audio_input = "mel"
 
+    Returns
+    -------
+    Preset
+        Checked; a template that is made with it stores its fields.
+
     Raises
     ------
     FileMissingError
         If there is no such file.
     InputError
-        If it is not TOML, or its fields are unknown, missing or wrong.
+        If it is not TOML, if fields are unknown, missing or wrong, or if its name is taken by
+        another built-in preset.
     """
     file = Path(path)
     try:
         values = tomllib.loads(file.read_text("utf-8"))
     except FileNotFoundError:
-        raise FileMissingError(f"{path}: no such file with a preset") from None
+        raise FileMissingError(f"{path}: no such file; name a preset or its .toml file") from None
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read as TOML: {error}") from None
     base = values.pop("base", None)
     if base is not None and base not in list(PRESETS):
         raise InputError(f"{path}: base must be one of {', '.join(PRESETS)}, got {base!r}")
     if "name" not in values:
-        raise InputError(f"{path}: a preset needs a name")
+        raise InputError(f'{path}: a preset needs a name; add name = "mine"')
     try:
         made = Preset.from_mapping(values, None if base is None else PRESETS[base])
     except InputError as error:

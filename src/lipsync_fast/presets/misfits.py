@@ -1,4 +1,4 @@
-"""Why a net is no generator of any family: the one thing about its inputs that is wrong."""
+"""Explain why a model matches no preset: the one thing that is wrong with its inputs."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ Shape = Sequence[object]
 
 
 def misfit(inputs: Mapping[str, Shape], hears: Mapping[int, Sequence[str]]) -> str | None:
-    """The most telling thing that is wrong with a net's inputs, as a part of a sentence.
+    """Return the most telling fault of a model's inputs, as a part of a sentence.
 
     Parameters
     ----------
     inputs : mapping of name to shape
         Dynamic axes are names or None. The first axis is the batch.
     hears : mapping of int to sequence of str
-        What the presets of each picture size hear, as text.
+        Audio shapes of the presets of each picture size, as text.
 
     Returns
     -------
     str or None
-        None where nothing stands out.
+        None if nothing stands out.
     """
     pictures = {n: s for n, s in inputs.items() if _is_picture(s)}
     for name, (_, channels, height, width) in pictures.items():
@@ -41,7 +41,7 @@ def misfit(inputs: Mapping[str, Shape], hears: Mapping[int, Sequence[str]]) -> s
     if len(inputs) == 1 and pictures:
         return (
             "it has a picture but no audio input, so it cannot follow speech; "
-            "is it a lip-sync generator, exported with all of its inputs?"
+            "export a lip-sync generator with all of its inputs"
         )
     if inputs and not pictures:
         return "none of its inputs is a picture (N, 3 or 6, S, S)"
@@ -60,12 +60,12 @@ def misfit(inputs: Mapping[str, Shape], hears: Mapping[int, Sequence[str]]) -> s
 
 
 def shape_text(shape: Shape) -> str:
-    """A shape as people write it, open axes as their names or a question mark."""
+    """Return a shape as people write it, open axes as their names or a question mark."""
     return "(" + ",".join(str(axis) if axis is not None else "?" for axis in shape) + ")"
 
 
 def _is_picture(shape: Shape) -> bool:
-    """Four axes with two sides of a picture's length, or open ones."""
+    """Tell whether a shape has four axes, the last two of a picture's length or open."""
     if len(shape) != 4:
         return False
     sides = [axis for axis in shape[2:] if isinstance(axis, int)]

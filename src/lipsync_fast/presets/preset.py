@@ -1,4 +1,4 @@
-"""What a preset says, checked where it is made."""
+"""Preset: the contract of one model family, checked where it is made."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..timing import LOOPS, Loop
 __all__ = ["FEATHERS", "FEATURES", "FILTERS", "ROW_SIZES", "Preset"]
 
 FEATURES = ("ave", "hubert", "wenet", "mel", "params", "file")
-# Numbers of one row, for the features that come row by row.
+# Numbers of one feature row, for the features that come row by row.
 ROW_SIZES = {"ave": 512, "hubert": 2 * 1024, "wenet": 16 * 512}
 FILTERS = (
     "nearest",
@@ -43,7 +43,7 @@ class Preset:
     name : str
         What users call it; also stored in a template.
     view : int
-        Side S in pixels of the square picture that the net sees and makes.
+        Side S in pixels of the square picture that the model sees and makes.
     crop : int
         Side of the square stored in the template; ``border = (crop - view) // 2``.
     black : (x0, y0, x1, y1) or None
@@ -54,11 +54,11 @@ class Preset:
     rgb : bool
         True where the planes are R, G, B; False where they are B, G, R.
     low, high : float
-        Values of black and white, in the net's input and in its output.
+        Values of black and white, in the model's input and in its output.
     crop_filter, patch_filter : str
         Filters of rect → crop and of crop → rect, as in `resize`.
     image_input, audio_input : str
-        Names of the net's inputs.
+        Names of the model's inputs.
     audio_shape : tuple of int
         Shape of one feature window, without the batch axis.
     features : str
@@ -76,12 +76,12 @@ class Preset:
         grows over 20 px), ``"frame"`` (a 10 px frame, blurred), or a feather: ``"rounded"``
         (a rectangle with round corners) or ``"ellipse"``; see `edge_mask`.
     loop, start : str, int
-        The order in which the family's own script shows the template's frames.
+        The order in which the family's own script shows the template's frames; see `Loop`.
     whole_view : bool
-        False: the net's output is put into the crop, inside its border, and the crop is
+        False: the model's output is put into the crop, inside its border, and the crop is
         resized to the rect. True: the output alone is; see `with_border`.
     constants : tuple of (str, tuple of float)
-        Further inputs of the net, the same for every frame and without a batch axis. A
+        Further inputs of the model, the same for every frame and without a batch axis. A
         mapping of names to numbers is taken too.
     feather : str
         The feather that suits the family's rects, taken where one is asked for; see
@@ -127,21 +127,21 @@ class Preset:
 
     @property
     def border(self) -> int:
-        """Pixels of the crop on each side that the net does not see."""
+        """Pixels of the crop on each side that the model does not see."""
         return (self.crop - self.view) // 2
 
     @property
     def patch_border(self) -> int:
-        """Pixels of the stored crop that surround the net's output in the patch."""
+        """Pixels of the stored crop that surround the model's output in the patch."""
         return 0 if self.whole_view else self.border
 
     def with_border(self, border: int | None) -> Preset:
-        """The preset with another border round the net's output.
+        """Return the preset with another border round the model's output.
 
         Parameters
         ----------
         border : int or None
-            None or the preset's own changes nothing. 0 pastes the output over the whole
+            None or the preset's own border changes nothing. 0 pastes the output over the whole
             rect with top-left bilinear sampling, as the first generation's server did.
 
         Raises
@@ -156,7 +156,7 @@ class Preset:
         return replace(self, whole_view=True, patch_filter="bilinear_topleft")
 
     def with_feather(self, feather: str | None) -> Preset:
-        """The preset with a feather as its edge, which its own script does not have.
+        """Return the preset with a feather as its edge, which its own script does not have.
 
         Parameters
         ----------
@@ -196,7 +196,7 @@ class Preset:
 
     @property
     def driven_by_rule(self) -> bool:
-        """Whether the mouth is driven by a rule from the mel, not by a net's own features."""
+        """Whether a driver makes the features from the mel by a rule."""
         return self.features == "params"
 
     # ---- as data -----------------------------------------------------------------------
@@ -207,7 +207,7 @@ class Preset:
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], base: Preset | None = None) -> Preset:
-        """Make a preset from plain data.
+        """Make a preset from plain data; the inverse of `to_mapping`.
 
         Parameters
         ----------
@@ -280,13 +280,12 @@ def _is_whole(value: object, low: int, high: int) -> bool:
 def _check_names(preset: Preset) -> None:
     if not isinstance(preset.name, str) or not re.fullmatch(r"[\w+-]{1,64}", preset.name):
         raise InputError(
-            "name of a preset must be letters, digits and any of + - _, at most 64, "
-            f"got {preset.name!r}"
+            f"name of a preset must be 1 to 64 letters, digits or any of + - _, got {preset.name!r}"
         )
     inputs = (preset.image_input, preset.audio_input, *(name for name, _ in preset.constants))
     for name in inputs:
         if not isinstance(name, str) or not name:
-            raise _wrong(preset, "image_input and audio_input", "names of the net's inputs", name)
+            raise _wrong(preset, "image_input and audio_input", "names of the model's inputs", name)
     if len(set(inputs)) < len(inputs):
         raise _wrong(preset, "image_input, audio_input and constants", "different names", inputs)
 
@@ -299,7 +298,7 @@ def _check_picture(preset: Preset) -> None:
     _require(preset, "visual", preset.visual in _VISUALS, f"one of {', '.join(_VISUALS)}")
     masked = "masked" in preset.visual
     if (preset.black is not None) != masked:
-        needs = "a rectangle, since the net sees a masked picture" if masked else "None"
+        needs = "a rectangle, since the model sees a masked picture" if masked else "None"
         raise _wrong(preset, "black", needs, preset.black)
     if preset.black is not None:
         box = isinstance(preset.black, tuple) and len(preset.black) == 4

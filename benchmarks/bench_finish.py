@@ -1,4 +1,4 @@
-"""Finished frames, net output in and frame out, beside what other systems do for the same."""
+"""Finished frames, from model output to frame, beside what other systems do for the same."""
 
 from functools import cache
 
@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.support.extra import time_it
 from lipsync_fast.bench.encoders import ENCODERS
-from lipsync_fast.bench.peers import PEERS
+from lipsync_fast.bench.peers import PEERS, make_inputs
 from lipsync_fast.bench.scenes import LIVETALKING, SYNCTALK, Scene, drifting_rects, photos
 from lipsync_fast.compositing import Compositor
 from lipsync_fast.kernels import _jpeg
@@ -30,7 +30,7 @@ PEER_FRAMES = [
 
 @cache
 def background(size):
-    """Part of a photo-like frame laid out 2 by 2, so that the noise stays that of a pixel."""
+    """Cut a frame out of a photo-like one laid 2 by 2, so that each pixel keeps its own noise."""
     width, height = SIZES[size]
     whole = np.tile(next(photos(1)), (2, 2, 1))
     return np.ascontiguousarray(whole[:height, :width])
@@ -62,7 +62,7 @@ def finish(compositor, size, format):
 
 
 def expected(size, format):
-    """The peer's frame as our format; JPEG is compared as the encoding of our own pixels."""
+    """Return the peer's frame in our format; JPEG is compared with an encoding of our pixels."""
     frame = PEERS[SYNCTALK].composite(scene(size).inputs[0])
     if format == "i420":
         return cv2.cvtColor(frame, cv2.COLOR_BGR2YUV_I420).ravel()
@@ -77,7 +77,7 @@ def check(compositor, size, format):
         encoder = _jpeg.JpegEncoder(s.quality, s.subsampling, s.restart_interval, xmp=XMP)
         assert got.tobytes() == encoder.encode(finish(compositor, size, "bgr24"))
     else:
-        # OpenCV's chroma of I420 is not the mean of four pixels, but that of every second one.
+        # OpenCV takes the chroma of every second pixel, not the mean of four.
         most = np.abs(got.astype(np.int16) - expected(size, format))
         luma = most[: SIZES[size][0] * SIZES[size][1]] if format == "i420" else most
         assert luma.max() <= 2
@@ -109,16 +109,15 @@ def test_frame_into_a_callers_buffer(benchmark, compositor, size, format):
 
 @pytest.mark.parametrize(("size", "peer"), PEER_FRAMES)
 def test_peer_frame(benchmark, size, peer):
-    row, inputs = PEERS[peer], scene(size, peer).inputs[0] if peer in WIDELY_USED else None
-    benchmark.group = f"frame {size} {'rgba' if row.channels == 4 else 'bgr24'}"
-    inputs = inputs or inputs_of(size, peer)
-    assert row.composite(inputs).shape == (*SIZES[size][::-1], row.channels)
-    time_it(benchmark, lambda: row.composite(inputs))
+    theirs, inputs = PEERS[peer], inputs_of(size, peer)
+    benchmark.group = f"frame {size} {'rgba' if theirs.channels == 4 else 'bgr24'}"
+    assert theirs.composite(inputs).shape == (*SIZES[size][::-1], theirs.channels)
+    time_it(benchmark, lambda: theirs.composite(inputs))
 
 
 def inputs_of(size, peer):
-    from lipsync_fast.bench.peers import make_inputs
-
+    if peer in WIDELY_USED:
+        return scene(size, peer).inputs[0]
     rect = tuple(int(v) for v in scene(size).template.rects[0])
     return make_inputs(PEERS[peer], background(size), rect)
 

@@ -1,4 +1,4 @@
-"""Opening a 523-frame 1080p template, and what serving all of it leaves in memory."""
+"""Opening a template of 523 frames at 1080p, and the memory that serving all of it takes."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import pytest
 from benchmarks.support import scenery
 from benchmarks.support.extra import is_timed, time_it
 from lipsync_fast.compositing import Compositor
-from lipsync_fast.templates.template import Template
+from lipsync_fast.templates import Template
 
 QUICK = (48, 320, 180)  # frames, width, height where nothing is timed
 FULL = (523, 1920, 1080)
@@ -49,7 +49,7 @@ def pictures(shape, tmp_path_factory):
 
 @pytest.mark.benchmark(group="open a template")
 def test_peer_open(benchmark, pictures, shape):
-    """LiveTalking's way: every picture is read before the first frame."""
+    """LiveTalking reads every picture before the first frame."""
 
     def read():
         return [cv2.imread(str(path)) for path in sorted(pictures.iterdir())]

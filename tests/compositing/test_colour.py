@@ -21,23 +21,23 @@ SHIFT = np.array([14.0, -9.0, 5.0], np.float32)[:, None, None]
 
 
 def picture(seed, height=180, width=240):
-    """Smooth colours with a little grain, away from black and white."""
+    """Draw smooth colours with a little grain, away from black and white."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width]
     waves = [120 + 45 * np.sin(x / (30 + 9 * c) + seed + c) * np.cos(y / 41 - c) for c in range(3)]
     return (np.stack(waves, axis=-1) + rng.integers(-3, 4, (height, width, 3))).astype(np.uint8)
 
 
-def case(preset):
-    """A template, and outputs that redraw each face in wrong colours: bgr shift in levels."""
+def case(name):
+    """Return a template of a preset, its true faces, and the same ones with SHIFT added."""
     frames = [picture(i) for i in range(len(RECTS))]
-    template = Template.from_arrays(frames, RECTS, preset=preset)
-    row = template.preset
-    first = 3 * row.visual.split("+").index("reference")
-    planes = np.stack([pack_crop(crop, row)[first : first + 3] for crop in template.crops])
-    shift = SHIFT[::-1] if row.rgb else SHIFT
+    template = Template.from_arrays(frames, RECTS, preset=name)
+    preset = template.preset
+    first = 3 * preset.visual.split("+").index("reference")
+    planes = np.stack([pack_crop(crop, preset)[first : first + 3] for crop in template.crops])
+    shift = SHIFT[::-1] if preset.rgb else SHIFT
     half = 0.5  # the conversion back cuts off fractions
-    return template, planes, planes + (shift + half) / 255 * (row.high - row.low)
+    return template, planes, planes + (shift + half) / 255 * (preset.high - preset.low)
 
 
 # ---- colour match ----------------------------------------------------------------------------
@@ -70,25 +70,25 @@ def test_wrong_colours_become_right(preset, format):
         assert after < 1
 
 
-@pytest.mark.parametrize("preset", ["synctalk328", "wav2lip96"])
-def test_what_is_moved_is_what_the_twin_measures(preset):
+@pytest.mark.parametrize("name", ["synctalk328", "wav2lip96"])
+def test_colours_move_by_what_the_twin_measures(name):
     """One frame, without smoothing, against the twins: crop, convert, plane, resize."""
-    template, _, wrong = case(preset)
-    row, b = template.preset, template.preset.border
+    template, _, wrong = case(name)
+    preset, b = template.preset, template.preset.border
     with Compositor(template, colour_match=True) as compositor:
         got = compositor.composite(wrong[:1], [0])[0].array
     made = reference.convert(wrong[0])
-    seen = template.crops[0][b : b + row.view, b : b + row.view]
-    planes = reference.colour_planes(made, seen, max(row.view // 32, 2))
+    seen = template.crops[0][b : b + preset.view, b : b + preset.view]
+    planes = reference.colour_planes(made, seen, max(preset.view // 32, 2))
     crop = template.crops[0].copy()
-    crop[b : b + row.view, b : b + row.view] = reference.match_colour(made, planes)
+    crop[b : b + preset.view, b : b + preset.view] = reference.match_colour(made, planes)
     x, y, w, h = RECTS[0]
-    want = reference.resize(crop, (w, h), row.patch_filter)
+    want = reference.resize(crop, (w, h), preset.patch_filter)
     assert np.abs(got[y : y + h, x : x + w].astype(int) - want).max() <= 1
 
 
 def test_pictures_are_matched_like_planes():
-    """A net that ends in bgr24 pictures: the same frames as from its float planes."""
+    """Outputs as bgr24 pictures give the same frames as their float planes."""
     template, _, wrong = case("wav2lip96")
     pictures = np.stack([reference.convert(planes) for planes in wrong])
     indices = range(len(RECTS))
@@ -184,7 +184,7 @@ def test_a_drifting_net_leaves_no_seam(woman, preset, format):
 
 @pytest.mark.assets
 def test_the_real_net_leaves_no_seam(assets):
-    """Voice, person and net of lite-avatar: worse without any mask, none with feather and match."""
+    """Voice, person and net of lite-avatar: a seam without its mask, none with a feather."""
     pytest.importorskip("av")
     pytest.importorskip("onnxruntime")
     from lipsync_fast.media import AudioSource, VideoReader
@@ -194,12 +194,12 @@ def test_the_real_net_leaves_no_seam(assets):
     form = {"width": reader.width, "height": reader.height}
     frames = [kernels.from_i420(p, **form) for p, _ in zip(reader, range(9), strict=False)]
     speech = next(iter(AudioSource(assets / "audio" / "jfk_16k.wav")))[8000:14400]
-    rect, row = (278, 355, 419, 289), get_preset("liteavatar384")
+    rect, own = (278, 355, 419, 289), get_preset("liteavatar384")
     errors = {}
     for name, preset in {
-        "hard": replace(row, name="hard", edge=None),
-        "own": row,
-        "feather": row.with_feather("auto"),
+        "hard": replace(own, name="hard", edge=None),
+        "own": own,
+        "feather": own.with_feather("auto"),
     }.items():
         template = Template.from_arrays(frames, rect, preset=preset, fps=30)
         net = assets / "models" / "liteavatar384.onnx"

@@ -1,4 +1,4 @@
-"""Finished frames against OpenCV twins of what the reference scripts do."""
+"""Finished frames, against OpenCV twins of the reference scripts."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -43,7 +43,7 @@ def net_output(seed, preset, count):
 
 
 def reference(frame, rect, output, preset):
-    """The reference scripts' way, with OpenCV and NumPy."""
+    """Finish a frame as the reference scripts do, with OpenCV and NumPy."""
     x, y, w, h = rect
     out = frame.copy()
     if w == 0:
@@ -135,7 +135,7 @@ def test_pictures_give_what_their_planes_give(case, colour_match):
 
 @pytest.mark.parametrize("alpha", [1, 128, 254])
 def test_a_fading_mouth_lies_on_its_own_background(case, alpha):
-    """Whatever the worker made before: each request here has the worker of the one before."""
+    """Each request here runs on the worker of the one before, whose mouths must not show."""
     template, outputs, _ = case
     count = len(RECTS)
     with Compositor(template, threads=1) as compositor:

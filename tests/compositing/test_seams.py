@@ -1,4 +1,4 @@
-"""Seams: what the measure sees."""
+"""The seam error: the steps that it measures, and the frames and rects that it rejects."""
 
 import numpy as np
 import pytest

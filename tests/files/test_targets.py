@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from lipsync_fast.errors import FileMissingError, InputError, MediaError
-from lipsync_fast.files.targets import atomic_write, check_file, check_folder, check_new_folder
+from lipsync_fast.files.part import atomic_write
+from lipsync_fast.files.targets import check_file, check_folder, check_new_folder
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
 
@@ -98,22 +99,3 @@ def test_the_current_folder_is_not_replaced(tmp_path, monkeypatch):
     for name in (".", str(tmp_path), "none/.."):
         with pytest.raises(MediaError, match="is the current folder"):
             check_folder(name, MediaError)
-
-
-def test_a_file_is_replaced_when_it_is_whole(tmp_path):
-    target = tmp_path / "a.html"
-    target.write_text("old")
-
-    def fail():
-        with atomic_write(target) as part:
-            part.write_text("half")
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        fail()
-    assert target.read_text() == "old"
-    with atomic_write(target) as part:
-        part.write_text("new")
-        assert target.read_text() == "old"
-    assert target.read_text() == "new"
-    assert list(tmp_path.iterdir()) == [target]

@@ -19,7 +19,8 @@ from PIL import Image
 from .. import demo, kernels
 from .._version import __version__
 from ..errors import InputError, MediaError, MissingExtraError
-from ..files.targets import atomic_write, check_file
+from ..files.part import atomic_write
+from ..files.targets import check_file
 from ..kernels import _jpeg
 from ..pipeline.pipeline import Pipeline
 from ..templates.template import Template

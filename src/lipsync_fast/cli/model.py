@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, ModelError
+from ..files.part import scratch_file
 from ..files.targets import check_file
 from .shared import add_verbosity, say
 
@@ -70,14 +70,12 @@ def _batch(options: argparse.Namespace) -> None:
         changed = graph.make_batch_dynamic(options.source, options.target, inputs=inputs)
         say(options, f"{options.target}: any batch, {len(changed)} nodes changed inside")
         return
-    between = target.with_name(f".{target.name}.{os.getpid()}.full.part")
-    try:
-        graph.make_batch_dynamic(options.source, between, inputs=inputs)
-        found = graph.make_half(between, target, inputs=inputs)
-    except ModelError as error:
-        raise ModelError(str(error).replace(str(between), str(options.source))) from None
-    finally:
-        between.unlink(missing_ok=True)
+    with scratch_file(target) as between:
+        try:
+            graph.make_batch_dynamic(options.source, between, inputs=inputs)
+            found = graph.make_half(between, target, inputs=inputs)
+        except ModelError as error:
+            raise ModelError(str(error).replace(str(between), str(options.source))) from None
     say(options, f"{target}: any batch, float16 inside; {found}")
 
 

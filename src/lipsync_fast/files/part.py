@@ -1,49 +1,250 @@
-"""Where an output lies until it is whole: <name>.part, held by one writer at a time.
+"""Outputs that are written beside their name and take it when they are whole.
 
-The name is fixed, so that what a killed process leaves can be found and played, and the next
-writer starts over in it. So that two writers do not mix their frames there, each holds it: by a
-lock that ends with the process, however that ends. Windows has no such lock, but deletes no file
-that is open, which says the same; a folder that is there already is refused.
+Files that are made in one go (`atomic_write`) and folders (`PartFolder`) lie under a random name
+until then, made exclusively: no other writer, thread or planted link can be in the way.
+
+Films and folders of frames (`PartFile`, `hold_folder`) lie at <name>.part: the name is fixed, so
+that what a killed process leaves can be found and played, and the next writer starts over in it.
+So that two writers do not mix their frames there, each holds it: by a lock that ends with the
+process, however that ends. Windows has no such lock, but deletes no open file, which comes to the
+same; a folder that is already there is refused.
 """
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
 import re
+import secrets
+import shutil
+import stat
 import sys
 import weakref
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from ..errors import MediaError
 
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["PartFile", "hold_folder", "part_of", "release", "remove_frames"]
+__all__ = [
+    "PartFile",
+    "PartFolder",
+    "atomic_write",
+    "hold_folder",
+    "part_of",
+    "release",
+    "remove_frames",
+    "scratch_file",
+]
 
 _FRAME = re.compile(r"\d{8,}\.jpg")
+_EXCLUSIVE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+_TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
+_LONGEST = 40  # characters of a name that a random one repeats; file systems take 255 bytes
+_TRIES = 100  # takings of a name that other writers take at the same time
+
+
+# ---- files of one go ---------------------------------------------------------------------
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Give an empty file beside `path`; renamed to it after the block, removed if that raises.
+
+    Parameters
+    ----------
+    path : Path
+        From `check_file`; threads and processes may write the same one, the last one wins.
+
+    Yields
+    ------
+    Path
+        To be written to by its name.
+
+    Raises
+    ------
+    OSError
+        The file cannot be made or renamed.
+    """
+    with scratch_file(path) as part:
+        yield part
+        os.replace(part, path)
+
+
+@contextmanager
+def scratch_file(path: Path) -> Iterator[Path]:
+    """Give an empty file beside `path`, of a random name; removed after the block.
+
+    Yields
+    ------
+    Path
+
+    Raises
+    ------
+    OSError
+        It cannot be made.
+    """
+    part = path.with_name(f".{path.name[:_LONGEST]}.{secrets.token_hex(8)}.part")
+    descriptor = os.open(part, _EXCLUSIVE, 0o666)
+    try:
+        os.close(descriptor)
+        yield part
+    finally:
+        part.unlink(missing_ok=True)
+
+
+# ---- folders -----------------------------------------------------------------------------
+
+
+class PartFolder:
+    """A folder that is filled beside its name, and takes the name in one step.
+
+    An older folder of the name stays until then, and goes afterwards. Whatever is raised, and
+    whenever, the name holds the old folder or the whole new one. As a context manager it finishes
+    at the end of the block, and discards where the block raises.
+
+    Parameters
+    ----------
+    target : Path
+        From `check_folder`. Missing parents are made; `discard` removes them.
+
+    Attributes
+    ----------
+    target, path : Path
+        The name, and where the folder lies until it is finished.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be made.
+    """
+
+    def __init__(self, target: Path) -> None:
+        # No process number: in a container the one after a killed one often has the same.
+        own = f"{target.name[:_LONGEST]}.{secrets.token_hex(8)}"
+        self.target, self.path = target, target.with_name(f"{own}.part")
+        self._old = target.with_name(f"{own}.old")
+        self._parents = [p for p in target.parents if not p.exists()]  # innermost first
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir()
+        except BaseException:
+            self.discard()
+            raise
+
+    def finish(self) -> None:
+        """Take the name.
+
+        Raises
+        ------
+        OSError
+            It cannot be taken; the old folder stands, the new one is removed.
+        """
+        try:
+            self._take()
+            self._parents = []
+        finally:
+            self._clear()
+
+    def _take(self) -> None:
+        for _ in range(_TRIES):
+            if _exchange(self.path, self.target):
+                return  # the older folder lies at `path` now
+            try:
+                self.path.rename(self.target)  # which is free, or an empty folder
+                return
+            except OSError as error:
+                if error.errno not in _TAKEN:
+                    raise
+            _remove(self._old)
+            with suppress(FileNotFoundError):
+                self.target.rename(self._old)
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self.target))
+
+    def discard(self) -> None:
+        """Remove what was written and the parents that were made; nothing once it is finished."""
+        self._clear()
+        with suppress(OSError):  # missing already, or used by others
+            for parent in self._parents:
+                parent.rmdir()
+
+    def _clear(self) -> None:
+        if os.path.lexists(self.path) and os.path.lexists(self._old):  # the name was not taken
+            with suppress(OSError):  # another writer has taken it meanwhile
+                self._old.rename(self.target)
+        _remove(self._old)
+        _remove(self.path)
+
+    def __enter__(self) -> PartFolder:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        try:
+            if kind is None:
+                self.finish()
+        finally:
+            self.discard()
+
+
+def _remove(folder: Path) -> None:
+    try:
+        if folder.is_symlink():
+            folder.unlink()
+        shutil.rmtree(folder, ignore_errors=True)
+    except BaseException:  # an interrupt: the rest goes all the same
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _find_renameat2() -> Any:
+    if sys.platform != "linux":
+        return None
+    try:
+        return getattr(ctypes.CDLL(None), "renameat2", None)
+    except OSError:  # no dynamic libraries here
+        return None
+
+
+_renameat2 = _find_renameat2()
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swap two names in one step; False where one is missing, or the system cannot."""
+    if _renameat2 is None:
+        return False
+    names = os.fsencode(one), os.fsencode(other)
+    return bool(_renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0)
+
+
+# ---- films and folders of frames ---------------------------------------------------------
 
 
 def part_of(target: Path) -> Path:
-    """Where `target` lies until it is whole."""
+    """Return where a film or a folder of frames lies until it is whole."""
     return target.with_name(target.name + ".part")
 
 
 class PartFile:
-    """The part of a file, made, or taken where a killed writer left it.
+    """The part of a film, made, or taken over where a killed writer left it.
 
     Raises
     ------
     MediaError
-        Another writer holds it.
+        Another writer holds it; or it is a link, a device, or another user's.
     OSError
         It cannot be made.
     """
 
     def __init__(self, target: Path) -> None:
         self.target, self.path = target, part_of(target)
-        self._let_go = weakref.finalize(self, release, self._hold())  # also where it is forgotten
+        self._release = weakref.finalize(self, release, self._hold())  # also where it is forgotten
 
     def _hold(self) -> int:
         if sys.platform == "win32":
@@ -54,30 +255,38 @@ class PartFile:
             return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         while True:
             _refuse_links(self.path, self.target)
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
-            if _lock(descriptor, self.path, self.target):
+            try:
+                descriptor = os.open(self.path, _EXCLUSIVE, 0o666)
+                made = True
+            except FileExistsError:
+                made = False
+                try:
+                    descriptor = os.open(self.path, os.O_RDWR | os.O_NOFOLLOW)
+                except FileNotFoundError:
+                    continue  # another writer has just finished, or given up
+            if _lock(descriptor, self.path, self.target, made):
                 return descriptor
 
     def finish(self) -> None:
         """Give it its name; a file that was there is replaced."""
         if sys.platform == "win32":
-            self._let_go()  # nothing that is open can be renamed there
+            self._release()  # Windows renames nothing that is open
         self.path.replace(self.target)
-        self._let_go()
+        self._release()
 
     def discard(self) -> None:
-        """Remove it; nothing where it has its name, or is removed already."""
-        if not self._let_go.alive:
+        """Remove it; do nothing where it is finished or removed already."""
+        if not self._release.alive:
             return
         if sys.platform == "win32":
-            self._let_go()
+            self._release()
         with suppress(OSError):
             self.path.unlink()
-        self._let_go()
+        self._release()
 
 
 def hold_folder(target: Path) -> int | None:
-    """Make the part of a folder of frames, or take what a killed writer left of it.
+    """Make the part of a folder of frames, or take over what a killed writer left of it.
 
     Returns
     -------
@@ -87,7 +296,8 @@ def hold_folder(target: Path) -> int | None:
     Raises
     ------
     MediaError
-        Another writer holds it, or it holds something that is no frame.
+        Another writer holds it; it holds something besides frames; or it is a link, or another
+        user's.
     OSError
         It cannot be made.
     """
@@ -103,13 +313,16 @@ def hold_folder(target: Path) -> int | None:
         return None
     while True:
         _refuse_links(part, target)
-        with suppress(FileExistsError):
+        try:
             part.mkdir()
+            made = True
+        except FileExistsError:
+            made = False
         try:
             descriptor = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except FileNotFoundError:
             continue  # another writer has just finished, or given up
-        if _lock(descriptor, part, target):
+        if _lock(descriptor, part, target, made):
             break
     try:
         remove_frames(part, target)
@@ -120,7 +333,7 @@ def hold_folder(target: Path) -> int | None:
 
 
 def remove_frames(part: Path, target: Path) -> None:
-    """Empty the part of a folder; nothing is removed where it holds what is no frame."""
+    """Empty the part of a folder; remove nothing where it holds anything besides frames."""
     found = list(part.iterdir())
     for path in found:
         if not _FRAME.fullmatch(path.name) or path.is_symlink() or not path.is_file():
@@ -132,36 +345,41 @@ def remove_frames(part: Path, target: Path) -> None:
         path.unlink()
 
 
-def _refuse_links(part: Path, target: Path) -> None:
-    """What lies behind a link is another's, and what is written to a pipe is lost."""
-    plain = part.is_file() or part.is_dir() or not part.exists()
-    if part.is_symlink() or not plain:
-        raise MediaError(
-            f"{target} cannot be written: {part}, where it lies at first, is a link or a device; "
-            "move it away, or name another output"
-        )
-
-
 def release(descriptor: int | None) -> None:
     """End a hold of this process.
 
-    It is closed, not unlocked: that would end the hold of a process that this one was forked
-    from. Who shares it with a forked one has renamed or removed what is locked by then.
+    It is closed, not unlocked: unlocking would end the hold of a process that this one was forked
+    from. Whoever shares it with a forked process has renamed or removed what is locked by then.
     """
     if descriptor is not None:
         os.close(descriptor)
 
 
-def _lock(descriptor: int, part: Path, target: Path) -> bool:
-    """Hold what was opened; False, and closed, where it is no longer what lies at `part`."""
+def _refuse_links(part: Path, target: Path) -> None:
+    """Refuse a link, behind which lies another file, and a pipe, where frames are lost."""
+    plain = part.is_file() or part.is_dir() or not part.exists()
+    if part.is_symlink() or not plain:
+        raise _not_ours(part, target, "a link or a device")
+
+
+def _lock(descriptor: int, part: Path, target: Path, made: bool) -> bool:
+    """Hold what was opened; False, and closed, where it is no longer what lies at `part`.
+
+    What was not `made` here is taken over only from the same user, whose own process was killed.
+    """
     assert sys.platform != "win32"
+    found = os.fstat(descriptor)
+    shared = stat.S_ISREG(found.st_mode) and found.st_nlink > 1
+    if not made and (shared or found.st_uid != os.geteuid()):
+        os.close(descriptor)
+        raise _not_ours(part, target, "another user's, or has a second name")
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         raise _held(target) from None
     except OSError:
-        pass  # a file system without locks, as some networks' are
+        pass  # a file system without locks, as some network ones are
     try:
         same = os.path.samestat(os.fstat(descriptor), os.stat(part))
     except FileNotFoundError:
@@ -169,6 +387,13 @@ def _lock(descriptor: int, part: Path, target: Path) -> bool:
     if not same:
         release(descriptor)
     return same
+
+
+def _not_ours(part: Path, target: Path, what: str) -> MediaError:
+    return MediaError(
+        f"{target} cannot be written: {part}, where it lies at first, is {what}; "
+        "move it away, or name another output"
+    )
 
 
 def _held(target: Path) -> MediaError:

@@ -1,15 +1,13 @@
-"""Places for outputs: checked before any work is done for them, and taken when it is done."""
+"""Places for outputs, checked before any work is done for them."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import FileMissingError, InputError, LipsyncError
 
-__all__ = ["atomic_write", "check_file", "check_folder", "check_new_folder"]
+__all__ = ["check_file", "check_folder", "check_new_folder"]
 
 _SEPARATORS = tuple(filter(None, ("/", os.sep, os.altsep)))
 
@@ -17,7 +15,7 @@ _SEPARATORS = tuple(filter(None, ("/", os.sep, os.altsep)))
 def check_file(
     path: str | os.PathLike[str], error: type[LipsyncError], endings: tuple[str, ...] = ()
 ) -> Path:
-    """Where a file can be written: a new name, or that of a plain file, which is replaced.
+    """Return where a file can be written: a new name, or that of a plain file to be replaced.
 
     Parameters
     ----------
@@ -25,19 +23,19 @@ def check_file(
     error : type of LipsyncError
         Raised where there is something else, or no permission.
     endings : tuple of str
-        Suffixes that the name may have, in small letters; any where there are none.
+        Suffixes that the name may have, in lower case; any by default.
 
     Returns
     -------
     Path
-        What a link leads to, which stays a link.
+        The file itself; a link is followed, and stays a link.
 
     Raises
     ------
     InputError
-        It names no file, or none with one of `endings`.
+        It names no file, or one without any of `endings`.
     FileMissingError
-        The folder that it is to lie in does not exist.
+        The folder to hold it does not exist.
     """
     text = os.fspath(path)
     target = Path(text)
@@ -59,19 +57,19 @@ def check_file(
 
 
 def check_folder(path: str | os.PathLike[str], error: type[LipsyncError]) -> Path:
-    """Where a folder can be made: a new name, or that of one whose content the caller judges.
+    """Return where a folder can be made: a new name, or that of one that the caller judges.
 
     Parameters
     ----------
     path : str or PathLike
     error : type of LipsyncError
-        Raised where there is something else, or the folder that the process works in, which
-        cannot be replaced under its feet.
+        Raised where there is something else, or for the current folder, which cannot be
+        replaced.
 
     Returns
     -------
     Path
-        The real place, to which links lead.
+        The real place; links are followed.
 
     Raises
     ------
@@ -91,14 +89,14 @@ def check_folder(path: str | os.PathLike[str], error: type[LipsyncError]) -> Pat
 
 
 def check_new_folder(path: str | os.PathLike[str], error: type[LipsyncError]) -> Path:
-    """Where files can be put in a folder of their own, as `check_folder`.
+    """Return where a folder can be made that holds nothing yet; see `check_folder`.
 
     Raises
     ------
     FileMissingError
-        The folder that it is to lie in does not exist.
+        The folder to hold it does not exist.
     LipsyncError
-        The `error`: as `check_folder`, or there are files in it.
+        Of the class `error`: as `check_folder`, or it has files in it.
     """
     target = check_folder(path, error)
     _check_parent(target, error)
@@ -120,14 +118,3 @@ def _check_parent(target: Path, error: type[LipsyncError]) -> None:
         raise error(f"{target} cannot be written: {target.parent} is not a folder")
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise error(f"{target} cannot be written: Permission denied in its folder")
-
-
-@contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
-    """A file to write next to `path`, renamed to it at the end and removed on failure."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -136,7 +136,7 @@ class JpegFolder:
         self.frames = 0
         self._part = part_of(self.folder)
         try:
-            self._let_go = weakref.finalize(self, release, hold_folder(self.folder))
+            self._release = weakref.finalize(self, release, hold_folder(self.folder))
         except OSError as error:
             raise self._unwritable(error) from error
         self._open = True
@@ -193,7 +193,7 @@ class JpegFolder:
             self.abort()
             raise self._unwritable(error) from error
         self._open = False
-        self._let_go()
+        self._release()
 
     def abort(self) -> None:
         """Remove what was written."""
@@ -202,7 +202,7 @@ class JpegFolder:
             with suppress(OSError, MediaError):
                 remove_frames(self._part, self.folder)
                 self._part.rmdir()
-            self._let_go()
+            self._release()
 
     def _unwritable(self, error: OSError) -> MediaError:
         return MediaError(f"{self.folder} cannot be written: {error.strerror or error}")

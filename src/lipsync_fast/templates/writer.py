@@ -7,8 +7,6 @@ half-written; its head, which lists the byte size of every file, is written last
 from __future__ import annotations
 
 import json
-import secrets
-import shutil
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -19,7 +17,8 @@ from numpy.typing import NDArray
 
 from .. import kernels
 from ..checks import check_type
-from ..errors import InputError, LipsyncError, TemplateError
+from ..errors import InputError, TemplateError
+from ..files.part import PartFolder
 from ..formats import VideoFormat
 from ..presets import PRESETS, Preset, get_preset
 from ..timing import Loop
@@ -104,10 +103,8 @@ class TemplateWriter:
         self._masks: list[int] = []
         self._mask_numbers: dict[tuple[tuple[int, ...], bytes], int] = {}
         self._head = self._make_head(options)
-        # No process number: in a container the one after a killed one often has the same.
-        self._own = f"{self._place.name}.{secrets.token_hex(4)}"
-        self._part = self._place.with_name(f"{self._own}.part")
-        self._parents = [p for p in self._place.parents if not p.exists()]  # innermost first
+        self._folder = self._make_folder()
+        self._part = self._folder.path
         self._writers: dict[str, FixedWriter | RaggedWriter] = self._open_writers(options.store)
 
     def _make_head(self, options: TemplateOptions) -> dict[str, Any]:
@@ -134,12 +131,13 @@ class TemplateWriter:
             head["jpeg"] = {**asdict(self._encoder.settings), "label": options.label}
         return head
 
-    def _open_writers(self, store: tuple[str, ...]) -> dict[str, FixedWriter | RaggedWriter]:
+    def _make_folder(self) -> PartFolder:
         try:
-            self._part.mkdir(parents=True)
+            return PartFolder(self._place)
         except OSError as error:
-            self._remove_parents()
             raise TemplateError(f"{self.path} cannot be written: {error.strerror}") from None
+
+    def _open_writers(self, store: tuple[str, ...]) -> dict[str, FixedWriter | RaggedWriter]:
         part, video, side = self._part, self.video, self.preset.crop
         writers: dict[str, FixedWriter | RaggedWriter] = {
             CROPS: FixedWriter(part / CROPS, (side, side, 3), np.uint8)
@@ -265,39 +263,20 @@ class TemplateWriter:
             head = {**self._head, "count": len(self._rects), "files": files}
             (self._part / HEAD).write_text(json.dumps(head, indent=1) + "\n", "utf-8")
             check_target(self.path)  # again: something may have been put there meanwhile
-            self._rename()
-        except LipsyncError:
-            self.abort()
-            raise
+            self._folder.finish()
         except OSError as error:
             self.abort()
             raise TemplateError(f"{self.path} cannot be written: {error.strerror}") from None
-
-    def _rename(self) -> None:
-        """Put the folder in the place of an older one, which comes back if that fails."""
-        old = self._place.with_name(f"{self._own}.old")
-        if self._place.exists():
-            self._place.rename(old)
-        try:
-            self._part.rename(self._place)
-        except OSError:
-            if old.exists():
-                old.rename(self._place)
+        except BaseException:  # an interrupt, too
+            self.abort()
             raise
-        shutil.rmtree(old, ignore_errors=True)
 
     def abort(self) -> None:
         """Remove what was written, and the folders that were made to hold it."""
         for writer in self._writers.values():
             with suppress(OSError):  # a full disk: the folder goes anyway
                 writer.close()
-        shutil.rmtree(self._part, ignore_errors=True)
-        self._remove_parents()
-
-    def _remove_parents(self) -> None:
-        with suppress(OSError):  # missing already, or used by others
-            for folder in self._parents:
-                folder.rmdir()
+        self._folder.discard()
 
     def __enter__(self) -> TemplateWriter:
         return self

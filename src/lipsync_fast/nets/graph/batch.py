@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...errors import InputError, ModelError
-from ...files.targets import atomic_write, check_file
+from ...files.part import atomic_write
+from ...files.targets import check_file
 from . import onnx_file
 from .proof import prove_batch
 

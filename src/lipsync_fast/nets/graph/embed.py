@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from ... import kernels
 from ...errors import FileMissingError, ModelError
-from ...files.targets import atomic_write, check_file
+from ...files.part import atomic_write
+from ...files.targets import check_file
 from ...presets import Preset, fit_preset, get_preset
 from ...templates.crops import pack_crop
 from ..generator import Net

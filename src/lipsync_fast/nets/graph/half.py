@@ -18,7 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ... import kernels
 from ...errors import InputError, ModelError
-from ...files.targets import atomic_write, check_file
+from ...files.part import atomic_write
+from ...files.targets import check_file
 from ...presets import Preset, find_preset
 from ..generator import Net
 from . import onnx_file

@@ -1,18 +1,20 @@
 """The exceptions of lipsync_fast: each is a LipsyncError and the nearest builtin.
 
-LipsyncError
- |-- InputError            (ValueError)         a value, a shape or a file's content
- |-- MediaError            (ValueError)         a video, sound or image file
- |-- ModelError            (ValueError)         an ONNX file
- |-- TemplateError         (ValueError)         a template folder
- |-- ArgumentTypeError     (TypeError)          an argument of the wrong type
- |-- LayoutError           (TypeError)          an array's dtype or memory layout
- |-- FileMissingError      (FileNotFoundError)  a file or folder
- |-- MissingExtraError     (ImportError)        an optional dependency
- |-- PoolExhausted         (MemoryError)        a BufferPool at its limit
- |-- DeviceMemoryError     (MemoryError)        a device's memory
- |-- BusyError             (RuntimeError)       an object that another thread is using
- |-- KernelBug             (RuntimeError)       a mistake of this package's own
+The builtin of each stands in brackets:
+
+    LipsyncError
+     |-- InputError            (ValueError)         a value, a shape or a file's content
+     |-- MediaError            (ValueError)         a video, sound or image file
+     |-- ModelError            (ValueError)         an ONNX file
+     |-- TemplateError         (ValueError)         a template folder
+     |-- ArgumentTypeError     (TypeError)          an argument of the wrong type
+     |-- LayoutError           (TypeError)          an array's dtype or memory layout
+     |-- FileMissingError      (FileNotFoundError)  a file or folder
+     |-- MissingExtraError     (ImportError)        an optional dependency
+     |-- PoolExhausted         (MemoryError)        a BufferPool at its limit
+     |-- DeviceMemoryError     (MemoryError)        a device's memory
+     |-- BusyError             (RuntimeError)       an object that another thread is using
+     |-- KernelBug             (RuntimeError)       a mistake of this package's own
 """
 
 

@@ -1,4 +1,4 @@
-"""Errors: each is the package's own and a builtin too, and kernels raise no others."""
+"""Errors: each is a LipsyncError and a builtin as well, and kernels raise no others."""
 
 import builtins
 import re
@@ -21,6 +21,18 @@ def test_each_is_ours_and_a_builtin(kind):
         names = [base.__name__ for base in kind.__mro__ if base.__module__ == "builtins"]
         assert set(names) - {"Exception", "BaseException", "object"}
         assert all(hasattr(builtins, name) for name in names)
+
+
+def test_the_tree_in_the_docstring_is_whole():
+    drawn = re.findall(r"^ +(?:\|-- )?(\w+)(?: +\((\w+)\))?", errors.__doc__, re.MULTILINE)
+    assert sorted(name for name, _ in drawn) == sorted(kind.__name__ for kind in CLASSES)
+    for name, builtin in drawn[1:]:
+        assert issubclass(getattr(errors, name), getattr(builtins, builtin))
+
+
+def test_tracebacks_name_the_module_that_is_imported():
+    for kind in CLASSES:
+        assert f"{kind.__module__}.{kind.__name__}" == f"lipsync_fast.errors.{kind.__name__}"
 
 
 @pytest.mark.repository

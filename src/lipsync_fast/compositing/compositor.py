@@ -188,8 +188,10 @@ class Compositor:
 
         Raises
         ------
+        ArgumentTypeError
+            If an argument has the wrong type.
         LayoutError
-            If an argument has another type, dtype or layout.
+            If an array has the wrong dtype or layout.
         InputError
             If a shape or a value does not fit, or the compositor is closed.
         """
@@ -236,8 +238,10 @@ class Compositor:
 
         Raises
         ------
+        ArgumentTypeError
+            If an argument has the wrong type.
         LayoutError
-            If an argument has another type, dtype or layout.
+            If an array has the wrong dtype or layout.
         InputError
             If a shape or a value does not fit, a JPEG does not fit its buffer, or the compositor
             is closed.

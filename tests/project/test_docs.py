@@ -58,15 +58,6 @@ def test_the_site_builds_without_a_warning(tmp_path):
     assert "usage: lipsync-fast prepare" in shown
 
 
-def test_every_public_name_has_its_place_in_the_reference():
-    text = "\n".join(page.read_text("utf-8") for page in (ROOT / "docs" / "reference").glob("*.md"))
-    shown = re.findall(r"^::: (?:lipsync_fast\.)([\w.]+)$", text, re.MULTILINE)
-    assert len(shown) == len(set(shown))
-    public = set(lipsync_fast.__all__) - {"__version__", "LipsyncError"}  # that: with all errors
-    assert public <= set(shown)
-    assert "errors" in shown
-
-
 def test_every_command_has_its_place_in_the_reference():
     from lipsync_fast.cli.main import main
 
@@ -117,6 +108,24 @@ def test_links_of_the_front_page_lead_somewhere():
     for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md"):
         for link in re.findall(r"\]\(([^)#:]+)\)", path.read_text("utf-8")):
             assert (ROOT / link).exists(), f"{path.name}: {link}"
+
+
+def test_the_matrix_of_kernels_is_the_tree():
+    """Each operation is a file of csrc, each tick of an instruction set another one."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    table = re.search(r"^\| operation .*?\n\|-.*?\n(.*?)\n\n", text, re.MULTILINE | re.DOTALL)[1]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
+    csrc = ROOT / "csrc"
+    shared = {"cpu", "memory", "resize_plan", "finish"}  # no operations by themselves
+    assert {row[0] for row in rows} == {p.stem for p in csrc.glob("*.c")} - shared | {"jpeg"}
+    for operation, _, _, avx2, avx512, neon, _ in rows:
+        for cell, pattern in (
+            (avx2, f"x86/{operation}_*avx2.c"),
+            (avx512, f"x86/{operation}_*avx512.c"),
+            (neon, f"arm/{operation}_*neon.c"),
+        ):
+            ticked = bool(cell) and not cell.startswith("as ")
+            assert ticked == bool(list(csrc.glob(pattern))), (operation, pattern)
 
 
 def test_the_picture_of_segments_is_todays():

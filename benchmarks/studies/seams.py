@@ -57,9 +57,11 @@ class Case:
 
     @classmethod
     def make(cls, title: str, film: str, preset: str, folder: Path, **options: object) -> Case:
+        faces = lf.FaceOptions(**NETS, masks="landmarks")
+        store = lf.TemplateOptions(store=("i420",))
         with lf.prepare(
-            ASSETS / "video" / film, folder / preset, preset=preset, masks="landmarks",
-            store=("i420",), **NETS, **options,
+            ASSETS / "video" / film, folder / preset, preset=preset, faces=faces, options=store,
+            **options,
         ) as t:  # fmt: skip
             frames = [t.bgr24(i) for i in range(FRAMES)]
             masks = [t.mask(i).copy() for i in range(FRAMES)]

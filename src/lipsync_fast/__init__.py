@@ -16,7 +16,7 @@ except ImportError as error:
     ) from error
 
 # preparation: a video or folder becomes a template
-from .preparation.prepare import prepare
+from .preparation import FaceOptions, prepare
 
 # pipeline: the road, from speech to frames
 from .pipeline.pipeline import Pipeline, PipelineStats
@@ -80,6 +80,7 @@ from .errors import LipsyncError, PoolExhausted
 __all__ = [
     "__version__",
     # preparation
+    "FaceOptions",
     "prepare",
     # pipeline
     "Pipeline",

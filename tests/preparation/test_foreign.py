@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,13 +21,14 @@ from tests.support.avatars import (
 
 from lipsync_fast.compositing import Compositor
 from lipsync_fast.errors import FileMissingError, InputError, MediaError
+from lipsync_fast.preparation import FaceOptions, prepare
 from lipsync_fast.preparation.foreign import find_avatar
-from lipsync_fast.preparation.prepare import prepare
 from lipsync_fast.presets import PRESETS
-from lipsync_fast.templates.template import Template
+from lipsync_fast.templates import Template, TemplateOptions
 from lipsync_fast.timing import Loop
 
-STORE = ("bgr24",)
+PIXELS = TemplateOptions(store=("bgr24",))
+UNMASKED = FaceOptions(masks="none")
 
 
 def drawn(count=12):
@@ -79,13 +81,13 @@ def assert_equal_templates(one, other):
 def imported(source, tmp_path, **options):
     """A template of another system's folder, which stays as it is."""
     before = snapshot(source)
-    template = prepare(source, tmp_path / "imported", store=STORE, **options)
+    template = prepare(source, tmp_path / "imported", options=PIXELS, **options)
     assert snapshot(source) == before
     return template
 
 
 def straight(source, rects, tmp_path, preset):
-    return prepare(source, tmp_path / "straight", preset=preset, rects=rects, store=STORE)
+    return prepare(source, tmp_path / "straight", preset=preset, rects=rects, options=PIXELS)
 
 
 @pytest.mark.parametrize("preset", ["synctalk328", "ultralight168-hubert", "wav2lip96"])
@@ -184,7 +186,7 @@ def test_musetalk_avatars(person, tmp_path):
     images = write_musetalk(source, frames, rects)
     both = [*rects, *rects[::-1]]
     with (
-        imported(source, tmp_path, preset="wav2lip256", masks="none") as template,
+        imported(source, tmp_path, preset="wav2lip256", faces=UNMASKED) as template,
         straight(images, both, tmp_path, "wav2lip256") as wanted,
     ):
         assert template.count == 2 * len(frames)
@@ -203,7 +205,7 @@ def test_musetalk_masks_blend_as_there(person, tmp_path):
     boxes = pickle.loads((source / "mask_coords.pkl").read_bytes())
     with (
         imported(source, tmp_path, preset="wav2lip256") as template,
-        imported(source, tmp_path / "bare", preset="wav2lip256", masks="none") as bare,
+        imported(source, tmp_path / "bare", preset="wav2lip256", faces=UNMASKED) as bare,
     ):
         for i, (got, hard) in enumerate(zip(finished(template), finished(bare), strict=True)):
             x, y, w, h = template.rects[i]
@@ -226,7 +228,7 @@ def test_parsing_maps_keep_the_original(person, tmp_path):
     maps = write_parsing(source, frames)
     with (
         imported(source, tmp_path, preset="synctalk328") as template,
-        imported(source, tmp_path / "bare", preset="synctalk328", masks="none") as bare,
+        imported(source, tmp_path / "bare", preset="synctalk328", faces=UNMASKED) as bare,
     ):
         for i, (got, hard) in enumerate(zip(finished(template), finished(bare), strict=True)):
             kept = (maps[i] < 2)[..., None]
@@ -242,7 +244,7 @@ def test_a_mask_and_the_presets_edge_count_both(person, tmp_path):
     maps = write_parsing(source, frames)
     with (
         imported(source, tmp_path, preset="wav2lip384") as template,
-        imported(source, tmp_path / "bare", preset="wav2lip384", masks="none") as bare,
+        imported(source, tmp_path / "bare", preset="wav2lip384", faces=UNMASKED) as bare,
     ):
         for i in range(template.count):
             x, y, w, h = template.rects[i]
@@ -287,7 +289,7 @@ def test_else_the_preset_does_and_it_is_said(preset, order, rect, tmp_path, capl
 def test_no_face_passes_through(tmp_path):
     rects = [(30, 40, 61, 62), (0, 0, 0, 0), (32, 41, 60, 63)]
     write_livetalking(tmp_path / "a", drawn(3), rects, None, "xyxy")
-    options = {"preset": "ultralight168-hubert", "store": STORE}
+    options = {"preset": "ultralight168-hubert", "options": PIXELS}
     with prepare(tmp_path / "a", tmp_path / "t", **options) as template:
         np.testing.assert_array_equal(template.rects, rects)
         assert not template.has_face(1)
@@ -303,10 +305,8 @@ def test_given_rects_and_loop_count_first(tmp_path):
         tmp_path / "t",
         preset="wav2lip256",
         rects="10,11,50,40",
-        loop="once",
-        start=2,
         fps=30,
-        store=STORE,
+        options=replace(PIXELS, loop=Loop("once", 2)),
     ) as template:
         assert template.rects.tolist() == [[10, 11, 50, 40]] * 4
         assert (template.loop, template.fps) == (Loop("once", 2), 30)
@@ -351,7 +351,7 @@ def test_what_is_missing_is_named(layouts, folder, part, says):
 )
 def test_rects_stand_in_for_missing_ones(layouts, folder, part):
     (layouts / folder / part).unlink()
-    options = {"preset": "wav2lip96", "rects": "30,40,20,20", "store": STORE}
+    options = {"preset": "wav2lip96", "rects": "30,40,20,20", "options": PIXELS}
     with prepare(layouts / folder, layouts / "t", **options) as template:
         assert (template.rects == (30, 40, 20, 20)).all()
 
@@ -366,7 +366,9 @@ def test_a_preset_that_is_not_told_is_asked_for(layouts, folder):
 
 def test_smoothing_is_for_found_rects(layouts):
     with pytest.raises(InputError, match="leave out smooth='steady'"):
-        prepare(layouts / "live", layouts / "t", preset="wav2lip96", smooth="steady")
+        prepare(
+            layouts / "live", layouts / "t", preset="wav2lip96", faces=FaceOptions(smooth="steady")
+        )
 
 
 def test_other_folders_are_none(layouts):
@@ -405,12 +407,7 @@ MALFORMED = [
     ("live", "coords.pkl", pickle.dumps([(900, 990, 900, 990)] * 12), "lie outside of the 160×120"),
     ("live", "coords.pkl", pickle.dumps([(9, 90, 9, 90)] * 11), "each of the 12 frames .* got 11"),
     ("live", "coords.pkl", b"text", r"coords\.pkl"),
-    (
-        "muse",
-        "mask_coords.pkl",
-        pickle.dumps([(9, 90, 9, 90)] * 5),
-        "each of the 24 masks, got 5 boxes",
-    ),
+    ("muse", "mask_coords.pkl", pickle.dumps([(9, 90, 9, 90)] * 5), "24 masks, got 5 boxes"),
     ("muse", "mask_coords.pkl", pickle.dumps([(0, 0, 72, 72)] * 24), "does not hold its rect"),
     ("muse", "mask_coords.pkl", pickle.dumps([(0, 0, 99, 99)] * 24), "99×99 pixels like its"),
     ("set", "landmarks/3.lms", b"1 2\n", r"3\.lms must hold 110 lines"),
@@ -464,7 +461,7 @@ def test_the_rate_of_a_package(layouts, info, fps):
     from fractions import Fraction
 
     (layouts / "package" / "package_info.json").write_text(json.dumps(info))
-    options = {"preset": "wav2lip96", "store": STORE}
+    options = {"preset": "wav2lip96", "options": PIXELS}
     with prepare(layouts / "package", layouts / "t", **options) as template:
         assert template.fps == Fraction(fps)
 

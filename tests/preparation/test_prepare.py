@@ -8,10 +8,18 @@ import pytest
 from PIL import Image
 
 from lipsync_fast import kernels
-from lipsync_fast.errors import FileMissingError, InputError, MediaError, ModelError, TemplateError
-from lipsync_fast.preparation.prepare import prepare
-from lipsync_fast.templates.template import Template
+from lipsync_fast.errors import (
+    FileMissingError,
+    InputError,
+    LayoutError,
+    MediaError,
+    TemplateError,
+)
+from lipsync_fast.preparation import FaceOptions, prepare
+from lipsync_fast.templates import JpegSettings, Template, TemplateOptions
 from lipsync_fast.timing import Loop
+
+PIXELS = TemplateOptions(store=("bgr24",))
 
 WIDTH, HEIGHT = 96, 64
 
@@ -65,7 +73,7 @@ def test_images_with_rects(images, tmp_path):
         tmp_path / "anna",
         preset="wav2lip96",
         rects=rects,
-        store=("bgr24", "jpeg"),
+        options=TemplateOptions(store=("bgr24", "jpeg")),
         fps="30000/1001",
         progress=lambda done, total: steps.append((done, total)),
     ) as template:
@@ -112,7 +120,7 @@ def test_every_source_of_rects(images, tmp_path, form):
 def test_one_image_is_a_template(images, tmp_path):
     folder, frames = images
     with prepare(
-        folder / "4.png", tmp_path / "t", preset="wav2lip96", rects="1,2,30,30", store=("bgr24",)
+        folder / "4.png", tmp_path / "t", preset="wav2lip96", rects="1,2,30,30", options=PIXELS
     ) as template:
         assert template.count == 1
         np.testing.assert_array_equal(template.bgr24(0), frames[4])
@@ -145,10 +153,10 @@ def test_loop_start_and_quality(images, tmp_path):
     folder, _ = images
     sizes = {}
     for quality in (30, 95):
+        options = TemplateOptions(("jpeg",), JpegSettings(quality), Loop("pingpong", 2))
         with prepare(
-            folder, tmp_path / f"t{quality}", preset="wav2lip96", rects="1,2,30,30",
-            quality=quality, loop="pingpong", start=2, store=("jpeg",),
-        ) as template:  # fmt: skip
+            folder, tmp_path / f"t{quality}", preset="wav2lip96", rects="1,2,30,30", options=options
+        ) as template:
             assert template.loop == Loop("pingpong", 2)
             sizes[quality] = (tmp_path / f"t{quality}" / "jpeg.bin").stat().st_size
     assert sizes[95] > 1.5 * sizes[30]
@@ -156,7 +164,7 @@ def test_loop_start_and_quality(images, tmp_path):
 
 def test_an_older_template_is_replaced_only_by_a_complete_one(images, tmp_path):
     folder, _ = images
-    options = {"preset": "wav2lip96", "store": ("bgr24",)}
+    options = {"preset": "wav2lip96", "options": PIXELS}
     prepare(folder, tmp_path / "t", rects="1,2,30,30", **options).close()
     (folder / "9.png").write_bytes(b"damaged")
     with pytest.raises(MediaError, match=r"9\.png"):
@@ -185,6 +193,8 @@ def test_an_interrupt_leaves_nothing(images, tmp_path, error):
 
 
 # ---- bad input -------------------------------------------------------------------------------
+
+YUNET = FaceOptions(detector="d.onnx")
 
 
 @pytest.mark.parametrize(
@@ -220,28 +230,44 @@ def test_rects_over_the_edge_are_told(images, tmp_path, caplog):
     ("preset", "options", "message"),
     [
         ("wav2lip96", {}, "give rects"),
-        ("wav2lip96", {"rects": "1,2,3,4", "detector": "d.onnx"}, "not both"),
-        ("wav2lip96", {"rects": "1,2,3,4", "masks": False}, "masks must be one of source"),
-        ("wav2lip96", {"rects": "1,2,3,4", "masks": "landmarks"}, "need both a detector"),
-        ("wav2lip96", {"detector": "d.onnx", "masks": "landmarks"}, "need both a detector"),
-        ("wav2lip96", {"rects": "1,2,3,4", "landmarks": "m.onnx"}, "landmarks are for rects that"),
-        ("wav2lip96", {"rects": "1,2,3,4", "feather": "soft"}, "feather must be auto"),
-        ("wav2lip96", {"rects": "1,2,3,4", "smooth": "steady"}, "leave out smooth"),
-        ("wav2lip96", {"detector": "d.onnx", "smooth": "much"}, "smooth must be one of"),
-        ("wav2lip96", {"rects": "1,2,3,4", "store": ("png",)}, "store"),
-        ("wav2lip96", {"rects": "1,2,3,4", "quality": 0}, "quality"),
-        ("wav2lip96", {"rects": "1,2,3,4", "loop": "round"}, "loop"),
+        ("wav2lip96", {"rects": "1,2,3,4", "faces": YUNET}, "not both"),
+        ("wav2lip96", {"rects": "1,2,3,4", "faces": FaceOptions(landmarks="m.onnx")},
+         "landmarks are for found rects and for masks"),
+        ("wav2lip96", {"rects": "1,2,3,4", "faces": FaceOptions(smooth="steady")},
+         "leave out smooth='steady'"),
+        ("wav2lip96", {"rects": "1,2,3,4", "options": TemplateOptions(feather="soft")},
+         "feather must be auto"),
         ("wav2lip96", {"rects": "1,2,3,4", "fps": 0}, "fps"),
         ("synctalk328", {"rects": "1,2,3,4", "fps": 30}, "needs 25 frames a second"),
-        ("synctalk328", {"detector": "d.onnx"}, "landmarks"),
-        ("liteavatar384", {"detector": "d.onnx"}, "278,355,419,289"),
+        ("synctalk328", {"faces": YUNET}, "give landmarks"),
+        ("liteavatar384", {"faces": YUNET}, "278,355,419,289"),
         ("wav2lip97", {"rects": "1,2,3,4"}, "preset"),
     ],
-)
+)  # fmt: skip
 def test_arguments_that_do_not_fit(images, tmp_path, preset, options, message):
     with pytest.raises(InputError, match=message):
         prepare(images[0], tmp_path / "t", preset=preset, **options)
     assert [p.name for p in tmp_path.iterdir()] == ["images"]
+
+
+@pytest.mark.parametrize("options", [{"faces": "d.onnx"}, {"options": ("jpeg",)}])
+def test_options_of_another_type(images, tmp_path, options):
+    with pytest.raises(LayoutError, match=rf"{next(iter(options))} must be of type \w+Options"):
+        prepare(images[0], tmp_path / "t", preset="wav2lip96", rects="1,2,3,4", **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"masks": False}, "masks must be one of source"),
+        ({"masks": "landmarks"}, "need both a detector"),
+        ({"masks": "landmarks", "detector": "d.onnx"}, "need both a detector"),
+        ({"detector": "d.onnx", "smooth": "much"}, "smooth must be one of"),
+    ],
+)
+def test_face_options_that_do_not_fit(options, message):
+    with pytest.raises(InputError, match=message):
+        FaceOptions(**options)
 
 
 def test_sources_that_cannot_be_read(images, tmp_path):
@@ -288,7 +314,7 @@ def test_a_full_disk(images, tmp_path):
     """A limit on the size of files stands in for a disk that fills up while writing."""
     resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    options = {"preset": "wav2lip96", "rects": "1,2,30,30", "store": ("bgr24",)}
+    options = {"preset": "wav2lip96", "rects": "1,2,30,30", "options": PIXELS}
     resource.setrlimit(resource.RLIMIT_FSIZE, (5 * WIDTH * HEIGHT * 3, hard))
     try:
         with pytest.raises(TemplateError, match="t cannot be written"):
@@ -299,184 +325,15 @@ def test_a_full_disk(images, tmp_path):
 
 
 @pytest.mark.assets
-@pytest.mark.parametrize("kind", ["detector", "landmarks"])
-def test_nets_that_are_none(images, tmp_path, assets, kind):
-    pytest.importorskip("onnxruntime")
-    models = assets / "models"
-    nets = {
-        "detector": models / "yunet_n_dynamic.onnx",
-        "landmarks": models / "face_landmarks_478.onnx",
-    }
-    nets[kind] = models / "liteavatar384.onnx"
-    with pytest.raises(ModelError, match="not the"):
-        prepare(images[0], tmp_path / "t", preset="synctalk328", **nets)
-    nets[kind] = tmp_path / "none.onnx"
-    with pytest.raises(FileMissingError):
-        prepare(images[0], tmp_path / "t", preset="synctalk328", **nets)
-
-
-# ---- found rects -----------------------------------------------------------------------------
-
-
-@pytest.fixture
-def nets(assets):
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("av")
-    models = assets / "models"
-    return {
-        "detector": models / "yunet_n_dynamic.onnx",
-        "landmarks": models / "face_landmarks_478.onnx",
-    }
-
-
-def time_of(path, number):
-    """Seconds from the first picture of a file to another, a little early against rounding."""
-    av = pytest.importorskip("av")
-    with av.open(str(path)) as container:
-        times = [
-            frame.time
-            for frame, _ in zip(container.decode(video=0), range(number + 1), strict=False)
-        ]
-    return times[number] - times[0] - 1e-3
-
-
-@pytest.mark.assets
-def test_no_face_anywhere(images, tmp_path, nets):
-    with pytest.raises(MediaError, match="no face in any of its 12 frames"):
-        prepare(images[0], tmp_path / "t", preset="wav2lip96", detector=nets["detector"])
-    assert [p.name for p in tmp_path.iterdir()] == ["images"]
-
-
-@pytest.mark.assets
-@pytest.mark.parametrize(("preset", "rate"), [("wav2lip256", None), ("synctalk328", 25)])
-def test_face_then_none(assets, nets, tmp_path, preset, rate):
-    steps = []
-    source = assets / "video" / "face_then_none_vfr.mov"
-    with prepare(
-        source,
-        tmp_path / "t",
-        preset=preset,
-        store=("i420",),
-        progress=lambda done, total: steps.append((done, total)),
-        **nets,
-    ) as template:
-        if rate:
-            assert template.fps == rate
-        seen = template.rects[:, 2] > 0
-        # a face from the start until the 73rd picture of the file comes, then none
-        expected = np.arange(template.count) / template.fps < time_of(source, 72)
-        np.testing.assert_array_equal(seen, expected)
-        assert (template.rects[~seen] == 0).all()
-        assert not template.crops[~seen].any()
-        assert (template.rects[seen, 2] > 200).all()
-        count = template.count
-    assert [done for done, _ in steps] == list(range(1, 2 * count + 1))
-    assert steps[-1] == (2 * count, 2 * count)
-
-
-@pytest.mark.assets
-def test_smoothing_is_chosen(assets, nets, tmp_path):
-    from lipsync_fast.preparation.faces.detector import FaceDetector
-
-    cut = tmp_path / "cut"
-    cut.mkdir()
-    av = pytest.importorskip("av")
-    with av.open(str(assets / "video" / "face_then_none_vfr.mov")) as container:
-        for i, frame in enumerate(container.decode(video=0)):
-            if i == 8:
-                break
-            Image.fromarray(frame.to_ndarray(format="rgb24")).save(
-                cut / f"{i}.png", compress_level=1
-            )
-    detector = FaceDetector(nets["detector"])
-    rects = {}
-    for smooth in (None, "steady", "reference", "none"):
-        with prepare(
-            cut, tmp_path / "t", preset="wav2lip96", detector=detector, smooth=smooth,
-            store=("jpeg",),
-        ) as template:  # fmt: skip
-            rects[smooth] = template.rects.copy()
-    np.testing.assert_array_equal(rects[None], rects["steady"])
-    raw = [detector.detect(np.asarray(Image.open(cut / f"{i}.png"))[..., ::-1])[0] for i in (0, 5)]
-    for i, face in zip((0, 5), raw, strict=True):
-        x, y, w, h = face[:4]
-        corners = np.array([x, y, x + w, y + h + 10]).astype(int)
-        expected = [*corners[:2], *(corners[2:] - corners[:2])]
-        assert rects["none"][i].tolist() == [int(v) for v in expected]
-    corners = rects["none"].copy()
-    corners[:, 2:] += corners[:, :2]
-    mean = corners[2:7].mean(axis=0).astype(int)
-    assert rects["reference"][2].tolist() == [*mean[:2], *(mean[2:] - mean[:2])]
-
-
-@pytest.mark.assets
-@pytest.mark.parametrize("given", [True, False])
-def test_masks_from_landmarks(assets, nets, tmp_path, given):
-    """Beside given rects as well as beside found ones; in the template, one for each frame."""
-    from lipsync_fast.cli.main import main
-    from lipsync_fast.preparation.faces.detector import FaceDetector
-
-    cut = tmp_path / "cut"
-    cut.mkdir()
-    av = pytest.importorskip("av")
-    with av.open(str(assets / "video" / "face_then_none_vfr.mov")) as container:
-        for i, frame in zip(range(8), container.decode(video=0), strict=False):
-            Image.fromarray(frame.to_ndarray(format="rgb24")).save(
-                cut / f"{i}.png", compress_level=1
-            )
-    detector = FaceDetector(nets["detector"])
-    faces = [
-        detector.detect(np.asarray(Image.open(cut / f"{i}.png"))[..., ::-1])[0] for i in range(8)
-    ]
-    x, y, w, h = (int(v) for v in faces[0][:4])
-    rects = [[x - 20, y - 10, w + 40, h + 30]] * 8
-    rects[5] = [0, 0, 0, 0]
-    if given:
-        options = {"preset": "wav2lip96", "masks": "landmarks", "store": ("jpeg",), **nets}
-        prepare(cut, tmp_path / "t", rects=rects, **options).close()
-    else:
-        arguments = ["prepare", cut, tmp_path / "t", "--preset", "synctalk328", "--store", "jpeg"]
-        arguments += ["--masks", "landmarks", "--feather", "ellipse", "--quiet"]
-        arguments += ["--detector", nets["detector"], "--landmarks", nets["landmarks"]]
-        assert main([str(a) for a in arguments]) == 0
-    with Template.open(tmp_path / "t") as template:
-        if given:
-            assert template.rects.tolist() == rects
-        assert template.preset.edge == "ellipse"
-        masks = [template.mask(i) for i in range(8)]
-        for i, face in enumerate(faces):
-            x, y, w, h = template.rects[i]
-            if w == 0:
-                assert given
-                assert masks[i] is None
-                continue
-            assert masks[i].shape == (h, w)
-            for corner in face[10:14].reshape(2, 2) - (x, y):
-                assert masks[i][int(corner[1]), int(corner[0])] == 255
-            eyes = face[4:8].reshape(2, 2) - (x, y)
-            assert all(v < 0 or masks[i][int(v), int(u)] == 0 for u, v in eyes)
-            assert not masks[i][[0, -1]].any()
-        if given:  # the rect stands still, the face moves in it and does not tremble
-            rows, columns = np.mgrid[:h, :w]
-            middles = [[(mask * axis).sum() / mask.sum(dtype=float) for axis in (columns, rows)]
-                       for mask in np.array(masks[:5], float)]  # fmt: skip
-            assert np.abs(np.diff(middles, 2, axis=0)).max() < 0.5
-
-
-@pytest.mark.assets
-def test_masks_from_landmarks_need_a_face(images, tmp_path, nets):
-    options = {"preset": "wav2lip96", "masks": "landmarks", "rects": "1,2,30,30"}
-    with pytest.raises(MediaError, match=r"no face whose mouth lies in the given rects in any"):
-        prepare(images[0], tmp_path / "t", **options, **nets)
-    assert [p.name for p in tmp_path.iterdir()] == ["images"]
-
-
-@pytest.mark.assets
 def test_liteavatar_with_its_rect(assets, tmp_path):
     pytest.importorskip("av")
     source = assets / "video" / "liteavatar_890x1920_30fps.mp4"
     with prepare(
-        source, tmp_path / "t", preset="liteavatar384", rects="278,355,419,289", store=("i420",)
+        source,
+        tmp_path / "t",
+        preset="liteavatar384",
+        rects="278,355,419,289",
+        options=TemplateOptions(store=("i420",)),
     ) as template:
         assert (template.count, template.fps) == (150, 30)
         assert (template.rects == [278, 355, 419, 289]).all()

@@ -8,7 +8,7 @@ import pytest
 
 from lipsync_fast import ResizePlan
 from lipsync_fast.errors import FileMissingError, InputError, ModelError, TemplateError
-from lipsync_fast.preparation.prepare import prepare
+from lipsync_fast.preparation import prepare
 from lipsync_fast.presets import PRESETS, find_preset, get_preset, load_preset
 from lipsync_fast.presets.preset import FILTERS
 from lipsync_fast.templates.template import Template
@@ -197,7 +197,7 @@ def test_a_template_keeps_a_users_preset(tmp_path, kind):
     from PIL import Image
 
     Image.fromarray(np.full((60, 80, 3), 90, np.uint8)).save(images / "0.png")
-    prepare(images, tmp_path / "t", preset=preset, rects="5,5,40,40", store=("jpeg",)).close()
+    prepare(images, tmp_path / "t", preset=preset, rects="5,5,40,40").close()
     if kind == "toml":
         preset = load_preset(preset)
         (tmp_path / "own.toml").unlink()

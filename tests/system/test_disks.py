@@ -109,11 +109,12 @@ def test_prepare_on_a_disk_that_fills(tmp_path, folder, images, share):
     with Compositor(Template.open(folder, load=True)) as compositor:
         want = finished(compositor)
     largest = max(path.stat().st_size for path in folder.iterdir())
+    options = TemplateOptions(store=("jpeg", "bgr24"))
     with (
         largest_file(int(largest * share)),
         pytest.raises(TemplateError, match="anna cannot be written: File too large"),
     ):
-        prepare(images, folder, preset=PRESET, rects=RECT, store=("jpeg", "bgr24"))
+        prepare(images, folder, preset=PRESET, rects=RECT, options=options)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["anna", "images"]
     with Compositor(Template.open(folder)) as compositor:
         assert finished(compositor) == want

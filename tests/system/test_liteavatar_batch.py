@@ -12,8 +12,8 @@ from lipsync_fast.cli.main import main
 from lipsync_fast.nets.generator import Generator
 from lipsync_fast.nets.micro_batches import MicroBatches
 from lipsync_fast.pipeline.pipeline import Pipeline
-from lipsync_fast.preparation.prepare import prepare
-from lipsync_fast.templates.template import Template
+from lipsync_fast.preparation import prepare
+from lipsync_fast.templates import Template, TemplateOptions
 
 pytestmark = pytest.mark.assets
 SECONDS = 1.1
@@ -25,7 +25,8 @@ def place(assets, tmp_path_factory):
     folder = tmp_path_factory.mktemp("liteavatar")
     film = assets / "video" / "liteavatar_890x1920_30fps.mp4"
     rects = "278,355,419,289"
-    prepare(film, folder / "anna", preset="liteavatar384", rects=rects, store=("i420",)).close()
+    options = TemplateOptions(store=("i420",))
+    prepare(film, folder / "anna", preset="liteavatar384", rects=rects, options=options).close()
     return folder
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..presets import FEATHERS, PRESETS
+from ..timing import Loop
 from .shared import Progress, add_label, add_order, say
 
 __all__ = ["add_prepare"]
@@ -19,7 +20,8 @@ def add_prepare(commands: Any) -> None:
         help="make a template from a video, images or another system's avatar",
         description="Make a template: backgrounds, rects and crops, from a video or a folder "
         "of images. Rects are given, or found with a face detector, or come with a SyncTalk_2D "
-        "or Ultralight data set, a LiveTalking or MuseTalk avatar, or a package of the Go server.",
+        "or Ultralight data set, a LiveTalking or MuseTalk avatar, or a package of the Go "
+        "server for SyncTalk avatars.",
     )
     command.add_argument(
         "source", help="a video file, a folder of images, or another system's folder"
@@ -70,7 +72,8 @@ def _add_faces(command: argparse.ArgumentParser) -> None:
 
 
 def _prepare(options: argparse.Namespace) -> None:
-    from ..preparation.prepare import prepare
+    from ..preparation import FaceOptions, prepare
+    from ..templates import JpegSettings, TemplateOptions
 
     if options.rect and options.rects:
         raise InputError("rects can be given once only: pass --rect or --rects, not both")
@@ -80,16 +83,14 @@ def _prepare(options: argparse.Namespace) -> None:
             options.template,
             preset=options.preset,
             rects=options.rect or options.rects,
-            detector=options.detector,
-            landmarks=options.landmarks,
-            smooth=options.smooth,
-            masks=options.masks,
-            feather=options.feather,
-            store=tuple(options.store.split(",")),
-            quality=options.quality,
-            loop=options.loop,
-            start=options.start,
-            label=options.label is not False,
+            faces=FaceOptions(options.detector, options.landmarks, options.smooth, options.masks),
+            options=TemplateOptions(
+                store=tuple(options.store.split(",")),
+                jpeg=JpegSettings(options.quality),
+                loop=Loop(options.loop, options.start),
+                feather=options.feather,
+                label=options.label is not False,
+            ),
             progress=progress,
         )
     with template:

@@ -1,0 +1,9 @@
+"""From a filmed person, or another system's avatar, to a template."""
+
+from .faces.detector import FaceDetector
+from .faces.mesh import FaceLandmarks
+from .options import FaceOptions
+from .prepare import prepare
+from .rect_files import read_rects
+
+__all__ = ["FaceDetector", "FaceLandmarks", "FaceOptions", "prepare", "read_rects"]

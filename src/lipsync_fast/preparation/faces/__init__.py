@@ -1,0 +1,1 @@
+"""Faces of a clip: found by a detector and a mesh, chosen, smoothed, outlined."""

@@ -1,7 +1,8 @@
 /* blend: a patch onto a background, as it is or through an 8-bit alpha mask. */
-#include "rows.h"
-
 #include <string.h>
+
+#include "image.h"
+#include "rows.h"
 
 /* The rounded quotient by 255 of the weighted sum: exact for every byte d, s and a. */
 static inline uint8_t mix(uint8_t d, uint8_t s, uint8_t a)
@@ -100,31 +101,31 @@ static void clip(int at, int size, int limit, int *begin, int *end)
     *end = room < size ? (room > 0 ? (int)room : 0) : size;
 }
 
-lf_status lf_blend_u8(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride, int dst_width,
-                      int dst_height, int dst_channels, const uint8_t *src, ptrdiff_t src_stride,
-                      int src_width, int src_height, int src_channels, const uint8_t *mask,
-                      ptrdiff_t mask_stride, int x, int y, int swap)
+lf_status lf_blend_u8(const lf_rows *rows, const lf_image *dst, const lf_image *src,
+                      const lf_image *mask, int x, int y, int swap)
 {
-    if (!dst || !src || dst_width < 1 || dst_height < 1 || src_width < 1 || src_height < 1)
+    if (!rows || !image_is_usable(dst) || !image_is_usable(src)) return LF_ERR_ARGUMENT;
+    if (mask && (!image_is_usable(mask) || mask->channels != 1 || mask->width != src->width ||
+                 mask->height != src->height))
         return LF_ERR_ARGUMENT;
-    lf_blend_row *blend = blend_row_of(rows, dst_channels, src_channels);
-    if (!blend || (swap && src_channels != 3)) return LF_ERR_ARGUMENT;
-    lf_paste_row *paste = paste_row_of(rows, dst_channels, src_channels, swap);
+    lf_blend_row *blend = blend_row_of(rows, dst->channels, src->channels);
+    if (!blend || (swap && src->channels != 3)) return LF_ERR_ARGUMENT;
+    lf_paste_row *paste = paste_row_of(rows, dst->channels, src->channels, swap);
 
     int left, right, top, bottom;
-    clip(x, src_width, dst_width, &left, &right);
-    clip(y, src_height, dst_height, &top, &bottom);
+    clip(x, src->width, dst->width, &left, &right);
+    clip(y, src->height, dst->height, &top, &bottom);
     const int width = right - left;
     if (width <= 0) return LF_OK;
     for (int row = top; row < bottom; row++) {
-        uint8_t *d = dst + (ptrdiff_t)(y + row) * dst_stride + (ptrdiff_t)(x + left) * dst_channels;
-        const uint8_t *s = src + row * src_stride + (ptrdiff_t)left * src_channels;
+        uint8_t *d = image_row(dst, y + row) + (ptrdiff_t)(x + left) * dst->channels;
+        const uint8_t *s = image_row(src, row) + (ptrdiff_t)left * src->channels;
         if (mask)
-            blend(d, s, mask + row * mask_stride + left, width, swap);
+            blend(d, s, image_row(mask, row) + left, width, swap);
         else if (paste)
             paste(d, s, width, swap);
         else
-            memcpy(d, s, (size_t)width * (size_t)src_channels);
+            memcpy(d, s, (size_t)width * (size_t)src->channels);
     }
     return LF_OK;
 }

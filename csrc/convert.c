@@ -1,7 +1,8 @@
-/* convert: planar floats of a net <-> packed bytes of a picture. */
-#include "rows.h"
-
+/* convert: planar floats of a model <-> packed bytes of a picture. */
 #include <math.h>
+
+#include "image.h"
+#include "rows.h"
 
 /* The comparison is written so that NaN fails it and gives 0. */
 static inline uint8_t to_byte(float value, float low, float gain, int truncate)
@@ -46,54 +47,34 @@ void lf_convert_u8x3_f32p3_row_c(float *LF_RESTRICT c0, float *LF_RESTRICT c1,
     }
 }
 
-int lf_tone_is_usable(const lf_range *tone)
+int lf_range_is_usable(const lf_range *range)
 {
-    return tone && isfinite(tone->low) && isfinite(tone->high) && tone->low < tone->high &&
-           isfinite(tone->high - tone->low);
+    return range && isfinite(range->low) && isfinite(range->high) && range->low < range->high &&
+           isfinite(range->high - range->low);
 }
 
-static const float *float_row(const float *plane, ptrdiff_t bytes)
+lf_status lf_convert_f32p3_u8(const lf_rows *rows, const lf_image *dst, const lf_f32p3 *src,
+                              const lf_range *range)
 {
-    return (const float *)((const char *)plane + bytes);
-}
-
-static lf_status planes_to_pixels(lf_to_bytes_row *row, int channels, uint8_t *dst,
-                                  ptrdiff_t dst_stride, const float *src, ptrdiff_t src_stride,
-                                  ptrdiff_t src_plane_stride, int width, int height,
-                                  const lf_range *tone)
-{
-    if (!dst || !src || width < 1 || height < 1 || !lf_tone_is_usable(tone)) return LF_ERR_ARGUMENT;
-    if (dst_stride == (ptrdiff_t)width * channels && src_stride == (ptrdiff_t)width * 4 &&
+    if (!rows || !image_is_usable(dst) || !f32p3_is_usable(src) || !lf_range_is_usable(range) ||
+        (dst->channels != 3 && dst->channels != 4) || dst->width != src->width ||
+        dst->height != src->height)
+        return LF_ERR_ARGUMENT;
+    lf_to_bytes_row *convert =
+        dst->channels == 3 ? rows->convert_f32p3_u8x3 : rows->convert_f32p3_u8x4;
+    int width = dst->width, height = dst->height;
+    if (dst->stride == (ptrdiff_t)width * dst->channels && src->stride == (ptrdiff_t)width * 4 &&
         width <= INT32_MAX / height) {
         width *= height; /* rows that lie end to end are one long row */
         height = 1;
     }
-    const float *first = float_row(src, tone->swap ? 2 * src_plane_stride : 0);
-    const float *second = float_row(src, src_plane_stride);
-    const float *third = float_row(src, tone->swap ? 0 : 2 * src_plane_stride);
-    const float gain = 255.0f / (tone->high - tone->low);
+    const float gain = 255.0f / (range->high - range->low);
     for (int y = 0; y < height; y++) {
-        const ptrdiff_t down = y * src_stride;
-        row(dst + y * dst_stride, float_row(first, down), float_row(second, down),
-            float_row(third, down), width, tone->low, gain, tone->truncate);
+        float *c[3];
+        f32p3_row(c, src, range->swap, y);
+        convert(image_row(dst, y), c[0], c[1], c[2], width, range->low, gain, range->truncate);
     }
     return LF_OK;
-}
-
-lf_status lf_convert_f32p3_u8x3(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride,
-                                const float *src, ptrdiff_t src_stride, ptrdiff_t src_plane_stride,
-                                int width, int height, const lf_range *tone)
-{
-    return planes_to_pixels(rows->convert_f32p3_u8x3, 3, dst, dst_stride, src, src_stride,
-                            src_plane_stride, width, height, tone);
-}
-
-lf_status lf_convert_f32p3_u8x4(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride,
-                                const float *src, ptrdiff_t src_stride, ptrdiff_t src_plane_stride,
-                                int width, int height, const lf_range *tone)
-{
-    return planes_to_pixels(rows->convert_f32p3_u8x4, 4, dst, dst_stride, src, src_stride,
-                            src_plane_stride, width, height, tone);
 }
 
 static int box_is_inside(const lf_box *box, int width, int height)
@@ -107,31 +88,28 @@ static void fill(float *LF_RESTRICT dst, int width, float value)
     for (int x = 0; x < width; x++) dst[x] = value;
 }
 
-lf_status lf_convert_u8x3_f32p3(const lf_rows *rows, float *dst, ptrdiff_t dst_stride,
-                                ptrdiff_t dst_plane_stride, const uint8_t *src,
-                                ptrdiff_t src_stride, int width, int height, const lf_range *tone,
-                                const lf_box *black)
+lf_status lf_convert_u8x3_f32p3(const lf_rows *rows, const lf_f32p3 *dst, const lf_image *src,
+                                const lf_range *range, const lf_box *black)
 {
-    if (!dst || !src || width < 1 || height < 1 || !lf_tone_is_usable(tone)) return LF_ERR_ARGUMENT;
-    if (black && !box_is_inside(black, width, height)) return LF_ERR_ARGUMENT;
-    lf_from_bytes_row *row = rows->convert_u8x3_f32p3;
-    const float low = tone->low, span = tone->high - tone->low;
-    for (int y = 0; y < height; y++) {
-        char *line = (char *)dst + y * dst_stride;
-        float *first = (float *)(line + (tone->swap ? 2 * dst_plane_stride : 0));
-        float *second = (float *)(line + dst_plane_stride);
-        float *third = (float *)(line + (tone->swap ? 0 : 2 * dst_plane_stride));
-        const uint8_t *pixels = src + y * src_stride;
+    if (!rows || !f32p3_is_usable(dst) || !image_is_usable(src) || !lf_range_is_usable(range) ||
+        src->channels != 3 || src->width != dst->width || src->height != dst->height ||
+        (black && !box_is_inside(black, src->width, src->height)))
+        return LF_ERR_ARGUMENT;
+    lf_from_bytes_row *convert = rows->convert_u8x3_f32p3;
+    const int width = src->width;
+    const float low = range->low, span = range->high - range->low;
+    for (int y = 0; y < src->height; y++) {
+        const uint8_t *pixels = image_row(src, y);
+        float *c[3];
+        f32p3_row(c, dst, range->swap, y);
         if (!black || y < black->y0 || y >= black->y1) {
-            row(first, second, third, pixels, width, span, low);
+            convert(c[0], c[1], c[2], pixels, width, span, low);
             continue;
         }
         const int x0 = black->x0, x1 = black->x1;
-        row(first, second, third, pixels, x0, span, low);
-        fill(first + x0, x1 - x0, low);
-        fill(second + x0, x1 - x0, low);
-        fill(third + x0, x1 - x0, low);
-        row(first + x1, second + x1, third + x1, pixels + 3 * (ptrdiff_t)x1, width - x1, span, low);
+        convert(c[0], c[1], c[2], pixels, x0, span, low);
+        for (int k = 0; k < 3; k++) fill(c[k] + x0, x1 - x0, low);
+        convert(c[0] + x1, c[1] + x1, c[2] + x1, pixels + 3 * (ptrdiff_t)x1, width - x1, span, low);
     }
     return LF_OK;
 }

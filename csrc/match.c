@@ -1,5 +1,6 @@
 /* match: how the colours of a patch differ from its background along the border, as a plane for
  * each channel, and the patch moved by it. */
+#include "image.h"
 #include "rows.h"
 
 enum { HALF = 1 << (LF_MATCH_BITS - 1) };
@@ -52,19 +53,18 @@ void lf_match_row_start(int32_t start[3], const lf_match *match, int width, int 
                    match->down[c] * (2 * y - (height - 1)) + HALF;
 }
 
-lf_status lf_match_u8(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride, int width,
-                      int height, int channels, const lf_match *match)
+lf_status lf_match_u8(const lf_rows *rows, const lf_image *dst, const lf_match *match)
 {
-    if (!rows || !dst || !match || (channels != 3 && channels != 4)) return LF_ERR_ARGUMENT;
-    if (width < 1 || height < 1 || width > LF_RESIZE_SIDE || height > LF_RESIZE_SIDE ||
-        !lf_match_fits(match, width, height))
+    if (!rows || !image_is_usable(dst) || !match || (dst->channels != 3 && dst->channels != 4) ||
+        dst->width > LF_RESIZE_SIDE || dst->height > LF_RESIZE_SIDE ||
+        !lf_match_fits(match, dst->width, dst->height))
         return LF_ERR_ARGUMENT;
-    lf_match_row *row = channels == 3 ? rows->match_u8x3 : rows->match_u8x4;
+    lf_match_row *move = dst->channels == 3 ? rows->match_u8x3 : rows->match_u8x4;
     const int32_t step[3] = { 2 * match->across[0], 2 * match->across[1], 2 * match->across[2] };
-    for (int y = 0; y < height; y++) {
+    for (int y = 0; y < dst->height; y++) {
         int32_t start[3];
-        lf_match_row_start(start, match, width, height, y);
-        row(dst + y * dst_stride, width, start, step);
+        lf_match_row_start(start, match, dst->width, dst->height, y);
+        move(image_row(dst, y), dst->width, start, step);
     }
     return LF_OK;
 }
@@ -112,16 +112,18 @@ static int is_whole_row(int y, int width, int height, int ring)
     return y < ring || y >= height - ring || 2 * ring >= width;
 }
 
-lf_status lf_match_measure_u8x3(lf_match_planes *planes, const uint8_t *patch,
-                                ptrdiff_t patch_stride, const uint8_t *background,
-                                ptrdiff_t background_stride, int width, int height, int ring)
+lf_status lf_match_measure_u8x3(lf_match_planes *planes, const lf_image *patch,
+                                const lf_image *background, int ring)
 {
-    if (!planes || !patch || !background || width < 1 || height < 1 || ring < 1 ||
-        width > LF_RESIZE_SIDE || height > LF_RESIZE_SIDE)
+    if (!planes || !image_is_usable(patch) || !image_is_usable(background) || ring < 1 ||
+        patch->channels != 3 || background->channels != 3 || patch->width != background->width ||
+        patch->height != background->height || patch->width > LF_RESIZE_SIDE ||
+        patch->height > LF_RESIZE_SIDE)
         return LF_ERR_ARGUMENT;
+    const int width = patch->width, height = patch->height;
     ring_sums sums = { 0 };
     for (int y = 0; y < height; y++) {
-        const uint8_t *p = patch + y * patch_stride, *b = background + y * background_stride;
+        const uint8_t *p = image_row(patch, y), *b = image_row(background, y);
         const int v = 2 * y - (height - 1);
         if (is_whole_row(y, width, height, ring)) {
             add_pixels(&sums, p, b, width, 1 - width, v);
@@ -135,33 +137,30 @@ lf_status lf_match_measure_u8x3(lf_match_planes *planes, const uint8_t *patch,
     return LF_OK;
 }
 
-lf_status lf_match_measure_f32p3(const lf_rows *rows, lf_match_planes *planes, const float *src,
-                                 ptrdiff_t src_stride, ptrdiff_t src_plane_stride, int view,
-                                 const lf_range *tone, const uint8_t *background,
-                                 ptrdiff_t background_stride, int ring, void *scratch,
-                                 size_t scratch_size)
+lf_status lf_match_measure_f32p3(const lf_rows *rows, lf_match_planes *planes, const lf_f32p3 *src,
+                                 const lf_range *range, const lf_image *background, int ring,
+                                 const lf_scratch *scratch)
 {
-    if (!rows || !planes || !src || !background || !scratch || view < 1 ||
-        view > LF_RESIZE_SIDE || ring < 1 || !lf_tone_is_usable(tone))
+    if (!rows || !planes || !f32p3_is_usable(src) || !lf_range_is_usable(range) ||
+        !image_is_usable(background) || ring < 1 || !scratch || !scratch->data ||
+        src->width != src->height || src->width > LF_RESIZE_SIDE || background->channels != 3 ||
+        background->width != src->width || background->height != src->height)
         return LF_ERR_ARGUMENT;
-    if (scratch_size < (size_t)view * 3) return LF_ERR_SCRATCH;
-    const char *bytes = (const char *)src;
-    const char *outer[2] = { bytes, bytes + 2 * src_plane_stride };
-    const int swap = tone->swap != 0;
-    const char *c[3] = { outer[swap], bytes + src_plane_stride, outer[!swap] };
-    const float gain = 255.0f / (tone->high - tone->low);
-    uint8_t *made = scratch;
+    const int view = src->width;
+    if (scratch->size < (size_t)view * 3) return LF_ERR_SCRATCH;
+    const float gain = 255.0f / (range->high - range->low);
+    uint8_t *made = scratch->data;
     ring_sums sums = { 0 };
     for (int y = 0; y < view; y++) {
         const int whole = is_whole_row(y, view, view, ring), v = 2 * y - (view - 1);
         const int count = whole ? view : ring;
+        float *c[3];
+        f32p3_row(c, src, range->swap, y);
         for (int part = 0; part < 2 - whole; part++) {
             const int x = part ? view - ring : 0;
-            const ptrdiff_t from = y * src_stride + (ptrdiff_t)x * (ptrdiff_t)sizeof(float);
-            rows->convert_f32p3_u8x3(made, (const float *)(c[0] + from),
-                                     (const float *)(c[1] + from), (const float *)(c[2] + from),
-                                     count, tone->low, gain, tone->truncate);
-            add_pixels(&sums, made, background + y * background_stride + (ptrdiff_t)x * 3, count,
+            rows->convert_f32p3_u8x3(made, c[0] + x, c[1] + x, c[2] + x, count, range->low, gain,
+                                     range->truncate);
+            add_pixels(&sums, made, image_row(background, y) + (ptrdiff_t)x * 3, count,
                        2 * x - (view - 1), v);
         }
     }

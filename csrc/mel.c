@@ -3,12 +3,12 @@
 
 #include <string.h>
 
-static void lf_mel_magnitudes(double *LF_RESTRICT dst, const double *LF_RESTRICT spectrum, int bins)
+static void magnitudes(double *LF_RESTRICT dst, const double *LF_RESTRICT spectrum, int bins)
 {
     for (int i = 0; i < bins; i++) dst[i] = lf_mel_magnitude(spectrum + 2 * i);
 }
 
-static double lf_mel_band_sum(const double *magnitude, const float *weights, int count)
+static double band_sum(const double *magnitude, const float *weights, int count)
 {
     double lane[4] = {0.0, 0.0, 0.0, 0.0};
     int i = 0;
@@ -19,7 +19,7 @@ static double lf_mel_band_sum(const double *magnitude, const float *weights, int
 }
 
 /* The steps and their order are those of the SIMD rows: same bits, whatever the C library. */
-static float lf_mel_level(double m)
+static float level_of(double m)
 {
     m = m > LF_MEL_SILENT ? m : LF_MEL_SILENT; /* a NaN too becomes silent */
     m = m < LF_MEL_LOUD ? m : LF_MEL_LOUD;
@@ -44,38 +44,37 @@ static float lf_mel_level(double m)
 }
 
 void lf_mel_f64_row_c(float *LF_RESTRICT dst, const double *LF_RESTRICT spectrum,
-                      const lf_mel_bands *bands)
+                      const lf_mel_bands *bands, int lowest, int highest)
 {
     double magnitude[LF_MEL_MAX_BINS];
     const float *weights = bands->weights;
-    lf_mel_magnitudes(magnitude + bands->lowest, spectrum + 2 * bands->lowest,
-                      bands->highest - bands->lowest);
+    magnitudes(magnitude + lowest, spectrum + 2 * lowest, highest - lowest);
     for (int b = 0; b < bands->count; b++) {
         int first = bands->edges[2 * b], width = bands->edges[2 * b + 1] - first;
-        dst[b] = lf_mel_level(lf_mel_band_sum(magnitude + first, weights, width));
+        dst[b] = level_of(band_sum(magnitude + first, weights, width));
         weights += width;
     }
 }
 
 lf_status lf_mel_f64(const lf_rows *rows, float *dst, ptrdiff_t dst_stride, const double *spectrum,
-                     ptrdiff_t spectrum_stride, int bins, const int32_t *edges, const float *weights,
-                     int bands, int frames)
+                     ptrdiff_t spectrum_stride, int bins, const lf_mel_bands *bands, int frames)
 {
-    if (!rows || !dst || !spectrum || !edges || !weights || bins < 1 || bins > LF_MEL_MAX_BINS ||
-        bands < 1 || bands > LF_MEL_MAX_BANDS || frames < 0)
+    if (!rows || !dst || !spectrum || !bands || !bands->edges || !bands->weights || bins < 1 ||
+        bins > LF_MEL_MAX_BINS || bands->count < 1 || bands->count > LF_MEL_MAX_BANDS || frames < 0)
         return LF_ERR_ARGUMENT;
-    lf_mel_bands table = {edges, weights, bands, bins, 0};
-    for (int b = 0; b < bands; b++) {
-        int first = edges[2 * b], end = edges[2 * b + 1];
+    int lowest = bins, highest = 0;
+    for (int b = 0; b < bands->count; b++) {
+        const int first = bands->edges[2 * b], end = bands->edges[2 * b + 1];
         if (first < 1 || first > end || end > bins - 1) return LF_ERR_ARGUMENT;
         if (first == end) continue;
-        if (first < table.lowest) table.lowest = first;
-        if (end > table.highest) table.highest = end;
+        if (first < lowest) lowest = first;
+        if (end > highest) highest = end;
     }
-    if (table.lowest > table.highest) table.lowest = table.highest;
+    if (lowest > highest) lowest = highest;
 
     for (int k = 0; k < frames; k++)
         rows->mel((float *)((char *)dst + k * dst_stride),
-                  (const double *)((const char *)spectrum + k * spectrum_stride), &table);
+                  (const double *)((const char *)spectrum + k * spectrum_stride), bands, lowest,
+                  highest);
     return LF_OK;
 }

@@ -1,7 +1,8 @@
 /* resize: the plane function, and the scalar rows that define its arithmetic (resize.h). */
-#include "resize.h"
-
 #include <string.h>
+
+#include "image.h"
+#include "resize.h"
 
 /* ---- scalar rows --------------------------------------------------------------------------- */
 
@@ -122,16 +123,16 @@ static inline void copy_pixels(uint8_t *LF_RESTRICT dst, const uint8_t *LF_RESTR
             dst[c] = src[(ptrdiff_t)first[x] * src_channels + c];
 }
 
-static void run_copy(uint8_t *dst, ptrdiff_t dst_stride, lf_resize_fetch *fetch, void *context,
-                     int src_channels, int dst_channels, const lf_resize_plan *plan)
+static void run_copy(const lf_image *dst, lf_resize_fetch *fetch, void *context, int src_channels,
+                     const lf_resize_plan *plan)
 {
     const int32_t *columns = (const int32_t *)((const uint8_t *)plan + plan->across.first);
     const int32_t *lines = (const int32_t *)((const uint8_t *)plan + plan->down.first);
     const int width = plan->across.dst;
     for (int y = 0; y < plan->down.dst; y++) {
-        uint8_t *d = dst + y * dst_stride;
+        uint8_t *d = image_row(dst, y);
         if (y > 0 && lines[y] == lines[y - 1]) {
-            memcpy(d, d - dst_stride, (size_t)width * dst_channels);
+            memcpy(d, d - dst->stride, (size_t)width * dst->channels);
             continue;
         }
         const uint8_t *s = fetch(context, lines[y]);
@@ -139,7 +140,7 @@ static void run_copy(uint8_t *dst, ptrdiff_t dst_stride, lf_resize_fetch *fetch,
             copy_pixels(d, s, columns, width, 1, 1);
         else if (src_channels == 3)
             copy_pixels(d, s, columns, width, 3, 3);
-        else if (dst_channels == 3)
+        else if (dst->channels == 3)
             copy_pixels(d, s, columns, width, 4, 3);
         else
             copy_pixels(d, s, columns, width, 4, 4);
@@ -290,8 +291,8 @@ static void weigh_down(const passes *p, uint8_t *dst, int y, int count)
                 count);
 }
 
-static void run_across_first(const passes *p, uint8_t *dst, ptrdiff_t dst_stride,
-                             lf_resize_fetch *fetch, void *context)
+static void run_across_first(const passes *p, const lf_image *dst, lf_resize_fetch *fetch,
+                             void *context)
 {
     int next = 0; /* the first source row that is not in the ring yet */
     for (int y = 0; y < p->down->dst; y++) {
@@ -307,7 +308,7 @@ static void run_across_first(const passes *p, uint8_t *dst, ptrdiff_t dst_stride
             }
             p->across(to, from, batch, &p->axis);
         }
-        weigh_down(p, dst + y * dst_stride, y, p->axis.dst * p->axis.dst_channels);
+        weigh_down(p, image_row(dst, y), y, p->axis.dst * p->axis.dst_channels);
     }
 }
 
@@ -321,8 +322,8 @@ static void narrow(uint8_t *LF_RESTRICT dst, const int16_t *LF_RESTRICT src, int
     for (int i = 0; i < count; i++) dst[i] = (uint8_t)src[i];
 }
 
-static void run_down_first(const passes *p, uint8_t *dst, ptrdiff_t dst_stride,
-                           lf_resize_fetch *fetch, void *context)
+static void run_down_first(const passes *p, const lf_image *dst, lf_resize_fetch *fetch,
+                           void *context)
 {
     const int src_values = p->axis.src * p->axis.src_channels;
     uint8_t *bytes = p->scratch + p->at.bytes;
@@ -336,48 +337,44 @@ static void run_down_first(const passes *p, uint8_t *dst, ptrdiff_t dst_stride,
         weigh_down(p, bytes, y, src_values);
         const uint8_t *from = bytes;
         p->across(&values, &from, 1, &p->axis);
-        narrow(dst + y * dst_stride, values, p->axis.dst * p->axis.dst_channels);
+        narrow(image_row(dst, y), values, p->axis.dst * p->axis.dst_channels);
     }
 }
 
-void lf_resize_run(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride, lf_resize_fetch *fetch,
-                   void *context, int src_channels, int dst_channels, const lf_resize_plan *plan,
-                   void *scratch)
+void lf_resize_run(const lf_rows *rows, const lf_image *dst, lf_resize_fetch *fetch, void *context,
+                   int src_channels, const lf_resize_plan *plan, void *scratch)
 {
     if (plan->kind == LF_RESIZE_COPY) {
-        run_copy(dst, dst_stride, fetch, context, src_channels, dst_channels, plan);
+        run_copy(dst, fetch, context, src_channels, plan);
         return;
     }
-    const passes p = passes_of(rows, src_channels, dst_channels, plan, scratch);
+    const passes p = passes_of(rows, src_channels, dst->channels, plan, scratch);
     if (plan->down_first)
-        run_down_first(&p, dst, dst_stride, fetch, context);
+        run_down_first(&p, dst, fetch, context);
     else
-        run_across_first(&p, dst, dst_stride, fetch, context);
+        run_across_first(&p, dst, fetch, context);
 }
 
 /* ---- the plane function -------------------------------------------------------------------- */
 
-typedef struct plane {
-    const uint8_t *pixels;
-    ptrdiff_t stride;
-} plane;
-
 static const uint8_t *fetch_row(void *context, int y)
 {
-    const plane *p = context;
-    return p->pixels + y * p->stride;
+    return image_row(*(const lf_image *const *)context, y);
 }
 
-lf_status lf_resize_u8(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride, const uint8_t *src,
-                       ptrdiff_t src_stride, int channels, const lf_resize_plan *plan,
-                       void *scratch, size_t scratch_size)
+lf_status lf_resize_u8(const lf_rows *rows, const lf_image *dst, const lf_image *src,
+                       const lf_resize_plan *plan, const lf_scratch *scratch)
 {
-    if (!rows || !dst || !src || !plan || (channels != 1 && channels != 3 && channels != 4))
+    if (!rows || !image_is_usable(dst) || !image_is_usable(src) || !plan || !scratch)
+        return LF_ERR_ARGUMENT;
+    const int channels = src->channels;
+    if ((channels != 1 && channels != 3 && channels != 4) || dst->channels != channels ||
+        src->width != plan->across.src || src->height != plan->down.src ||
+        dst->width != plan->across.dst || dst->height != plan->down.dst)
         return LF_ERR_ARGUMENT;
     const size_t need = lf_resize_scratch_size(plan, channels);
-    if (need && !scratch) return LF_ERR_ARGUMENT;
-    if (scratch_size < need) return LF_ERR_SCRATCH;
-    plane source = { src, src_stride };
-    lf_resize_run(rows, dst, dst_stride, fetch_row, &source, channels, channels, plan, scratch);
+    if (need && !scratch->data) return LF_ERR_ARGUMENT;
+    if (scratch->size < need) return LF_ERR_SCRATCH;
+    lf_resize_run(rows, dst, fetch_row, &src, channels, plan, scratch->data);
     return LF_OK;
 }

@@ -2,8 +2,8 @@
  *
  * Two passes: every source row is resized horizontally into a row of int16 in a ring, and rows
  * of the ring are weighted into a row of the destination. Pillow takes the other order where the
- * height shrinks much more than the width; so do the antialiased filters, for its bytes. Three arithmetics, each the same in
- * every ISA bit for bit (>> is the floor of the quotient):
+ * height shrinks much more than the width; so do the antialiased filters, for its bytes. There are
+ * three arithmetics, each the same in every ISA bit for bit (>> is the floor of the quotient):
  *
  *   linear  2 taps of 1/2048. h = (s0*a0 + s1*a1) >> 4, a byte becomes 128 units;
  *           out = (((h0*b0) >> 16) + ((h1*b1) >> 16) + 2) >> 2. This is OpenCV's.
@@ -50,11 +50,10 @@ struct lf_resize_plan {
  * necessarily all; a pointer has to stay good while LF_RESIZE_ROWS - 1 more are asked for. */
 typedef const uint8_t *lf_resize_fetch(void *context, int y);
 
-/* Resizes whatever rows `fetch` gives. Their pixels have `src_channels` bytes, of which the first
- * `dst_channels` are resized: equal, or 4 and 3. Arguments are checked by the caller; scratch is
+/* Resizes the rows that `fetch` gives. Their pixels have `src_channels` bytes, of which the first
+ * dst->channels are resized: equal, or 4 and 3. The caller has checked the arguments; scratch is
  * of lf_resize_scratch_size(plan, src_channels) bytes. */
-void lf_resize_run(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride, lf_resize_fetch *fetch,
-                   void *context, int src_channels, int dst_channels, const lf_resize_plan *plan,
-                   void *scratch);
+void lf_resize_run(const lf_rows *rows, const lf_image *dst, lf_resize_fetch *fetch, void *context,
+                   int src_channels, const lf_resize_plan *plan, void *scratch);
 
 #endif

@@ -32,7 +32,7 @@ lf_to_bytes_row lf_convert_f32p3_u8x4_row_avx512;
 lf_to_bytes_row lf_convert_f32p3_u8x4_row_neon;
 
 /* Nonzero where low and high are finite and low < high. */
-int lf_tone_is_usable(const lf_range *tone);
+int lf_range_is_usable(const lf_range *range);
 
 /* value = byte / 255 * span + low; the first, second and third byte go to c0, c1, c2. */
 typedef void lf_from_bytes_row(float *LF_RESTRICT c0, float *LF_RESTRICT c1,
@@ -208,16 +208,10 @@ lf_spectrum_rows lf_spectrum_f64_rows_neon;
 
 /* ---- mel ------------------------------------------------------------------------------ */
 
-typedef struct lf_mel_bands {
-    const int32_t *edges; /* first and end bin of every band */
-    const float *weights; /* end - first of every band, one after the other */
-    int count;            /* of the bands */
-    int lowest, highest;  /* bins that some band hears, half-open; one more on each side exists */
-} lf_mel_bands;
-
-/* One frame: complex bins (real, imaginary) -> bands->count levels. */
+/* One frame: complex bins (real, imaginary) -> bands->count levels. Some band hears the bins
+ * lowest to highest, half-open; one more on each side exists. */
 typedef void lf_mel_row(float *LF_RESTRICT dst, const double *LF_RESTRICT spectrum,
-                        const lf_mel_bands *bands);
+                        const lf_mel_bands *bands, int lowest, int highest);
 lf_mel_row lf_mel_f64_row_c;
 lf_mel_row lf_mel_f64_row_avx2;
 

@@ -84,11 +84,12 @@ size_t lf_spectrum_scratch_size(void)
 
 lf_status lf_spectrum_f64(const lf_rows *rows, double *dst, ptrdiff_t dst_stride,
                           const double *src, ptrdiff_t src_stride, int frames,
-                          const double *table, void *scratch, size_t scratch_size)
+                          const double *table, const lf_scratch *scratch)
 {
-    if (!rows || !dst || !src || !table || !scratch || frames < 0) return LF_ERR_ARGUMENT;
-    if (scratch_size < lf_spectrum_scratch_size()) return LF_ERR_SCRATCH;
-    void *aligned = (void *)(((uintptr_t)scratch + 63) & ~(uintptr_t)63);
+    if (!rows || !dst || !src || !table || !scratch || !scratch->data || frames < 0)
+        return LF_ERR_ARGUMENT;
+    if (scratch->size < lf_spectrum_scratch_size()) return LF_ERR_SCRATCH;
+    void *aligned = (void *)(((uintptr_t)scratch->data + 63) & ~(uintptr_t)63);
     rows->spectrum(dst, dst_stride, src, src_stride, frames, table, aligned);
     return LF_OK;
 }

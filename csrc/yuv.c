@@ -1,30 +1,59 @@
 /* yuv: packed 8-bit pixels <-> I420, and a patch blended into I420 planes.
  * Plane functions and the scalar rows, which are the specification. */
+#include "image.h"
 #include "rows.h"
 
 /* Integer matrices, in source order blue, green, red. With the luma weights kr, kb of the
  * standard (BT.601: 0.299, 0.114; BT.709: 0.2126, 0.0722), ranges 219 and 224 of 255 if
  * limited, LF_YUV_LUMA_BITS and LF_YUV_BITS fraction bits: every weight is rounded to nearest
  * but green's, which is what the sum needs, so that grey has chroma 128 exactly. */
-typedef struct lf_yuv_matrix_row {
+typedef struct matrix_row {
     int16_t luma[3], u[3], v[3]; /* weights of b, g, r */
     int16_t offset;              /* luma of black */
     int16_t gain;                /* the way back: of luma in every colour, */
     int16_t r_v, g_u, g_v, b_u;  /* of v in red, u in green, v in green, u in blue */
-} lf_yuv_matrix_row;
+} matrix_row;
 
-static const lf_yuv_matrix_row lf_yuv_matrices[2][2] = { /* limited, full range */
+static const matrix_row matrices[2][2] = { /* limited, full range */
     [LF_BT601] = {
-        {.luma = {3208, 16520, 8414}, .u = {3598, -2384, -1214}, .v = {-585, -3013, 3598}, .offset = 16,
-         .gain = 9539, .r_v = 13075, .g_u = -3209, .g_v = -6660, .b_u = 16525},
-        {.luma = {3736, 19234, 9798}, .u = {4096, -2714, -1382}, .v = {-666, -3430, 4096}, .offset = 0,
-         .gain = 8192, .r_v = 11485, .g_u = -2819, .g_v = -5850, .b_u = 14516},
+        {.luma = {3208, 16520, 8414},
+         .u = {3598, -2384, -1214},
+         .v = {-585, -3013, 3598},
+         .offset = 16,
+         .gain = 9539,
+         .r_v = 13075,
+         .g_u = -3209,
+         .g_v = -6660,
+         .b_u = 16525},
+        {.luma = {3736, 19234, 9798},
+         .u = {4096, -2714, -1382},
+         .v = {-666, -3430, 4096},
+         .offset = 0,
+         .gain = 8192,
+         .r_v = 11485,
+         .g_u = -2819,
+         .g_v = -5850,
+         .b_u = 14516},
     },
     [LF_BT709] = {
-        {.luma = {2032, 20127, 5983}, .u = {3598, -2774, -824}, .v = {-330, -3268, 3598}, .offset = 16,
-         .gain = 9539, .r_v = 14686, .g_u = -1747, .g_v = -4366, .b_u = 17305},
-        {.luma = {2366, 23436, 6966}, .u = {4096, -3157, -939}, .v = {-376, -3720, 4096}, .offset = 0,
-         .gain = 8192, .r_v = 12901, .g_u = -1535, .g_v = -3835, .b_u = 15201},
+        {.luma = {2032, 20127, 5983},
+         .u = {3598, -2774, -824},
+         .v = {-330, -3268, 3598},
+         .offset = 16,
+         .gain = 9539,
+         .r_v = 14686,
+         .g_u = -1747,
+         .g_v = -4366,
+         .b_u = 17305},
+        {.luma = {2366, 23436, 6966},
+         .u = {4096, -3157, -939},
+         .v = {-376, -3720, 4096},
+         .offset = 0,
+         .gain = 8192,
+         .r_v = 12901,
+         .g_u = -1535,
+         .g_v = -3835,
+         .b_u = 15201},
     },
 };
 
@@ -141,13 +170,13 @@ void lf_yuv_i420_to_u8x4_row_c(uint8_t *LF_RESTRICT dst, const uint8_t *LF_RESTR
 
 /* ---- plane functions -------------------------------------------------------------------- */
 
-static const lf_yuv_matrix_row *find_matrix(lf_yuv_matrix matrix, int full_range)
+static const matrix_row *find_matrix(const lf_yuv_space *space)
 {
-    return matrix == LF_BT601 || matrix == LF_BT709 ? &lf_yuv_matrices[matrix][full_range != 0]
-                                                    : NULL;
+    if (!space || (space->matrix != LF_BT601 && space->matrix != LF_BT709)) return NULL;
+    return &matrices[space->matrix][space->full_range != 0];
 }
 
-static lf_yuv_weights weights_of(const lf_yuv_matrix_row *r, int swap)
+static lf_yuv_weights weights_of(const matrix_row *r, int swap)
 {
     lf_yuv_weights m = {.luma_bias =
                             (r->offset << LF_YUV_LUMA_BITS) + (1 << (LF_YUV_LUMA_BITS - 1))};
@@ -171,15 +200,17 @@ static inline uint8_t *row_at(uint8_t *plane, ptrdiff_t stride, int row)
     return plane + row * stride;
 }
 
-lf_status lf_yuv_u8x3_to_i420(const lf_rows *rows, const lf_i420 *dst, const uint8_t *src,
-                              ptrdiff_t src_stride, lf_yuv_matrix matrix, int full_range, int swap)
+lf_status lf_yuv_u8x3_to_i420(const lf_rows *rows, const lf_i420 *dst, const lf_image *src,
+                              const lf_yuv_space *space, int swap)
 {
-    const lf_yuv_matrix_row *r = find_matrix(matrix, full_range);
-    if (!rows || !has_planes(dst) || !src || !r) return LF_ERR_ARGUMENT;
-    lf_yuv_weights m = weights_of(r, swap);
+    const matrix_row *r = find_matrix(space);
+    if (!rows || !has_planes(dst) || !image_is_usable(src) || !r || src->channels != 3 ||
+        src->width != dst->width || src->height != dst->height)
+        return LF_ERR_ARGUMENT;
+    const lf_yuv_weights m = weights_of(r, swap);
     for (int row = 0; row < dst->height; row += 2) {
-        const uint8_t *top = src + row * src_stride;
-        const uint8_t *bottom = row + 1 < dst->height ? top + src_stride : top;
+        const uint8_t *top = image_row(src, row);
+        const uint8_t *bottom = row + 1 < dst->height ? image_row(src, row + 1) : top;
         rows->yuv_luma_u8x3(row_at(dst->y, dst->y_stride, row), top, dst->width, &m);
         if (bottom != top)
             rows->yuv_luma_u8x3(row_at(dst->y, dst->y_stride, row + 1), bottom, dst->width, &m);
@@ -189,47 +220,38 @@ lf_status lf_yuv_u8x3_to_i420(const lf_rows *rows, const lf_i420 *dst, const uin
     return LF_OK;
 }
 
-static lf_status to_packed(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride, int channels,
-                           const lf_i420 *src, lf_yuv_matrix matrix, int full_range, int swap)
+lf_status lf_yuv_i420_to_u8(const lf_rows *rows, const lf_image *dst, const lf_i420 *src,
+                            const lf_yuv_space *space, int swap)
 {
-    const lf_yuv_matrix_row *r = find_matrix(matrix, full_range);
-    if (!rows || !dst || !has_planes(src) || !r) return LF_ERR_ARGUMENT;
+    const matrix_row *r = find_matrix(space);
+    if (!rows || !image_is_usable(dst) || !has_planes(src) || !r ||
+        (dst->channels != 3 && dst->channels != 4) || dst->width != src->width ||
+        dst->height != src->height)
+        return LF_ERR_ARGUMENT;
     /* The row kernel knows a first and a last colour channel; swapping them swaps blue and red. */
     lf_yuv_back m = {r->gain, r->offset, r->b_u, r->g_u, r->g_v, r->r_v};
     if (swap) m = (lf_yuv_back){r->gain, r->offset, r->r_v, r->g_v, r->g_u, r->b_u};
     lf_i420_to_packed_row *convert =
-        channels == 3 ? rows->yuv_i420_to_u8x3 : rows->yuv_i420_to_u8x4;
+        dst->channels == 3 ? rows->yuv_i420_to_u8x3 : rows->yuv_i420_to_u8x4;
     for (int row = 0; row < src->height; row++) {
         const uint8_t *u = row_at(src->u, src->u_stride, row >> 1),
                       *v = row_at(src->v, src->v_stride, row >> 1);
-        convert(dst + row * dst_stride, row_at(src->y, src->y_stride, row), swap ? v : u,
+        convert(image_row(dst, row), row_at(src->y, src->y_stride, row), swap ? v : u,
                 swap ? u : v, src->width, &m);
     }
     return LF_OK;
 }
 
-lf_status lf_yuv_i420_to_u8x3(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride,
-                              const lf_i420 *src, lf_yuv_matrix matrix, int full_range, int swap)
-{
-    return to_packed(rows, dst, dst_stride, 3, src, matrix, full_range, swap);
-}
-
-lf_status lf_yuv_i420_to_u8x4(const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride,
-                              const lf_i420 *src, lf_yuv_matrix matrix, int full_range, int swap)
-{
-    return to_packed(rows, dst, dst_stride, 4, src, matrix, full_range, swap);
-}
-
 /* A patch clipped to the frame: columns x0 .. x1 and rows y0 .. y1 of the frame (half-open). */
-typedef struct lf_yuv_patch {
+typedef struct clipped {
     const uint8_t *pixels, *mask; /* of (x0, y0); mask may be NULL */
     ptrdiff_t stride, mask_stride;
     int x0, y0, x1, y1;
-} lf_yuv_patch;
+} clipped;
 
 /* Chroma of one 2x2 block of which the patch covers a part: alpha 0 outside the patch; where the
  * frame ends in the block, its last column or row counts twice. */
-static void blend_block(const lf_i420 *dst, const lf_yuv_patch *p, int cx, int cy,
+static void blend_block(const lf_i420 *dst, const clipped *p, int cx, int cy,
                         const lf_yuv_weights *m)
 {
     int su = 0, sv = 0, alpha = 0;
@@ -254,8 +276,9 @@ static void blend_block(const lf_i420 *dst, const lf_yuv_patch *p, int cx, int c
     *v = blend_chroma(*v, sv, alpha);
 }
 
-/* One row of chroma; blocks inside the patch go through the row kernels, those at its edges alone. */
-static void blend_chroma_row(const lf_rows *rows, const lf_i420 *dst, const lf_yuv_patch *p, int cy,
+/* One row of chroma; blocks inside the patch go through the row kernels, those at its edges one by
+ * one. */
+static void blend_chroma_row(const lf_rows *rows, const lf_i420 *dst, const clipped *p, int cy,
                              const lf_yuv_weights *m)
 {
     int top = 2 * cy, bottom = top + 1 < dst->height ? top + 1 : top;
@@ -282,30 +305,45 @@ static void blend_chroma_row(const lf_rows *rows, const lf_i420 *dst, const lf_y
     for (int cx = in1; cx < c1; cx++) blend_block(dst, p, cx, cy, m);
 }
 
-lf_status lf_yuv_blend_u8x3_i420(const lf_rows *rows, const lf_i420 *dst, const uint8_t *patch,
-                                 ptrdiff_t patch_stride, const uint8_t *mask, ptrdiff_t mask_stride,
-                                 int x, int y, int width, int height, lf_yuv_matrix matrix,
-                                 int full_range, int swap)
+static int patch_is_usable(const lf_image *patch, const lf_image *mask)
 {
-    const lf_yuv_matrix_row *r = find_matrix(matrix, full_range);
-    if (!rows || !has_planes(dst) || !patch || !r || width < 0 || height < 0
-        || width > LF_I420_MAX_SIDE || height > LF_I420_MAX_SIDE)
-        return LF_ERR_ARGUMENT;
-    if (!width || !height || x >= dst->width || y >= dst->height || x <= -width || y <= -height)
+    if (!image_is_usable(patch) || patch->channels != 3 || patch->width > LF_I420_MAX_SIDE ||
+        patch->height > LF_I420_MAX_SIDE)
+        return 0;
+    return !mask || (image_is_usable(mask) && mask->channels == 1 &&
+                     mask->width == patch->width && mask->height == patch->height);
+}
+
+/* The part of the patch at (x, y) that lies on the frame; both overlap. */
+static clipped clip(const lf_i420 *dst, const lf_image *patch, const lf_image *mask, int x, int y)
+{
+    clipped p = {.stride = patch->stride, .x0 = x > 0 ? x : 0, .y0 = y > 0 ? y : 0};
+    p.x1 = x + patch->width < dst->width ? x + patch->width : dst->width;
+    p.y1 = y + patch->height < dst->height ? y + patch->height : dst->height;
+    p.pixels = image_row(patch, p.y0 - y) + 3 * (ptrdiff_t)(p.x0 - x);
+    if (mask) {
+        p.mask = image_row(mask, p.y0 - y) + (p.x0 - x);
+        p.mask_stride = mask->stride;
+    }
+    return p;
+}
+
+lf_status lf_yuv_blend_u8x3_i420(const lf_rows *rows, const lf_i420 *dst, const lf_image *patch,
+                                 const lf_image *mask, int x, int y, const lf_yuv_space *space,
+                                 int swap)
+{
+    const matrix_row *r = find_matrix(space);
+    if (!rows || !has_planes(dst) || !patch_is_usable(patch, mask) || !r) return LF_ERR_ARGUMENT;
+    if (x >= dst->width || y >= dst->height || x <= -patch->width || y <= -patch->height)
         return LF_OK;
-    lf_yuv_weights m = weights_of(r, swap);
-    lf_yuv_patch p = {patch,         mask,          patch_stride, mask_stride,
-                      x > 0 ? x : 0, y > 0 ? y : 0, x + width,    y + height};
-    if (p.x1 > dst->width) p.x1 = dst->width;
-    if (p.y1 > dst->height) p.y1 = dst->height;
-    p.pixels += (p.y0 - y) * patch_stride + 3 * (ptrdiff_t)(p.x0 - x);
-    if (mask) p.mask += (p.y0 - y) * mask_stride + (p.x0 - x);
+    const lf_yuv_weights m = weights_of(r, swap);
+    const clipped p = clip(dst, patch, mask, x, y);
     for (int row = p.y0; row < p.y1; row++) {
         uint8_t *luma = row_at(dst->y, dst->y_stride, row) + p.x0;
         const uint8_t *src = p.pixels + (row - p.y0) * p.stride;
         if (mask)
-            rows->yuv_blend_luma_u8x3(luma, src, p.mask + (row - p.y0) * p.mask_stride, p.x1 - p.x0,
-                                      &m);
+            rows->yuv_blend_luma_u8x3(luma, src, p.mask + (row - p.y0) * p.mask_stride,
+                                      p.x1 - p.x0, &m);
         else
             rows->yuv_luma_u8x3(luma, src, p.x1 - p.x0, &m);
     }

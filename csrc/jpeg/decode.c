@@ -1,11 +1,12 @@
 /* jpeg: a stored background back to pixels. */
-#include "jpeg/parts.h"
-
 #include <setjmp.h>
 #include <stdio.h> /* jpeglib.h needs FILE */
 
 #include <jpeglib.h>
 #include <jerror.h>
+
+#include "image.h"
+#include "jpeg/parts.h"
 
 typedef struct decoder {
     struct jpeg_decompress_struct decompress;
@@ -66,32 +67,32 @@ static void prepare(decoder *d, const uint8_t *data, size_t size)
     d->source.bytes_in_buffer = size;
 }
 
-lf_status lf_jpeg_decode(uint8_t *dst, ptrdiff_t dst_stride, int width, int height,
-                         const uint8_t *data, size_t size)
+lf_status lf_jpeg_decode(const lf_image *dst, const uint8_t *data, size_t size)
 {
-    if (!dst || !data || size == 0 || width < 1 || height < 1) return LF_ERR_ARGUMENT;
+    if (!image_is_usable(dst) || !data || size == 0) return LF_ERR_ARGUMENT;
     decoder d = {0};
+    struct jpeg_decompress_struct *decompress = &d.decompress;
     prepare(&d, data, size);
     if (setjmp(d.on_error)) {
         const int code = d.errors.msg_code;
         jpeg_destroy_decompress(&d.decompress);
         return code == JERR_OUT_OF_MEMORY ? LF_ERR_MEMORY : LF_ERR_DATA;
     }
-    jpeg_create_decompress(&d.decompress);
-    d.decompress.client_data = &d;
-    d.decompress.src = &d.source;
-    jpeg_read_header(&d.decompress, TRUE);
-    if (d.decompress.image_width != (JDIMENSION)width ||
-        d.decompress.image_height != (JDIMENSION)height)
-        leave((j_common_ptr)&d.decompress);
-    const int gray = d.decompress.num_components == 1;
-    d.decompress.out_color_space = gray ? JCS_GRAYSCALE : JCS_EXT_BGR;
-    jpeg_start_decompress(&d.decompress);
-    while (d.decompress.output_scanline < d.decompress.output_height) {
-        JSAMPROW row = dst + (ptrdiff_t)d.decompress.output_scanline * dst_stride;
-        jpeg_read_scanlines(&d.decompress, &row, 1);
+    jpeg_create_decompress(decompress);
+    decompress->client_data = &d;
+    decompress->src = &d.source;
+    jpeg_read_header(decompress, TRUE);
+    const int is_grey = decompress->num_components == 1;
+    if (decompress->image_width != (JDIMENSION)dst->width ||
+        decompress->image_height != (JDIMENSION)dst->height || dst->channels != (is_grey ? 1 : 3))
+        leave((j_common_ptr)decompress);
+    decompress->out_color_space = is_grey ? JCS_GRAYSCALE : JCS_EXT_BGR;
+    jpeg_start_decompress(decompress);
+    while (decompress->output_scanline < decompress->output_height) {
+        JSAMPROW row = image_row(dst, (int)decompress->output_scanline);
+        jpeg_read_scanlines(decompress, &row, 1);
     }
-    jpeg_finish_decompress(&d.decompress);
-    jpeg_destroy_decompress(&d.decompress);
+    jpeg_finish_decompress(decompress);
+    jpeg_destroy_decompress(decompress);
     return LF_OK;
 }

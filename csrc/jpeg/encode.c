@@ -1,14 +1,14 @@
 /* jpeg: a warm libjpeg-turbo compressor that writes into the caller's buffer. */
-#include "jpeg/parts.h"
-
 #include <setjmp.h>
+#include <stdio.h> /* jpeglib.h needs FILE */
 #include <stdlib.h>
 #include <string.h>
 
-#include <stdio.h> /* jpeglib.h needs FILE */
-
 #include <jpeglib.h>
 #include <jerror.h>
+
+#include "image.h"
+#include "jpeg/parts.h"
 
 #ifndef JCS_EXTENSIONS
 #error "jpeglib.h must be libjpeg-turbo's (it lacks JCS_EXTENSIONS)"
@@ -193,32 +193,35 @@ int lf_jpeg_fits(const lf_jpeg *jpeg, const lf_jpeg_info *info)
     return 1;
 }
 
-/* The colour space of libjpeg and the bytes of a pixel; 0 bytes where the picture's kind and the
+/* Finds the colour space of libjpeg; 0 where the picture's channels, its kind and the
  * compressor's do not fit. */
-static int colour_space(const lf_jpeg *jpeg, lf_pixels pixels, J_COLOR_SPACE *space)
+static int find_space(const lf_jpeg *jpeg, int channels, lf_pixels pixels, J_COLOR_SPACE *space)
 {
-    static const J_COLOR_SPACE spaces[] = {
-        [LF_BGR24] = JCS_EXT_BGR,  [LF_RGB24] = JCS_EXT_RGB,     [LF_BGRA] = JCS_EXT_BGRX,
-        [LF_RGBA] = JCS_EXT_RGBX, [LF_GRAY8] = JCS_GRAYSCALE,
+    static const struct {
+        J_COLOR_SPACE space;
+        int channels;
+    } kinds[] = {
+        [LF_BGR24] = {JCS_EXT_BGR, 3},   [LF_RGB24] = {JCS_EXT_RGB, 3},
+        [LF_BGRA] = {JCS_EXT_BGRX, 4},   [LF_RGBA] = {JCS_EXT_RGBX, 4},
+        [LF_GRAY8] = {JCS_GRAYSCALE, 1},
     };
-    if (pixels < LF_BGR24 || pixels > LF_GRAY8) return 0;
+    if ((int)pixels < LF_BGR24 || pixels > LF_GRAY8 || channels != kinds[pixels].channels) return 0;
     if ((pixels == LF_GRAY8) != (jpeg->sampling == LF_GRAY)) return 0;
-    *space = spaces[pixels];
-    return pixels == LF_GRAY8 ? 1 : pixels == LF_BGRA || pixels == LF_RGBA ? 4 : 3;
+    *space = kinds[pixels].space;
+    return 1;
 }
 
-static void feed(lf_jpeg *jpeg, const uint8_t *src, ptrdiff_t src_stride, int height)
+static void feed(lf_jpeg *jpeg, const lf_image *src)
 {
-    for (int y = 0; y < height; y += ROWS_AT_ONCE) {
-        const int count = height - y < ROWS_AT_ONCE ? height - y : ROWS_AT_ONCE;
-        /* libjpeg's rows are not const, it only reads them */
-        for (int i = 0; i < count; i++) jpeg->rows[i] = (JSAMPROW)(src + (y + i) * src_stride);
+    for (int y = 0; y < src->height; y += ROWS_AT_ONCE) {
+        const int count = src->height - y < ROWS_AT_ONCE ? src->height - y : ROWS_AT_ONCE;
+        for (int i = 0; i < count; i++) jpeg->rows[i] = image_row(src, y + i);
         jpeg_write_scanlines(&jpeg->compress, jpeg->rows, (JDIMENSION)count);
     }
 }
 
 /* The compressor is set for the picture; what libjpeg cannot do comes back through on_error. */
-static lf_status run(lf_jpeg *jpeg, const uint8_t *src, ptrdiff_t src_stride, size_t *header_size)
+static lf_status run(lf_jpeg *jpeg, const lf_image *src, size_t *header_size)
 {
     struct jpeg_compress_struct *compress = &jpeg->compress;
     jpeg->status = LF_ERR_ARGUMENT;
@@ -234,49 +237,44 @@ static lf_status run(lf_jpeg *jpeg, const uint8_t *src, ptrdiff_t src_stride, si
     } else if (jpeg->app1) {
         jpeg_write_marker(compress, JPEG_APP0 + 1, jpeg->app1, jpeg->app1_size);
     }
-    feed(jpeg, src, src_stride, (int)compress->image_height);
+    feed(jpeg, src);
     jpeg_finish_compress(compress);
     return LF_OK;
 }
 
-/* `header_size` NULL: a whole file. Else as few header bytes as libjpeg can do with, and where
- * the first segment starts. */
+/* `header_size` NULL: a whole file. Otherwise as few header bytes as libjpeg can do with, and
+ * where the first segment starts. */
 static lf_status encode(lf_jpeg *jpeg, uint8_t *dst, size_t capacity, size_t *length,
-                        size_t *header_size, const uint8_t *src, ptrdiff_t src_stride,
-                        lf_pixels pixels, int width, int height)
+                        size_t *header_size, const lf_image *src, lf_pixels pixels)
 {
     J_COLOR_SPACE space;
-    const int bytes = colour_space(jpeg, pixels, &space);
-    if (!bytes || width < 1 || height < 1 || width > LF_JPEG_MAX_SIDE ||
-        height > LF_JPEG_MAX_SIDE)
+    if (!jpeg || !dst || !length || !image_is_usable(src) || src->width > LF_JPEG_MAX_SIDE ||
+        src->height > LF_JPEG_MAX_SIDE || !find_space(jpeg, src->channels, pixels, &space))
         return LF_ERR_ARGUMENT;
     if (capacity == 0) return LF_ERR_FULL;
     jpeg->destination.next_output_byte = dst;
     jpeg->destination.free_in_buffer = jpeg->capacity = capacity;
     jpeg->full = 0;
     jpeg->compress.in_color_space = space;
-    jpeg->compress.input_components = bytes;
-    jpeg->compress.image_width = (JDIMENSION)width;
-    jpeg->compress.image_height = (JDIMENSION)height;
-    const lf_status status = run(jpeg, src, src_stride, header_size);
+    jpeg->compress.input_components = src->channels;
+    jpeg->compress.image_width = (JDIMENSION)src->width;
+    jpeg->compress.image_height = (JDIMENSION)src->height;
+    const lf_status status = run(jpeg, src, header_size);
     if (status != LF_OK) return status;
     *length = written(jpeg);
     return *length <= capacity ? LF_OK : LF_ERR_FULL;
 }
 
 lf_status lf_jpeg_encode(lf_jpeg *jpeg, uint8_t *dst, size_t capacity, size_t *length,
-                         const uint8_t *src, ptrdiff_t src_stride, lf_pixels pixels, int width,
-                         int height)
+                         const lf_image *src, lf_pixels pixels)
 {
-    if (!jpeg || !dst || !length || !src) return LF_ERR_ARGUMENT;
-    return encode(jpeg, dst, capacity, length, NULL, src, src_stride, pixels, width, height);
+    return encode(jpeg, dst, capacity, length, NULL, src, pixels);
 }
 
 lf_status lf_jpeg_encode_segments(lf_jpeg *jpeg, uint8_t *dst, size_t capacity, size_t *length,
-                                  size_t *header_size, const uint8_t *src, ptrdiff_t src_stride,
-                                  lf_pixels pixels, int width, int height)
+                                  size_t *header_size, const lf_image *src, lf_pixels pixels)
 {
-    return encode(jpeg, dst, capacity, length, header_size, src, src_stride, pixels, width, height);
+    return encode(jpeg, dst, capacity, length, header_size, src, pixels);
 }
 
 void lf_jpeg_mcu(lf_sampling sampling, int *width, int *height)

@@ -1,7 +1,7 @@
 /* jpeg: reads the header of a baseline JPEG and finds its segments, trusting no byte. */
-#include "jpeg/parts.h"
-
 #include <string.h>
+
+#include "jpeg/parts.h"
 
 /* Code lengths and symbols of the typical tables of Annex K.3, as they stand in a DHT segment:
  * DC luma, AC luma, DC chroma, AC chroma. */

@@ -2,13 +2,12 @@
 #ifndef LF_JPEG_PARTS_H
 #define LF_JPEG_PARTS_H
 
-#include "kernels.h"
+#include "jpeg/jpeg.h"
 
-/* The segments of a region: a header of *header_size bytes that is of no use, then segments whose
- * markers count from 0, EOI behind the last. */
+/* Encodes the segments of a region: a header of *header_size bytes, to be thrown away, then segments
+ * whose markers count from 0, EOI behind the last. */
 lf_status lf_jpeg_encode_segments(lf_jpeg *jpeg, uint8_t *dst, size_t capacity, size_t *length,
-                                  size_t *header_size, const uint8_t *src, ptrdiff_t src_stride,
-                                  lf_pixels pixels, int width, int height);
+                                  size_t *header_size, const lf_image *src, lf_pixels pixels);
 
 lf_sampling lf_jpeg_sampling(const lf_jpeg *jpeg);
 int lf_jpeg_interval(const lf_jpeg *jpeg);

@@ -1,7 +1,7 @@
 /* jpeg: regions of whole segments, and a finished file from a background's bytes and new ones. */
-#include "jpeg/parts.h"
-
 #include <string.h>
+
+#include "jpeg/parts.h"
 
 /* A block of 64 samples: black and white noise at quality 100 takes 124 bytes. */
 enum { BLOCK_BYTES = 160, MCU_BYTES = 4, HEADER_BYTES = 1024 };
@@ -87,38 +87,41 @@ typedef struct piece {
     uint8_t *next, *end;            /* what is left of its bytes */
 } piece;
 
-static int piece_of(piece *p, const grid *g, const lf_box *box)
+/* Places a region on the grid; 0 unless it consists of whole segments inside the picture. */
+static int place(piece *p, const grid *g, const lf_jpeg_region_pixels *r)
 {
-    const int inside = box->x0 >= 0 && box->y0 >= 0 && box->x0 < box->x1 && box->y0 < box->y1 &&
-                       box->x1 <= g->width && box->y1 <= g->height;
-    if (!inside || box->x0 % g->cell_width || box->y0 % g->cell_height ||
-        (box->x1 % g->cell_width && box->x1 != g->width) ||
-        (box->y1 % g->cell_height && box->y1 != g->height))
+    const int width = r->image.width, height = r->image.height;
+    if (r->x < 0 || r->y < 0 || width < 1 || height < 1 || width > g->width - r->x ||
+        height > g->height - r->y)
         return 0;
-    p->column = box->x0 / g->cell_width;
-    p->row = box->y0 / g->cell_height;
-    p->columns = (box->x1 + g->cell_width - 1) / g->cell_width - p->column;
-    p->rows = (box->y1 + g->cell_height - 1) / g->cell_height - p->row;
+    const int x1 = r->x + width, y1 = r->y + height;
+    if (r->x % g->cell_width || r->y % g->cell_height || (x1 % g->cell_width && x1 != g->width) ||
+        (y1 % g->cell_height && y1 != g->height))
+        return 0;
+    p->column = r->x / g->cell_width;
+    p->row = r->y / g->cell_height;
+    p->columns = (x1 + g->cell_width - 1) / g->cell_width - p->column;
+    p->rows = (y1 + g->cell_height - 1) / g->cell_height - p->row;
     return 1;
 }
 
 /* Encodes every region into scratch; pieces come out sorted by column. */
 static lf_status make_pieces(lf_jpeg *jpeg, const grid *g, const lf_jpeg_region_pixels *regions,
-                             int count, piece *pieces, uint8_t *scratch, size_t scratch_size)
+                             int count, piece *pieces, const lf_scratch *scratch)
 {
+    uint8_t *next = scratch ? scratch->data : NULL;
+    size_t room = scratch ? scratch->size : 0;
     for (int i = 0; i < count; i++) {
-        const lf_jpeg_region_pixels *r = &regions[i];
         piece p;
-        if (!r->src || !piece_of(&p, g, &r->box)) return LF_ERR_ARGUMENT;
+        if (!place(&p, g, &regions[i])) return LF_ERR_ARGUMENT;
         size_t length, skip;
-        const lf_status status = lf_jpeg_encode_segments(
-            jpeg, scratch, scratch_size, &length, &skip, r->src, r->src_stride, r->pixels,
-            r->box.x1 - r->box.x0, r->box.y1 - r->box.y0);
+        const lf_status status = lf_jpeg_encode_segments(jpeg, next, room, &length, &skip,
+                                                         &regions[i].image, regions[i].pixels);
         if (status != LF_OK) return status == LF_ERR_FULL ? LF_ERR_SCRATCH : status;
-        p.next = scratch + skip;
-        p.end = scratch + length;
-        scratch += length;
-        scratch_size -= length;
+        p.next = next + skip;
+        p.end = next + length;
+        next += length;
+        room -= length;
         int at = i;
         for (; at > 0 && pieces[at - 1].column > p.column; at--) pieces[at] = pieces[at - 1];
         pieces[at] = p;
@@ -186,17 +189,17 @@ static lf_status join(output *out, const grid *g, const lf_jpeg_background *back
 
 lf_status lf_jpeg_splice(lf_jpeg *jpeg, uint8_t *dst, size_t capacity, size_t *length,
                          const lf_jpeg_background *background,
-                         const lf_jpeg_region_pixels *regions, int count, uint8_t *scratch,
-                         size_t scratch_size)
+                         const lf_jpeg_region_pixels *regions, int count,
+                         const lf_scratch *scratch)
 {
     grid g;
     piece pieces[LF_JPEG_MAX_REGIONS];
     if (!jpeg || !dst || !length || !background || !background->data || !background->offsets ||
-        count < 0 || count > LF_JPEG_MAX_REGIONS || (count > 0 && (!regions || !scratch)) ||
+        count < 0 || count > LF_JPEG_MAX_REGIONS || (count > 0 && !regions) ||
         !make_grid(&g, background->width, background->height, lf_jpeg_sampling(jpeg),
                    lf_jpeg_interval(jpeg)))
         return LF_ERR_ARGUMENT;
-    lf_status status = make_pieces(jpeg, &g, regions, count, pieces, scratch, scratch_size);
+    lf_status status = make_pieces(jpeg, &g, regions, count, pieces, scratch);
     if (status != LF_OK) return status;
     output out = {dst, capacity};
     status = join(&out, &g, background, pieces, count);

@@ -4,26 +4,26 @@
 #include "mel.h"
 
 /* Two bins of the windowed frame. */
-static __m256d lf_mel_windowed(const double *bin)
+static __m256d windowed(const double *bin)
 {
     __m256d beside = _mm256_add_pd(_mm256_loadu_pd(bin - 2), _mm256_loadu_pd(bin + 2));
     return _mm256_sub_pd(_mm256_mul_pd(_mm256_loadu_pd(bin), _mm256_set1_pd(0.5)),
                          _mm256_mul_pd(beside, _mm256_set1_pd(0.25)));
 }
 
-static void lf_mel_magnitudes(double *LF_RESTRICT dst, const double *LF_RESTRICT spectrum, int bins)
+static void magnitudes(double *LF_RESTRICT dst, const double *LF_RESTRICT spectrum, int bins)
 {
     int i = 0;
     for (; i + 4 <= bins; i += 4) {
-        __m256d a = lf_mel_windowed(spectrum + 2 * i);     /* r0 i0 r1 i1 */
-        __m256d b = lf_mel_windowed(spectrum + 2 * i + 4); /* r2 i2 r3 i3 */
+        __m256d a = windowed(spectrum + 2 * i);     /* r0 i0 r1 i1 */
+        __m256d b = windowed(spectrum + 2 * i + 4); /* r2 i2 r3 i3 */
         __m256d sum = _mm256_hadd_pd(_mm256_mul_pd(a, a), _mm256_mul_pd(b, b)); /* 0 2 1 3 */
         _mm256_storeu_pd(dst + i, _mm256_sqrt_pd(_mm256_permute4x64_pd(sum, 0xD8)));
     }
     for (; i < bins; i++) dst[i] = lf_mel_magnitude(spectrum + 2 * i);
 }
 
-static double lf_mel_band_sum(const double *magnitude, const float *weights, int count)
+static double band_sum(const double *magnitude, const float *weights, int count)
 {
     /* Eight words whose four from 4 - n on keep n lanes. */
     static const int32_t keep[8] = {-1, -1, -1, -1, 0, 0, 0, 0};
@@ -42,7 +42,7 @@ static double lf_mel_band_sum(const double *magnitude, const float *weights, int
     return _mm_cvtsd_f64(_mm_add_sd(pairs, _mm_unpackhi_pd(pairs, pairs)));
 }
 
-static __m128 lf_mel_levels(__m256d m)
+static __m128 levels(__m256d m)
 {
     const __m256i bias = _mm256_set1_epi64x((int64_t)(LF_MEL_EXPONENT_BIAS << 52));
     /* 2^52 as bits: a small integer put into its mantissa is 2^52 plus that integer. */
@@ -76,25 +76,24 @@ static __m128 lf_mel_levels(__m256d m)
 }
 
 void lf_mel_f64_row_avx2(float *LF_RESTRICT dst, const double *LF_RESTRICT spectrum,
-                         const lf_mel_bands *bands)
+                         const lf_mel_bands *bands, int lowest, int highest)
 {
     double magnitude[LF_MEL_MAX_BINS];
     double sums[LF_MEL_MAX_BANDS + 3];
     const float *weights = bands->weights;
-    lf_mel_magnitudes(magnitude + bands->lowest, spectrum + 2 * bands->lowest,
-                      bands->highest - bands->lowest);
+    magnitudes(magnitude + lowest, spectrum + 2 * lowest, highest - lowest);
     for (int b = 0; b < bands->count; b++) {
         int first = bands->edges[2 * b], width = bands->edges[2 * b + 1] - first;
-        sums[b] = lf_mel_band_sum(magnitude + first, weights, width);
+        sums[b] = band_sum(magnitude + first, weights, width);
         weights += width;
     }
     int b = 0;
     for (; b + 4 <= bands->count; b += 4)
-        _mm_storeu_ps(dst + b, lf_mel_levels(_mm256_loadu_pd(sums + b)));
+        _mm_storeu_ps(dst + b, levels(_mm256_loadu_pd(sums + b)));
     if (b < bands->count) {
         float rest[4];
         for (int j = bands->count; j < b + 4; j++) sums[j] = 1.0;
-        _mm_storeu_ps(rest, lf_mel_levels(_mm256_loadu_pd(sums + b)));
+        _mm_storeu_ps(rest, levels(_mm256_loadu_pd(sums + b)));
         for (int j = 0; b + j < bands->count; j++) dst[b + j] = rest[j];
     }
 }

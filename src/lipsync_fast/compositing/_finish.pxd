@@ -7,7 +7,7 @@ from lipsync_fast.kernels._convert cimport lf_range
 from lipsync_fast.kernels._jpeg cimport lf_jpeg, lf_jpeg_background, lf_sampling
 from lipsync_fast.kernels._match cimport lf_match, lf_match_planes
 from lipsync_fast.kernels._resize cimport ResizePlan, lf_resize_plan
-from lipsync_fast.kernels._yuv cimport lf_yuv_matrix
+from lipsync_fast.kernels._yuv cimport lf_yuv_space
 
 
 cdef extern from "kernels.h" nogil:
@@ -26,11 +26,9 @@ cdef extern from "kernels.h" nogil:
         int channels
         size_t frame_bytes
         int view
-        int border
         int crop
-        lf_range tone
-        lf_yuv_matrix matrix
-        int full_range
+        lf_range range
+        lf_yuv_space space
 
     ctypedef struct lf_background:
         int x
@@ -67,22 +65,20 @@ cdef extern from "kernels.h" nogil:
     void lf_worker_init(
         lf_worker *worker, const lf_worker_limits *limits, const lf_rows *rows,
         lf_jpeg *encoder, void *memory)
+
+    ctypedef struct lf_target:
+        uint8_t *data
+        ptrdiff_t stride
+        size_t capacity
+        int in_place
+        size_t length
+
     int lf_finish(
         const lf_canvas *canvas, const lf_background *background, const lf_mouth *mouth,
-        lf_worker *worker, uint8_t *dst, ptrdiff_t dst_stride, size_t capacity, int in_place,
-        size_t *length)
+        const lf_worker *worker, lf_target *target)
     int lf_finish_measure(
         const lf_canvas *canvas, const lf_background *background, const lf_mouth *mouth,
-        lf_worker *worker, lf_match_planes *planes)
-
-
-# Where one frame is written.
-ctypedef struct target:
-    uint8_t *data
-    Py_ssize_t stride
-    size_t capacity
-    size_t length
-    bint in_place
+        const lf_worker *worker, lf_match_planes *planes)
 
 
 cdef class Backgrounds:
@@ -111,7 +107,7 @@ cdef class Worker:
 
 
 cdef class Targets:
-    cdef target *items
+    cdef lf_target *items
     cdef Py_ssize_t count
     cdef list held
     cdef object take(self, Backgrounds backgrounds, Py_ssize_t index, object buffer)

@@ -25,7 +25,7 @@ from lipsync_fast.kernels._jpeg cimport (
     sampling_of,
 )
 from lipsync_fast.kernels._patch cimport lf_patch_scratch_size
-from lipsync_fast.kernels._yuv cimport LF_BT601, LF_BT709
+from lipsync_fast.kernels._yuv cimport space_of
 
 import numpy as np
 
@@ -83,11 +83,10 @@ cdef class Backgrounds:
         canvas.frame_bytes = (
             i420_size(width, height) if format == "i420" else <size_t> width * height * canvas.channels
         )
-        canvas.view, canvas.border, canvas.crop = view, border, crop
-        canvas.tone.low, canvas.tone.high = low, high
-        canvas.tone.truncate, canvas.tone.swap = True, swap
-        canvas.matrix = LF_BT709 if matrix == "bt709" else LF_BT601
-        canvas.full_range = full_range
+        canvas.view, canvas.crop = view, crop
+        canvas.range.low, canvas.range.high = low, high
+        canvas.range.truncate, canvas.range.swap = True, swap
+        canvas.space = space_of(matrix, full_range)
 
     def __dealloc__(self):
         free(self.items)
@@ -219,7 +218,7 @@ cdef class Targets:
 
     def __cinit__(self, Backgrounds backgrounds not None, list buffers):
         self.count = len(buffers)
-        self.items = <target *> calloc(max(self.count, 1), sizeof(target))
+        self.items = <lf_target *> calloc(max(self.count, 1), sizeof(lf_target))
         if self.items == NULL:
             raise MemoryError(f"no memory for {self.count} targets")
         self.held = [self.take(backgrounds, i, buffer) for i, buffer in enumerate(buffers)]
@@ -229,7 +228,7 @@ cdef class Targets:
 
     cdef object take(self, Backgrounds backgrounds, Py_ssize_t index, object buffer):
         cdef lf_canvas *canvas = &backgrounds.canvas
-        cdef target *item = &self.items[index]
+        cdef lf_target *item = &self.items[index]
         cdef str name = f"out[{index}]"
         cdef Array array
         cdef InPlaceFrame painted
@@ -450,7 +449,7 @@ def finish(Worker worker not None, outputs, indices, Targets targets not None,
     cdef const int64_t *index = <const int64_t *> chosen.view.buf
     cdef const uint8_t *alpha = <const uint8_t *> fades.view.buf
     cdef lf_mouth mouth
-    cdef target *item
+    cdef lf_target *item
     cdef int status = LF_OK
     cdef Py_ssize_t i = first
     mouth.match = NULL
@@ -467,8 +466,7 @@ def finish(Worker worker not None, outputs, indices, Targets targets not None,
             if match != NULL:
                 mouth.match = match + i
             status = lf_finish(&backgrounds.canvas, &backgrounds.items[index[i]], &mouth,
-                               &worker.worker, item.data, item.stride, item.capacity,
-                               item.in_place, &item.length)
+                               &worker.worker, item)
             i += 1
     if status == LF_ERR_FULL:
         raise InputError(

@@ -1,6 +1,7 @@
 # C declarations of what all parts of csrc/kernels.h share.
 from cpython.pythread cimport PyThread_type_lock
-from libc.stddef cimport ptrdiff_t
+from libc.stddef cimport ptrdiff_t, size_t
+from libc.stdint cimport uint8_t
 
 
 cdef extern from "kernels.h" nogil:
@@ -28,6 +29,24 @@ cdef extern from "kernels.h" nogil:
         int x1
         int y1
 
+    ctypedef struct lf_image:
+        uint8_t *data
+        ptrdiff_t stride
+        int width
+        int height
+        int channels
+
+    ctypedef struct lf_f32p3:
+        float *data
+        ptrdiff_t stride
+        ptrdiff_t plane_stride
+        int width
+        int height
+
+    ctypedef struct lf_scratch:
+        void *data
+        size_t size
+
 
 # A caller's array, checked and held for the length of a call.
 cdef class Array:
@@ -47,6 +66,23 @@ cdef class ExclusiveUse:
     cdef PyThread_type_lock lock
     cdef int take(self) except -1
     cdef void give(self) noexcept
+
+
+cdef inline lf_image as_image(Array array) noexcept nogil:
+    """What image_of checked, for the kernels; good as long as the array is held."""
+    cdef lf_image image
+    image.data, image.stride = <uint8_t *> array.view.buf, array.stride
+    image.width, image.height, image.channels = array.width, array.height, array.channels
+    return image
+
+
+cdef inline lf_f32p3 as_f32p3(Array array) noexcept nogil:
+    """What planes_of checked, for the kernels; good as long as the array is held."""
+    cdef lf_f32p3 planes
+    planes.data, planes.stride = <float *> array.view.buf, array.stride
+    planes.plane_stride = array.plane_stride
+    planes.width, planes.height = array.width, array.height
+    return planes
 
 
 cdef const lf_rows *rows_of(object isa) except NULL

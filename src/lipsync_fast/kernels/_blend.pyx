@@ -3,8 +3,10 @@
 from lipsync_fast.kernels._arguments cimport (
     LF_OK,
     Array,
+    as_image,
     check,
     image_of,
+    lf_image,
     need_apart,
     place_of,
     rows_of,
@@ -77,19 +79,16 @@ def blend(patch, background, mask=None, out=None, *, x=0, y=0, bint swap=False, 
     need_apart(dst, src)
     if alpha is not None:
         need_apart(dst, alpha)
-    cdef const uint8_t *alphas = NULL if alpha is None else <uint8_t *> alpha.view.buf
-    cdef ptrdiff_t alpha_stride = 0 if alpha is None else alpha.stride
+    cdef lf_image to = as_image(dst), under = as_image(base), pixels = as_image(src), alphas
+    cdef const lf_image *alphas_or_null = NULL
+    if alpha is not None:
+        alphas = as_image(alpha)
+        alphas_or_null = &alphas
     cdef int status = LF_OK
     with nogil:
         if not in_place:
-            status = lf_blend_u8(
-                rows, <uint8_t *> dst.view.buf, dst.stride, dst.width, dst.height, dst.channels,
-                <const uint8_t *> base.view.buf, base.stride, base.width, base.height,
-                base.channels, NULL, 0, 0, 0, 0)
+            status = lf_blend_u8(rows, &to, &under, NULL, 0, 0, 0)
         if status == LF_OK:
-            status = lf_blend_u8(
-                rows, <uint8_t *> dst.view.buf, dst.stride, dst.width, dst.height, dst.channels,
-                <const uint8_t *> src.view.buf, src.stride, src.width, src.height, src.channels,
-                alphas, alpha_stride, left, top, swap)
+            status = lf_blend_u8(rows, &to, &pixels, alphas_or_null, left, top, swap)
     check(status)
     return out

@@ -1,8 +1,5 @@
 # C declarations of the convert part of csrc/kernels.h.
-from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport uint8_t
-
-from lipsync_fast.kernels._arguments cimport lf_box, lf_rows
+from lipsync_fast.kernels._arguments cimport lf_box, lf_f32p3, lf_image, lf_rows
 
 
 cdef extern from "kernels.h" nogil:
@@ -12,17 +9,10 @@ cdef extern from "kernels.h" nogil:
         int truncate
         int swap
 
-    int lf_convert_f32p3_u8x3(
-        const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride, const float *src,
-        ptrdiff_t src_stride, ptrdiff_t src_plane_stride, int width, int height,
-        const lf_range *tone)
-    int lf_convert_f32p3_u8x4(
-        const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride, const float *src,
-        ptrdiff_t src_stride, ptrdiff_t src_plane_stride, int width, int height,
-        const lf_range *tone)
+    int lf_convert_f32p3_u8(
+        const lf_rows *rows, const lf_image *dst, const lf_f32p3 *src, const lf_range *range)
     int lf_convert_u8x3_f32p3(
-        const lf_rows *rows, float *dst, ptrdiff_t dst_stride, ptrdiff_t dst_plane_stride,
-        const uint8_t *src, ptrdiff_t src_stride, int width, int height, const lf_range *tone,
+        const lf_rows *rows, const lf_f32p3 *dst, const lf_image *src, const lf_range *range,
         const lf_box *black)
 
 

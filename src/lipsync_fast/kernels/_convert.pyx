@@ -4,7 +4,18 @@ from operator import index
 
 from libc.math cimport isfinite
 
-from lipsync_fast.kernels._arguments cimport Array, check, image_of, need_apart, planes_of, rows_of
+from lipsync_fast.kernels._arguments cimport (
+    Array,
+    as_f32p3,
+    as_image,
+    check,
+    image_of,
+    lf_f32p3,
+    lf_image,
+    need_apart,
+    planes_of,
+    rows_of,
+)
 
 import numpy as np
 
@@ -12,17 +23,17 @@ from ..errors import InputError
 
 
 cdef lf_range range_of(object low, object high, object rounding, bint swap) except *:
-    cdef lf_range tone
+    cdef lf_range levels
     if not isinstance(rounding, str) or rounding not in ("truncate", "round"):
         raise InputError(f"rounding must be 'truncate' or 'round', got {rounding!r}")
     try:
-        tone.low, tone.high = low, high
+        levels.low, levels.high = low, high
     except (TypeError, OverflowError):
         raise InputError(f"low and high must be finite with low < high, got {low!r} and {high!r}") from None
-    tone.truncate, tone.swap = rounding == "truncate", swap
-    if not (isfinite(tone.low) and isfinite(tone.high) and isfinite(tone.high - tone.low) and tone.low < tone.high):
+    levels.truncate, levels.swap = rounding == "truncate", swap
+    if not (isfinite(levels.low) and isfinite(levels.high) and isfinite(levels.high - levels.low) and levels.low < levels.high):
         raise InputError(f"low and high must be finite with low < high, got {low} and {high}")
-    return tone
+    return levels
 
 
 cdef lf_box box_of(object black, int width, int height) except *:
@@ -71,7 +82,7 @@ def convert(planar, out=None, *, low=0.0, high=1.0, rounding="truncate", swap=Fa
         Wrong shape, range or rounding, a read-only `out`, or one that overlaps `planar`.
     """
     cdef const lf_rows *rows = rows_of(isa)
-    cdef lf_range tone = range_of(low, high, rounding, swap)
+    cdef lf_range levels = range_of(low, high, rounding, swap)
     cdef Array src = planes_of(planar, "planar")
     if out is None:
         out = np.empty((src.height, src.width, 3), np.uint8)
@@ -79,16 +90,11 @@ def convert(planar, out=None, *, low=0.0, high=1.0, rounding="truncate", swap=Fa
     if dst.height != src.height or dst.width != src.width or dst.channels not in (3, 4):
         raise InputError(f"out must have shape ({src.height}, {src.width}, 3 or 4), got shape {dst.shape}")
     need_apart(dst, src)
+    cdef lf_image pixels = as_image(dst)
+    cdef lf_f32p3 values = as_f32p3(src)
     cdef int status
     with nogil:
-        if dst.channels == 3:
-            status = lf_convert_f32p3_u8x3(
-                rows, <uint8_t *> dst.view.buf, dst.stride, <const float *> src.view.buf,
-                src.stride, src.plane_stride, src.width, src.height, &tone)
-        else:
-            status = lf_convert_f32p3_u8x4(
-                rows, <uint8_t *> dst.view.buf, dst.stride, <const float *> src.view.buf,
-                src.stride, src.plane_stride, src.width, src.height, &tone)
+        status = lf_convert_f32p3_u8(rows, &pixels, &values, &levels)
     check(status)
     return out
 
@@ -127,7 +133,7 @@ def to_planes(image, out=None, *, low=0.0, high=1.0, swap=False, black=None, isa
         Wrong shape, range or box, a read-only `out`, or one that overlaps `image`.
     """
     cdef const lf_rows *rows = rows_of(isa)
-    cdef lf_range tone = range_of(low, high, "truncate", swap)
+    cdef lf_range levels = range_of(low, high, "truncate", swap)
     cdef Array src = image_of(image, "image")
     if src.channels != 3:
         raise InputError(f"image must have shape (H, W, 3), got shape {src.shape}")
@@ -141,10 +147,10 @@ def to_planes(image, out=None, *, low=0.0, high=1.0, swap=False, black=None, isa
     if dst.height != src.height or dst.width != src.width:
         raise InputError(f"out must have shape (3, {src.height}, {src.width}), got shape {dst.shape}")
     need_apart(dst, src)
+    cdef lf_f32p3 values = as_f32p3(dst)
+    cdef lf_image pixels = as_image(src)
     cdef int status
     with nogil:
-        status = lf_convert_u8x3_f32p3(
-            rows, <float *> dst.view.buf, dst.stride, dst.plane_stride,
-            <const uint8_t *> src.view.buf, src.stride, src.width, src.height, &tone, box_or_null)
+        status = lf_convert_u8x3_f32p3(rows, &values, &pixels, &levels, box_or_null)
     check(status)
     return out

@@ -1,8 +1,8 @@
 # C declarations of the JPEG part of csrc/kernels.h.
-from libc.stddef cimport ptrdiff_t, size_t
+from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t
 
-from lipsync_fast.kernels._arguments cimport Array, ExclusiveUse, lf_box
+from lipsync_fast.kernels._arguments cimport Array, ExclusiveUse, lf_box, lf_image, lf_scratch
 
 
 cdef extern from "kernels.h" nogil:
@@ -49,9 +49,9 @@ cdef extern from "kernels.h" nogil:
         int height
 
     ctypedef struct lf_jpeg_region_pixels:
-        lf_box box
-        const uint8_t *src
-        ptrdiff_t src_stride
+        int x
+        int y
+        lf_image image
         lf_pixels pixels
 
     const char *lf_jpeg_library()
@@ -63,8 +63,8 @@ cdef extern from "kernels.h" nogil:
     void lf_jpeg_mcu(lf_sampling sampling, int *width, int *height)
     size_t lf_jpeg_bound(int width, int height, lf_sampling sampling)
     int lf_jpeg_encode(
-        lf_jpeg *jpeg, uint8_t *dst, size_t capacity, size_t *length, const uint8_t *src,
-        ptrdiff_t src_stride, lf_pixels pixels, int width, int height)
+        lf_jpeg *jpeg, uint8_t *dst, size_t capacity, size_t *length, const lf_image *src,
+        lf_pixels pixels)
     int lf_jpeg_read_header(const uint8_t *data, size_t size, lf_jpeg_info *info)
     int lf_jpeg_index(
         const uint8_t *data, size_t size, lf_jpeg_info *info, uint32_t *offsets, size_t room)
@@ -74,10 +74,8 @@ cdef extern from "kernels.h" nogil:
     int lf_jpeg_splice(
         lf_jpeg *jpeg, uint8_t *dst, size_t capacity, size_t *length,
         const lf_jpeg_background *background, const lf_jpeg_region_pixels *regions, int count,
-        uint8_t *scratch, size_t scratch_size)
-    int lf_jpeg_decode(
-        uint8_t *dst, ptrdiff_t dst_stride, int width, int height, const uint8_t *data,
-        size_t size)
+        const lf_scratch *scratch)
+    int lf_jpeg_decode(const lf_image *dst, const uint8_t *data, size_t size)
 
 
 cdef class JpegEncoder:

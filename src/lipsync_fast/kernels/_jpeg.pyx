@@ -3,8 +3,8 @@
 from libc.stdint cimport int64_t
 
 from lipsync_fast.kernels._arguments cimport (
-    LF_ERR_DATA, LF_ERR_FULL, Array, ExclusiveUse, bytes_of, check, image_of, need_apart,
-    place_of,
+    LF_ERR_DATA, LF_ERR_FULL, Array, ExclusiveUse, as_image, bytes_of, check, image_of, lf_image,
+    need_apart, place_of,
 )
 
 from collections import namedtuple
@@ -348,10 +348,10 @@ def decode(data, out=None):
             f"got shape {dst.shape}"
         )
     need_apart(dst, file)
+    cdef lf_image pixels = as_image(dst)
     cdef int status
     with nogil:
-        status = lf_jpeg_decode(
-            <uint8_t *> dst.view.buf, dst.stride, info.width, info.height, begin, file.view.len)
+        status = lf_jpeg_decode(&pixels, begin, file.view.len)
     if status == LF_ERR_DATA:
         raise InputError(
             "the data must be a whole JPEG, but its segments are damaged; encode it again"
@@ -488,13 +488,13 @@ cdef class JpegEncoder:
         return pixels_of(picture, format)
 
     cdef size_t write(self, Array dst, Array src, lf_pixels pixels) except 0:
+        cdef lf_image picture = as_image(src)
         cdef size_t length = 0
         cdef int status
         self.in_use.take()
         with nogil:
             status = lf_jpeg_encode(
-                self.jpeg, <uint8_t *> dst.view.buf, dst.view.len, &length,
-                <const uint8_t *> src.view.buf, src.stride, pixels, src.width, src.height)
+                self.jpeg, <uint8_t *> dst.view.buf, dst.view.len, &length, &picture, pixels)
         self.in_use.give()
         check_full(status, dst, "jpeg_bound() bytes")
         return length

@@ -1,8 +1,7 @@
 # C declarations of the match part of csrc/kernels.h.
-from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int32_t, uint8_t
+from libc.stdint cimport int32_t
 
-from lipsync_fast.kernels._arguments cimport lf_rows
+from lipsync_fast.kernels._arguments cimport lf_image, lf_rows
 
 
 cdef extern from "kernels.h" nogil:
@@ -20,11 +19,8 @@ cdef extern from "kernels.h" nogil:
         LF_MATCH_BITS
 
     int lf_match_measure_u8x3(
-        lf_match_planes *planes, const uint8_t *patch, ptrdiff_t patch_stride,
-        const uint8_t *background, ptrdiff_t background_stride, int width, int height, int ring)
-    int lf_match_u8(
-        const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride, int width, int height,
-        int channels, const lf_match *match)
+        lf_match_planes *planes, const lf_image *patch, const lf_image *background, int ring)
+    int lf_match_u8(const lf_rows *rows, const lf_image *dst, const lf_match *match)
 
 
 cdef lf_match match_of(object planes) except *

@@ -1,13 +1,13 @@
 # cython: language_level=3, freethreading_compatible=True
 """Low-frequency colour of a patch, measured along its border and moved to the background's."""
-from libc.stdint cimport uint8_t
-
 from lipsync_fast.kernels._arguments cimport (
     LF_ERR_ARGUMENT,
     LF_OK,
     Array,
+    as_image,
     check,
     image_of,
+    lf_image,
     lf_rows,
     need_apart,
     rows_of,
@@ -56,11 +56,11 @@ def colour_planes(patch, background, *, ring=8):
     cdef int width = min(check_int("ring", ring, 1, unit="pixels"), LF_RESIZE_SIDE)
     planes = np.empty((3, 3), np.float64)
     cdef Array target = Array(planes, "planes", "float64", 2, True)
+    cdef lf_image pixels = as_image(made), under = as_image(base)
     cdef int status
     with nogil:
         status = lf_match_measure_u8x3(
-            <lf_match_planes *> target.view.buf, <const uint8_t *> made.view.buf, made.stride,
-            <const uint8_t *> base.view.buf, base.stride, made.width, made.height, width)
+            <lf_match_planes *> target.view.buf, &pixels, &under, width)
     check(status)
     return planes
 
@@ -122,17 +122,13 @@ def match_colour(patch, planes, out=None, *, isa=None):
     cdef bint in_place = dst.view.buf == src.view.buf and dst.stride == src.stride
     if not in_place:
         need_apart(dst, src)
+    cdef lf_image to = as_image(dst), pixels = as_image(src)
     cdef int status = LF_OK
     with nogil:
         if not in_place:
-            status = lf_blend_u8(
-                rows, <uint8_t *> dst.view.buf, dst.stride, dst.width, dst.height, dst.channels,
-                <const uint8_t *> src.view.buf, src.stride, src.width, src.height, src.channels,
-                NULL, 0, 0, 0, 0)
+            status = lf_blend_u8(rows, &to, &pixels, NULL, 0, 0, 0)
         if status == LF_OK:
-            status = lf_match_u8(
-                rows, <uint8_t *> dst.view.buf, dst.stride, dst.width, dst.height, dst.channels,
-                &match)
+            status = lf_match_u8(rows, &to, &match)
     if status == LF_ERR_ARGUMENT:
         raise InputError(f"planes reach beyond what {dst.width}x{dst.height} pixels can hold: {planes}")
     check(status)

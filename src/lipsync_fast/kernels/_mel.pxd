@@ -10,6 +10,11 @@ cdef extern from "kernels.h" nogil:
         LF_MEL_MAX_BINS
         LF_MEL_MAX_BANDS
 
-    lf_status lf_mel_f64(const lf_rows *rows, float *dst, ptrdiff_t dst_stride, const double *spectrum,
-                         ptrdiff_t spectrum_stride, int bins, const int32_t *edges,
-                         const float *weights, int bands, int frames)
+    ctypedef struct lf_mel_bands:
+        const int32_t *edges
+        const float *weights
+        int count
+
+    lf_status lf_mel_f64(
+        const lf_rows *rows, float *dst, ptrdiff_t dst_stride, const double *spectrum,
+        ptrdiff_t spectrum_stride, int bins, const lf_mel_bands *bands, int frames)

@@ -82,11 +82,14 @@ def mel(spectrum, edges, weights, *, out=None, isa=None):
     if frames > 0x7FFFFFFF:
         raise InputError(f"spectrum may hold 2147483647 frames at once, got {frames}; pass it in parts")
     cdef const lf_rows *rows = rows_of(isa)
+    cdef lf_mel_bands filters
+    filters.edges, filters.weights = edge, <const float *> band_weights.view.buf
+    filters.count = <int> bands
     cdef int status
     with nogil:
         status = lf_mel_f64(
             rows, <float *> target.view.buf, target.view.strides[0], <const double *> source.view.buf,
-            source.view.strides[0], <int> bins, edge, <const float *> band_weights.view.buf, <int> bands, <int> frames,
+            source.view.strides[0], <int> bins, &filters, <int> frames,
         )
     check(status)
     return out

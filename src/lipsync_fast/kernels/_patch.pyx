@@ -1,14 +1,16 @@
 # cython: language_level=3, freethreading_compatible=True
 """A net's output as the pixels of its rect: convert, match and resize in one pass."""
-from libc.stddef cimport ptrdiff_t, size_t
-from libc.stdint cimport uint8_t
-
 from lipsync_fast.kernels._arguments cimport (
     LF_ERR_ARGUMENT,
     Array,
+    as_f32p3,
+    as_image,
     check,
     image_of,
+    lf_f32p3,
+    lf_image,
     lf_rows,
+    lf_scratch,
     need_apart,
     planes_of,
     rows_of,
@@ -61,7 +63,7 @@ def patch(
         Wrong shape, range or rounding, a read-only `out`, or one that overlaps an input.
     """
     cdef const lf_rows *rows = rows_of(isa)
-    cdef lf_range tone = range_of(low, high, rounding, swap)
+    cdef lf_range levels = range_of(low, high, rounding, swap)
     cdef Array src = planes_of(planar, "planar")
     cdef int width = plan.source[0], height = plan.source[1]
     cdef int border = (width - src.width) // 2
@@ -85,22 +87,25 @@ def patch(
     need_apart(dst, src)
     if edge is not None:
         need_apart(dst, edge)
-    cdef const uint8_t *edge_pixels = NULL if edge is None else <uint8_t *> edge.view.buf
-    cdef ptrdiff_t edge_stride = 0 if edge is None else edge.stride
+    cdef lf_image to = as_image(dst), around
+    cdef lf_f32p3 values = as_f32p3(src)
+    cdef const lf_image *around_or_null = NULL
+    if edge is not None:
+        around = as_image(edge)
+        around_or_null = &around
     cdef lf_match match
     cdef const lf_match *moved = NULL
     if planes is not None:
         match = match_of(planes)
         moved = &match
-    cdef size_t size = lf_patch_scratch_size(plan.plan)
-    cdef void *scratch = plan.borrow_scratch(size)
+    cdef lf_scratch scratch
+    scratch.size = lf_patch_scratch_size(plan.plan)
+    scratch.data = plan.borrow_scratch(scratch.size)
     cdef int status
     with nogil:
         status = lf_patch_f32p3_u8x3(
-            rows, <uint8_t *> dst.view.buf, dst.stride, <const float *> src.view.buf, src.stride,
-            src.plane_stride, src.width, &tone, moved, edge_pixels, edge_stride, border, plan.plan,
-            scratch, size)
-    plan.return_scratch(scratch, size)
+            rows, &to, &values, &levels, moved, around_or_null, plan.plan, &scratch)
+    plan.return_scratch(scratch.data, scratch.size)
     if status == LF_ERR_ARGUMENT and moved != NULL:
         raise InputError(f"planes reach beyond what {src.width}x{src.height} pixels can hold: {planes}")
     check(status)

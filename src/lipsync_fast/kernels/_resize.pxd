@@ -1,8 +1,7 @@
 # C declarations of the resize part of csrc/kernels.h.
-from libc.stddef cimport ptrdiff_t, size_t
-from libc.stdint cimport uint8_t
+from libc.stddef cimport size_t
 
-from lipsync_fast.kernels._arguments cimport lf_rows
+from lipsync_fast.kernels._arguments cimport lf_image, lf_rows, lf_scratch
 
 
 cdef extern from "kernels.h" nogil:
@@ -29,9 +28,8 @@ cdef extern from "kernels.h" nogil:
         int dst_height, lf_resize_filter filter)
     size_t lf_resize_scratch_size(const lf_resize_plan *plan, int channels)
     int lf_resize_u8(
-        const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride, const uint8_t *src,
-        ptrdiff_t src_stride, int channels, const lf_resize_plan *plan, void *scratch,
-        size_t scratch_size)
+        const lf_rows *rows, const lf_image *dst, const lf_image *src, const lf_resize_plan *plan,
+        const lf_scratch *scratch)
 
 
 # Sampling positions and weights for one pair of sizes; immutable, but for its idle scratch.

@@ -5,10 +5,19 @@ from operator import index
 
 cimport cython
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from libc.stdint cimport uint8_t
 from libc.stdlib cimport free, malloc
 
-from lipsync_fast.kernels._arguments cimport Array, check, image_of, lf_rows, need_apart, rows_of
+from lipsync_fast.kernels._arguments cimport (
+    Array,
+    as_image,
+    check,
+    image_of,
+    lf_image,
+    lf_rows,
+    lf_scratch,
+    need_apart,
+    rows_of,
+)
 
 import numpy as np
 
@@ -155,14 +164,14 @@ cdef class ResizePlan:
                 f"out must have shape {(height, width) + source.shape[2:]}, got shape {target.shape}"
             )
         need_apart(target, source)
-        cdef size_t size = lf_resize_scratch_size(self.plan, source.channels)
-        cdef void *scratch = self.borrow_scratch(size)
+        cdef lf_image to = as_image(target), pixels = as_image(source)
+        cdef lf_scratch scratch
+        scratch.size = lf_resize_scratch_size(self.plan, source.channels)
+        scratch.data = self.borrow_scratch(scratch.size)
         cdef int status
         with nogil:
-            status = lf_resize_u8(
-                rows, <uint8_t *> target.view.buf, target.stride, <const uint8_t *> source.view.buf,
-                source.stride, source.channels, self.plan, scratch, size)
-        self.return_scratch(scratch, size)
+            status = lf_resize_u8(rows, &to, &pixels, self.plan, &scratch)
+        self.return_scratch(scratch.data, scratch.size)
         check(status)
         return out
 

@@ -74,11 +74,13 @@ def spectrum(frames, *, out=None, scratch=None, isa=None):
     if count > 0x7FFFFFFF:
         raise InputError(f"frames may be 2147483647 at once, got {count}; pass them in parts")
     cdef const lf_rows *rows = rows_of(isa)
+    cdef lf_scratch memory
+    memory.data, memory.size = room.view.buf, room.view.len
     cdef int status
     with nogil:
         status = lf_spectrum_f64(
             rows, <double *> target.view.buf, target.view.strides[0], <const double *> source.view.buf,
-            source.view.strides[0], <int> count, _table, <void *> room.view.buf, <size_t> room.view.len,
+            source.view.strides[0], <int> count, _table, &memory,
         )
     check(status)
     return out

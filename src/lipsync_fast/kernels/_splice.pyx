@@ -9,8 +9,8 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.stdlib cimport free, malloc
 
 from lipsync_fast.kernels._arguments cimport (
-    LF_ERR_DATA, LF_OK, Array, ExclusiveUse, bytes_of, check, image_of, lf_box, lf_rows,
-    need_apart, place_of, rows_of,
+    LF_ERR_DATA, LF_OK, Array, ExclusiveUse, as_image, bytes_of, check, image_of, lf_box, lf_image,
+    lf_rows, lf_scratch, need_apart, place_of, rows_of,
 )
 from lipsync_fast.kernels._blend cimport lf_blend_u8
 from lipsync_fast.kernels._jpeg cimport (
@@ -29,15 +29,11 @@ from ..errors import ArgumentTypeError, InputError
 __all__ = ["SplicedJpeg"]
 
 cdef struct lf_patch:
-    const uint8_t *src
-    ptrdiff_t stride
-    const uint8_t *mask  # NULL for none
-    ptrdiff_t mask_stride
-    int x                # place in the background, may be outside
+    lf_image image
+    lf_image mask  # without data where there is none
+    int x          # place in the background, may be outside
     int y
-    int width
-    int height
-    lf_box box           # what of it lies inside
+    lf_box box     # what of it lies inside
 
 
 # ---- boxes ---------------------------------------------------------------------------------
@@ -62,10 +58,18 @@ cdef const lf_patch *only_cover(
     cdef int k
     for k in range(count):
         if overlap(region, &given[k].box):
-            if found != NULL or given[k].mask != NULL or not covers(&given[k].box, region):
+            if found != NULL or given[k].mask.data != NULL or not covers(&given[k].box, region):
                 return NULL
             found = &given[k]
     return found
+
+
+cdef lf_image part_of(const lf_image *image, const lf_box *box, int x, int y) noexcept nogil:
+    """The pixels of a box, of an image whose first pixel is (x, y)."""
+    cdef lf_image part = image[0]
+    part.data += (box.y0 - y) * image.stride + <ptrdiff_t> (box.x0 - x) * image.channels
+    part.width, part.height = box.x1 - box.x0, box.y1 - box.y0
+    return part
 
 
 cdef int merge(lf_box *boxes, int count) noexcept nogil:
@@ -380,9 +384,8 @@ cdef class SplicedJpeg:
                 f"patch must have the background's {self.image.channels} channels, "
                 f"got shape {pixels.shape}"
             )
-        patch.src, patch.stride = <const uint8_t *> pixels.view.buf, pixels.stride
-        patch.mask, patch.mask_stride = NULL, 0
-        patch.x, patch.y, patch.width, patch.height = x, y, pixels.width, pixels.height
+        patch.image, patch.mask.data = as_image(pixels), NULL
+        patch.x, patch.y = x, y
         patch.box.x0, patch.box.y0 = clip(x, self.file.width), clip(y, self.file.height)
         patch.box.x1 = clip(<int64_t> x + pixels.width, self.file.width)
         patch.box.y1 = clip(<int64_t> y + pixels.height, self.file.height)
@@ -393,7 +396,7 @@ cdef class SplicedJpeg:
             raise InputError(
                 f"mask must have shape ({pixels.height}, {pixels.width}), got shape {alpha.shape}"
             )
-        patch.mask, patch.mask_stride = <const uint8_t *> alpha.view.buf, alpha.stride
+        patch.mask = as_image(alpha)
         return pixels, alpha
 
     cdef tuple finish(self, lf_patch *given, int count, object out, list arrays):
@@ -418,6 +421,8 @@ cdef class SplicedJpeg:
         need_apart(dst, self.encoded)
         cdef lf_jpeg_region_pixels parts[LF_JPEG_MAX_REGIONS]
         cdef const lf_rows *rows = rows_of(None)
+        cdef lf_scratch scratch
+        scratch.data, scratch.size = self.scratch, encoded
         cdef size_t length = 0
         cdef int status
         with nogil:
@@ -425,7 +430,7 @@ cdef class SplicedJpeg:
             if status == LF_OK:
                 status = lf_jpeg_splice(
                     self.jpeg, <uint8_t *> dst.view.buf, dst.view.len, &length, &self.file, parts,
-                    regions, self.scratch, encoded)
+                    regions, &scratch)
         if status == LF_ERR_DATA:
             raise InputError(
                 "segments must ascend within the file, but these do not; "
@@ -450,36 +455,34 @@ cdef class SplicedJpeg:
         int regions, uint8_t *room, lf_jpeg_region_pixels *parts,
     ) noexcept nogil:
         """The pixels of every region: background, then the patches in turn."""
-        cdef int i, k, width, height, channels = self.image.channels
-        cdef const uint8_t *ground = <const uint8_t *> self.image.view.buf
+        cdef int i, k, status
+        cdef lf_image whole = as_image(self.image)
+        cdef lf_image ground
+        cdef const lf_image *mask
         cdef const lf_patch *p
-        cdef int status
         for i in range(regions):
-            parts[i].box, parts[i].pixels = boxes[i], self.pixels
+            parts[i].x, parts[i].y, parts[i].pixels = boxes[i].x0, boxes[i].y0, self.pixels
             p = only_cover(&boxes[i], given, count)
             if p != NULL:
-                parts[i].src_stride = p.stride
-                parts[i].src = (
-                    p.src + (boxes[i].y0 - p.y) * p.stride
-                    + <ptrdiff_t> (boxes[i].x0 - p.x) * channels
-                )
+                parts[i].image = part_of(&p.image, &boxes[i], p.x, p.y)
                 continue
-            width, height = boxes[i].x1 - boxes[i].x0, boxes[i].y1 - boxes[i].y0
-            parts[i].src, parts[i].src_stride = room, <ptrdiff_t> width * channels
-            status = lf_blend_u8(
-                rows, room, parts[i].src_stride, width, height, channels,
-                ground + boxes[i].y0 * self.image.stride + <ptrdiff_t> boxes[i].x0 * channels,
-                self.image.stride, width, height, channels, NULL, 0, 0, 0, 0)
+            ground = part_of(&whole, &boxes[i], 0, 0)
+            parts[i].image = ground
+            parts[i].image.data = room
+            parts[i].image.stride = <ptrdiff_t> ground.width * ground.channels
+            status = lf_blend_u8(rows, &parts[i].image, &ground, NULL, 0, 0, 0)
             for k in range(count):
                 p = &given[k]
+                mask = NULL
+                if p.mask.data != NULL:
+                    mask = &p.mask
                 if status == LF_OK and overlap(&boxes[i], &p.box):
                     status = lf_blend_u8(
-                        rows, room, parts[i].src_stride, width, height, channels, p.src, p.stride,
-                        p.width, p.height, channels, p.mask, p.mask_stride, p.x - boxes[i].x0,
+                        rows, &parts[i].image, &p.image, mask, p.x - boxes[i].x0,
                         p.y - boxes[i].y0, 0)
             if status != LF_OK:
                 return status
-            room += <size_t> width * height * channels
+            room += ground.height * parts[i].image.stride
         return LF_OK
 
 

@@ -2,13 +2,17 @@
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport uint8_t
 
-from lipsync_fast.kernels._arguments cimport Array, lf_rows
+from lipsync_fast.kernels._arguments cimport Array, lf_image, lf_rows
 
 
 cdef extern from "kernels.h" nogil:
     enum lf_yuv_matrix:
         LF_BT601
         LF_BT709
+
+    ctypedef struct lf_yuv_space:
+        lf_yuv_matrix matrix
+        int full_range
 
     enum:
         LF_I420_MAX_SIDE
@@ -24,18 +28,14 @@ cdef extern from "kernels.h" nogil:
         int height
 
     int lf_yuv_u8x3_to_i420(
-        const lf_rows *rows, const lf_i420 *dst, const uint8_t *src, ptrdiff_t src_stride,
-        lf_yuv_matrix matrix, int full_range, int swap)
-    int lf_yuv_i420_to_u8x3(
-        const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride, const lf_i420 *src,
-        lf_yuv_matrix matrix, int full_range, int swap)
-    int lf_yuv_i420_to_u8x4(
-        const lf_rows *rows, uint8_t *dst, ptrdiff_t dst_stride, const lf_i420 *src,
-        lf_yuv_matrix matrix, int full_range, int swap)
+        const lf_rows *rows, const lf_i420 *dst, const lf_image *src, const lf_yuv_space *space,
+        int swap)
+    int lf_yuv_i420_to_u8(
+        const lf_rows *rows, const lf_image *dst, const lf_i420 *src, const lf_yuv_space *space,
+        int swap)
     int lf_yuv_blend_u8x3_i420(
-        const lf_rows *rows, const lf_i420 *dst, const uint8_t *patch, ptrdiff_t patch_stride,
-        const uint8_t *mask, ptrdiff_t mask_stride, int x, int y, int width, int height,
-        lf_yuv_matrix matrix, int full_range, int swap)
+        const lf_rows *rows, const lf_i420 *dst, const lf_image *patch, const lf_image *mask, int x,
+        int y, const lf_yuv_space *space, int swap)
 
 
 # The three checked planes of an I420 picture, held for the length of a call.
@@ -47,4 +47,4 @@ cdef class Planes:
 
 
 cdef Planes i420_of(object picture, str name, object width, object height, bint writable=*)
-cdef lf_yuv_matrix matrix_of(object matrix) except *
+cdef lf_yuv_space space_of(object matrix, bint full_range) except *

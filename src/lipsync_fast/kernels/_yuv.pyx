@@ -2,13 +2,14 @@
 """Between packed pixels and I420, and a patch onto an I420 picture."""
 from operator import index
 
-from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t, uint8_t
 
 from lipsync_fast.kernels._arguments cimport (
     Array,
+    as_image,
     check,
     image_of,
+    lf_image,
     lf_rows,
     need_apart,
     place_of,
@@ -23,10 +24,12 @@ from ..errors import InputError, LayoutError
 _MATRICES = {"bt601": LF_BT601, "bt709": LF_BT709}
 
 
-cdef lf_yuv_matrix matrix_of(object matrix) except *:
+cdef lf_yuv_space space_of(object matrix, bint full_range) except *:
+    cdef lf_yuv_space space
     if not isinstance(matrix, str) or matrix not in _MATRICES:
         raise InputError(f"matrix must be 'bt601' or 'bt709', got {matrix!r}")
-    return _MATRICES[matrix]
+    space.matrix, space.full_range = _MATRICES[matrix], full_range
+    return space
 
 
 cdef class Planes:
@@ -172,7 +175,7 @@ def to_i420(image, out=None, *, matrix="bt601", bint full_range=False, bint swap
     ITU-R BT.601-7 and BT.709-6, section "signal format".
     """
     cdef const lf_rows *rows = rows_of(isa)
-    cdef lf_yuv_matrix code = matrix_of(matrix)
+    cdef lf_yuv_space space = space_of(matrix, full_range)
     cdef Array src = image_of(image, "image")
     if src.channels != 3:
         raise InputError(f"image must have shape (H, W, 3), got shape {src.shape}")
@@ -182,10 +185,10 @@ def to_i420(image, out=None, *, matrix="bt601", bint full_range=False, bint swap
     need_apart(dst.y, src)
     need_apart(dst.u, src)
     need_apart(dst.v, src)
+    cdef lf_image pixels = as_image(src)
     cdef int status
     with nogil:
-        status = lf_yuv_u8x3_to_i420(
-            rows, &dst.i420, <const uint8_t *> src.view.buf, src.stride, code, full_range, swap)
+        status = lf_yuv_u8x3_to_i420(rows, &dst.i420, &pixels, &space, swap)
     check(status)
     return out
 
@@ -227,7 +230,7 @@ def from_i420(picture, out=None, *, width=None, height=None, matrix="bt601", bin
         Wrong shape or matrix, a read-only `out`, or one that overlaps `picture`.
     """
     cdef const lf_rows *rows = rows_of(isa)
-    cdef lf_yuv_matrix code = matrix_of(matrix)
+    cdef lf_yuv_space space = space_of(matrix, full_range)
     cdef Array dst = None
     if out is not None:
         dst = image_of(out, "out", True)
@@ -242,14 +245,10 @@ def from_i420(picture, out=None, *, width=None, height=None, matrix="bt601", bin
     need_apart(dst, src.y)
     need_apart(dst, src.u)
     need_apart(dst, src.v)
+    cdef lf_image pixels = as_image(dst)
     cdef int status
     with nogil:
-        if dst.channels == 3:
-            status = lf_yuv_i420_to_u8x3(
-                rows, <uint8_t *> dst.view.buf, dst.stride, &src.i420, code, full_range, swap)
-        else:
-            status = lf_yuv_i420_to_u8x4(
-                rows, <uint8_t *> dst.view.buf, dst.stride, &src.i420, code, full_range, swap)
+        status = lf_yuv_i420_to_u8(rows, &pixels, &src.i420, &space, swap)
     check(status)
     return out
 
@@ -297,7 +296,7 @@ def blend_i420(patch, picture, mask=None, *, x=0, y=0, width=None, height=None,
         Wrong shape, place or matrix, a read-only `picture`, or one that overlaps `patch` or `mask`.
     """
     cdef const lf_rows *rows = rows_of(isa)
-    cdef lf_yuv_matrix code = matrix_of(matrix)
+    cdef lf_yuv_space space = space_of(matrix, full_range)
     cdef Array src = image_of(patch, "patch")
     cdef Planes dst = i420_of(picture, "picture", width, height, True)
     cdef int left = place_of(x, "x"), top = place_of(y, "y")
@@ -313,12 +312,14 @@ def blend_i420(patch, picture, mask=None, *, x=0, y=0, width=None, height=None,
         need_apart(plane, src)
         if alpha is not None:
             need_apart(plane, alpha)
-    cdef const uint8_t *alphas = NULL if alpha is None else <uint8_t *> alpha.view.buf
-    cdef ptrdiff_t alpha_stride = 0 if alpha is None else alpha.stride
+    cdef lf_image pixels = as_image(src), alphas
+    cdef const lf_image *alphas_or_null = NULL
+    if alpha is not None:
+        alphas = as_image(alpha)
+        alphas_or_null = &alphas
     cdef int status
     with nogil:
         status = lf_yuv_blend_u8x3_i420(
-            rows, &dst.i420, <const uint8_t *> src.view.buf, src.stride, alphas, alpha_stride,
-            left, top, src.width, src.height, code, full_range, swap)
+            rows, &dst.i420, &pixels, alphas_or_null, left, top, &space, swap)
     check(status)
     return picture

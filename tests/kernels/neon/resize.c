@@ -56,7 +56,9 @@ static void compare_resize(const lf_rows *const rows[2], uint8_t *end, const int
     lf_resize_plan *plan = make_plan(s, filter);
     const size_t scratch_size = lf_resize_scratch_size(plan, channels);
     const size_t src_size = (size_t)s[0] * s[1] * channels, size = (size_t)s[2] * s[3] * channels;
-    uint8_t *scratch = malloc(scratch_size + 1), *out[2], *src = end - src_size;
+    uint8_t *out[2], *src = end - src_size;
+    const lf_scratch scratch = {malloc(scratch_size + 1), scratch_size};
+    const lf_image from = {src, (ptrdiff_t)s[0] * channels, s[0], s[1], channels};
     for (size_t i = 0; i < src_size; i++) {
         const unsigned value = next_random();
         src[i] = (uint8_t)(value & 256 ? (value & 512 ? 255 : 0) : value);
@@ -64,36 +66,38 @@ static void compare_resize(const lf_rows *const rows[2], uint8_t *end, const int
     for (int k = 0; k < 2; k++) {
         out[k] = malloc(size + CANARIES);
         memset(out[k], CANARY, size + CANARIES);
-        if (lf_resize_u8(rows[k], out[k], (ptrdiff_t)s[2] * channels, src,
-                         (ptrdiff_t)s[0] * channels, channels, plan, scratch, scratch_size))
-            exit(2);
+        const lf_image to = {out[k], (ptrdiff_t)s[2] * channels, s[2], s[3], channels};
+        if (lf_resize_u8(rows[k], &to, &from, plan, &scratch)) exit(2);
     }
     need_equal(out, size, "resize", s);
-    free(out[0]), free(out[1]), free(scratch), free(plan);
+    free(out[0]), free(out[1]), free(scratch.data), free(plan);
 }
 
 static void compare_patch(const lf_rows *const rows[2], uint8_t *end, int view, int border,
                           lf_resize_filter filter)
 {
     const int side = view + 2 * border, s[4] = {side, side, 1 + side / 2, 3 + side / 3};
-    const lf_range tone = {-1, 1, 1, view & 1};
+    const lf_range range = {-1, 1, 1, view & 1};
     lf_resize_plan *plan = make_plan(s, filter);
     const size_t scratch_size = lf_patch_scratch_size(plan), size = (size_t)s[2] * s[3] * 3;
     const size_t values = (size_t)view * view * 3;
-    uint8_t *scratch = malloc(scratch_size), *crop = malloc((size_t)side * side * 3), *out[2];
+    uint8_t *crop = malloc((size_t)side * side * 3), *out[2];
     float *planes = (float *)(void *)(end - values * sizeof(float));
+    const lf_f32p3 src = {planes, view * 4, (ptrdiff_t)view * view * 4, view, view};
+    const lf_image around = {crop, side * 3, side, side, 3};
+    const lf_scratch scratch = {malloc(scratch_size), scratch_size};
     for (size_t i = 0; i < values; i++) planes[i] = (float)(next_random() % 4096) / 1900.0f - 1.1f;
     for (int i = 0; i < side * side * 3; i++) crop[i] = (uint8_t)next_random();
     for (int k = 0; k < 2; k++) {
         out[k] = malloc(size + CANARIES);
         memset(out[k], CANARY, size + CANARIES);
-        if (lf_patch_f32p3_u8x3(rows[k], out[k], (ptrdiff_t)s[2] * 3, planes, view * 4,
-                                (ptrdiff_t)view * view * 4, view, &tone, NULL, crop, side * 3,
-                                border, plan, scratch, scratch_size))
+        const lf_image to = {out[k], (ptrdiff_t)s[2] * 3, s[2], s[3], 3};
+        if (lf_patch_f32p3_u8x3(rows[k], &to, &src, &range, NULL, border ? &around : NULL, plan,
+                                &scratch))
             exit(2);
     }
     need_equal(out, size, "patch", s);
-    free(out[0]), free(out[1]), free(scratch), free(crop), free(plan);
+    free(out[0]), free(out[1]), free(scratch.data), free(crop), free(plan);
 }
 
 int main(void)

@@ -21,9 +21,9 @@ int main(void)
     const lf_rows *rows[2] = { lf_rows_for(LF_ISA_C), lf_rows_for(LF_ISA_NEON) };
     static double table[LF_SPECTRUM_TABLE], frames[MOST * LF_SPECTRUM_SAMPLES];
     const size_t room = lf_spectrum_scratch_size();
-    void *scratch = malloc(room);
+    const lf_scratch scratch = { malloc(room), room };
     int compared = 0;
-    if (!rows[0] || !rows[1] || !scratch) return 2;
+    if (!rows[0] || !rows[1] || !scratch.data) return 2;
     lf_spectrum_table(table);
     for (int round = 0; round < ROUNDS; round++)
         for (int count = 1; count <= MOST; count++, compared++) {
@@ -36,8 +36,8 @@ int main(void)
                 memset(out[k], CANARY, size + CANARIES);
                 if (lf_spectrum_f64(rows[k], (double *)out[k],
                                     LF_SPECTRUM_BINS * 2 * sizeof(double), frames,
-                                    LF_SPECTRUM_SAMPLES * sizeof(double), count, table, scratch,
-                                    room) != LF_OK)
+                                    LF_SPECTRUM_SAMPLES * sizeof(double), count, table,
+                                    &scratch) != LF_OK)
                     return 1;
             }
             if (memcmp(out[0], out[1], size + CANARIES)) {
@@ -49,7 +49,7 @@ int main(void)
             free(out[0]);
             free(out[1]);
         }
-    free(scratch);
+    free(scratch.data);
     printf("%d calls compared\n", compared);
     return 0;
 }

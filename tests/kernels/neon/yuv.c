@@ -47,7 +47,8 @@ static void need_equal(uint8_t *twin[2], size_t size, const char *what, int widt
 
 static void compare(const lf_rows *const rows[2], int width, int height, int round)
 {
-    const int matrix = round & 1, full = round >> 1 & 1, swap = round >> 2 & 1;
+    const lf_yuv_space space = {round & 1, round >> 1 & 1};
+    const int swap = round >> 2 & 1;
     const int x = (int)(next_random() % 5) - 2, y = (int)(next_random() % 5) - 2;
     const int half_width = (width + 1) / 2, half_height = (height + 1) / 2;
     const size_t luma = (size_t)width * height, chroma = (size_t)half_width * half_height;
@@ -60,11 +61,14 @@ static void compare(const lf_rows *const rows[2], int width, int height, int rou
     for (int k = 0; k < 2; k++) {
         const lf_i420 picture = {planes[0][k], planes[1][k], planes[2][k], width,
                                  half_width,   half_width,   width,        height};
-        int status = lf_yuv_i420_to_u8x3(rows[k], out3[k], 3 * width, &picture, matrix, full, swap);
-        status |= lf_yuv_i420_to_u8x4(rows[k], out4[k], 4 * width, &picture, matrix, full, swap);
-        status |= lf_yuv_blend_u8x3_i420(rows[k], &picture, pixels[k], 3 * width,
-                                         round % 4 ? mask[k] : NULL, width, x, y, width, height,
-                                         matrix, full, swap);
+        const lf_image to3 = {out3[k], 3 * width, width, height, 3};
+        const lf_image to4 = {out4[k], 4 * width, width, height, 4};
+        const lf_image patch = {pixels[k], 3 * width, width, height, 3};
+        const lf_image alpha = {mask[k], width, width, height, 1};
+        int status = lf_yuv_i420_to_u8(rows[k], &to3, &picture, &space, swap);
+        status |= lf_yuv_i420_to_u8(rows[k], &to4, &picture, &space, swap);
+        status |= lf_yuv_blend_u8x3_i420(rows[k], &picture, &patch, round % 4 ? &alpha : NULL, x, y,
+                                         &space, swap);
         if (status != LF_OK) exit(2);
     }
     need_equal(out3, 3 * luma, "i420 to u8x3", width, height);
@@ -73,8 +77,8 @@ static void compare(const lf_rows *const rows[2], int width, int height, int rou
     for (int k = 0; k < 2; k++) {
         const lf_i420 picture = {planes[0][k], planes[1][k], planes[2][k], width,
                                  half_width,   half_width,   width,        height};
-        if (lf_yuv_u8x3_to_i420(rows[k], &picture, pixels[k], 3 * width, matrix, full, swap))
-            exit(2);
+        const lf_image from = {pixels[k], 3 * width, width, height, 3};
+        if (lf_yuv_u8x3_to_i420(rows[k], &picture, &from, &space, swap)) exit(2);
     }
     for (int p = 0; p < 3; p++) need_equal(planes[p], p ? chroma : luma, "to i420", width, height);
     uint8_t **const all[] = {planes[0], planes[1], planes[2], pixels, mask, out3, out4};

@@ -1,4 +1,4 @@
-"""What is fuzzed: whole folders, of which one file is changed."""
+"""Fuzz targets: whole folders, of which one file is changed."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from lipsync_fast import Compositor, Template
 from lipsync_fast.formats import VideoFormat
 from lipsync_fast.preparation.foreign import find_avatar
 from lipsync_fast.templates import TemplateOptions, TemplateWriter
+from lipsync_fast.templates.layout import CROPS, HEAD
 
 from .targets import (
     Coords,
@@ -48,7 +49,7 @@ class TemplateFolder(Target):
                 frame = rng.integers(0, 256, (40, 48, 3), np.uint8)
                 writer.add((4 + i, 6, 24, 20), bgr24=frame)
         shutil.copytree(self.source, self.copy)
-        self.names = sorted(p.name for p in self.source.iterdir() if p.name != "crops.npy")
+        self.names = sorted(p.name for p in self.source.iterdir() if p.name != CROPS)
         self.corpus = [
             bytes([i]) + (self.source / name).read_bytes() for i, name in enumerate(self.names)
         ]
@@ -56,20 +57,20 @@ class TemplateFolder(Target):
 
     def check(self, data: bytes) -> None:
         name = self.names[(data[0] if data else 0) % len(self.names)]
-        for changed in (name, "template.json"):
-            if changed == "template.json" and name == changed:
+        for changed in (name, HEAD):
+            if changed == HEAD and name == changed:
                 continue
             original = (self.source / changed).read_bytes()
             (self.copy / changed).write_bytes(original)
         (self.copy / name).write_bytes(data[1:])
-        if name != "template.json":  # else only the size would be looked at
-            head = json.loads((self.source / "template.json").read_text())
+        if name != HEAD:  # otherwise only the size would be checked
+            head = json.loads((self.source / HEAD).read_text())
             head["files"][name] = len(data) - 1
-            (self.copy / "template.json").write_text(json.dumps(head))
+            (self.copy / HEAD).write_text(json.dumps(head))
         try:
             self._use()
         finally:
-            for changed in (name, "template.json"):
+            for changed in (name, HEAD):
                 (self.copy / changed).write_bytes((self.source / changed).read_bytes())
 
     def _use(self) -> None:

@@ -1,4 +1,4 @@
-"""What is fuzzed: readers of single files, and the argument space of the kernels."""
+"""Fuzz targets: readers of single files, and the argument space of the kernels."""
 
 from __future__ import annotations
 
@@ -194,8 +194,8 @@ class Presets(FileTarget):
     words = (b"=", b"[", b"[" * 3000, b"name", b"view", b"crop", b"inf", b"nan", b"true", b"'''")
 
     def check(self, data: bytes) -> None:
-        row = load_preset(self.write(data))
-        assert 0 < row.view <= row.crop
+        preset = load_preset(self.write(data))
+        assert 0 < preset.view <= preset.crop
 
 
 class Coords(FileTarget):

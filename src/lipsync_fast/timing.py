@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .checks import check_int
 from .errors import InputError
 
-__all__ = ["LOOPS", "Loop", "check_loop", "check_start", "loop_indices", "parse_fps"]
+__all__ = ["LOOPS", "Loop", "check_start", "parse_fps"]
 
 LOOPS = ("pingpong", "pingpong-doubled", "forward", "once", "still")
 
@@ -21,28 +21,30 @@ _FPS = re.compile(r"\d{1,12}([./]\d{1,12})?")
 
 @dataclass(frozen=True)
 class Loop:
-    """The order in which a template's frames are shown.
+    """The order in which the frames of a template are shown.
 
     Attributes
     ----------
     kind : {"pingpong", "pingpong-doubled", "forward", "once", "still"}, optional
-        See `loop_indices`. None leaves it to the preset or the template.
+        For n frames: 0 1 … n−1 n−2 … 1 0 1 …; the same with both ends doubled; 0 … n−1 0 …;
+        0 … n−1 and then the last frame; or one frame. None leaves the choice to the preset or
+        the template.
     start : int, optional
-        Place in the loop that output frame 0 shows; with "still", the frame that is held. None
-        leaves it to the preset or the template.
+        The place in the loop that output frame 0 shows; with "still", the frame that is held.
+        None leaves the choice to the preset or the template.
 
     Raises
     ------
     InputError
-        An unknown kind, or a start that is not a whole number from 0 on.
+        If the kind is unknown, or the start is not a whole number from 0 to 2³¹ − 1.
     """
 
     kind: str | None = None
     start: int | None = None
 
     def __post_init__(self) -> None:
-        if self.kind is not None:
-            check_loop(self.kind)
+        if self.kind is not None and self.kind not in LOOPS:
+            raise InputError(f"loop must be one of {', '.join(LOOPS)}, got {self.kind!r}")
         if self.start is not None:
             object.__setattr__(self, "start", check_start(self.start))
 
@@ -52,74 +54,55 @@ class Loop:
         return loop if isinstance(loop, Loop) else cls(loop)
 
     def over(self, default: Loop) -> Loop:
-        """Return this loop with what it leaves open taken from `default`."""
+        """Return this loop with the fields that are None taken from `default`."""
         return Loop(
             default.kind if self.kind is None else self.kind,
             default.start if self.start is None else self.start,
         )
 
     def indices(self, first: int, count: int, frames: int) -> NDArray[np.int64]:
-        """Return the template indices of `count` output frames from `first` on; (count,), fresh.
+        """Return the template index that each output frame shows.
+
+        Fields that are None count as "pingpong" and 0.
 
         Parameters
         ----------
         first, count : int
-            Output frames asked for.
+            Output frames ``first … first + count − 1``, counted from 0.
         frames : int
-            Length of the template.
+            Length of the template, 1 or more.
+
+        Returns
+        -------
+        (count,) int64, fresh
         """
-        return loop_indices(first, count, frames, self.kind or "pingpong", self.start or 0)
-
-
-def loop_indices(
-    start: int, count: int, frames: int, loop: str, first: int = 0
-) -> NDArray[np.int64]:
-    """Template indices that output frames ``start … start + count − 1`` show.
-
-    Parameters
-    ----------
-    start, count : int
-        Output frames asked for.
-    frames : int
-        Length n of the template.
-    loop : {"pingpong", "pingpong-doubled", "forward", "once", "still"}
-        0 1 … n−1 n−2 … 1 0; the same with doubled ends; modulo; holding the last frame; or
-        holding frame `first`.
-    first : int
-        Place in the loop that output frame 0 shows.
-
-    Returns
-    -------
-    (count,) int64, fresh
-    """
-    step = np.arange(start + first, start + first + count, dtype=np.int64)
-    if loop == "forward":
-        return step % frames
-    if loop == "once":
-        return np.minimum(step, frames - 1)
-    if loop == "still":
-        return np.full(count, min(first, frames - 1), np.int64)
-    if loop == "pingpong":
-        period = max(2 * (frames - 1), 1)
+        kind, start = self.kind or "pingpong", self.start or 0
+        step = np.arange(first + start, first + start + count, dtype=np.int64)
+        if kind == "forward":
+            return step % frames
+        if kind == "once":
+            return np.minimum(step, frames - 1)
+        if kind == "still":
+            return np.full(count, min(start, frames - 1), np.int64)
+        if kind == "pingpong-doubled":
+            step %= 2 * frames
+            return np.minimum(step, 2 * frames - 1 - step)
+        period = max(2 * (frames - 1), 1)  # 1 where a single frame is shown
         step %= period
-        return np.minimum(step, period - step) if frames > 1 else step * 0
-    if loop == "pingpong-doubled":
-        step %= 2 * frames
-        return np.minimum(step, 2 * frames - 1 - step)
-    raise InputError(f"loop must be one of {', '.join(LOOPS)}, got {loop!r}")
+        return np.minimum(step, period - step)
 
 
 def parse_fps(fps: Fraction | float | int | str) -> Fraction:
-    """Frame rate as a fraction; 29.97 and its like become the NTSC fraction they stand for.
+    """Return a frame rate as a fraction; 29.97 and its like become the NTSC fraction meant.
 
     Raises
     ------
     InputError
-        If it is not a number between 1 and 1000.
+        If it is not a number from 1 to 1000.
     """
     try:
         if isinstance(fps, str) and not _FPS.fullmatch(fps.strip()):
-            raise ValueError  # an exponent of a thousand million would be worked out digit by digit
+            raise ValueError  # 1e1000000000 would be computed digit by digit
         rate = Fraction(fps)
     except (ValueError, TypeError, ZeroDivisionError, OverflowError):
         raise InputError(
@@ -133,13 +116,6 @@ def parse_fps(fps: Fraction | float | int | str) -> Fraction:
     return rate
 
 
-def check_loop(loop: str) -> str:
-    """`loop` if it is one of LOOPS, else InputError."""
-    if loop not in LOOPS:
-        raise InputError(f"loop must be one of {', '.join(LOOPS)}, got {loop!r}")
-    return loop
-
-
 def check_start(start: int) -> int:
-    """`start` if it is a whole number from 0 on, below 2**31, else InputError."""
+    """Return `start` if it is a whole number from 0 to 2³¹ − 1, else raise InputError."""
     return check_int("start", start, 0, 2**31 - 1, unit="frames")

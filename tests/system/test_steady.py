@@ -17,7 +17,6 @@ from lipsync_fast.nets.resident import ResidentGenerator
 from lipsync_fast.pipeline.pipeline import Pipeline
 from lipsync_fast.presets import get_preset
 from lipsync_fast.templates import TemplateOptions, TemplateWriter
-from lipsync_fast.timing import loop_indices
 
 pytest.importorskip("onnxruntime")
 nets = pytest.importorskip("tests.support.nets")
@@ -76,7 +75,7 @@ class Road:
         self.at = 0
         self.smoother = ColourSmoother(25, PRESET.view)
         loop = 2 * (COUNT - 1)
-        assert set(loop_indices(0, loop, COUNT, PRESET.loop, PRESET.start)) == set(range(COUNT))
+        assert set(PRESET.default_loop.indices(0, loop, COUNT)) == set(range(COUNT))
         for _ in range(max(3, -(-loop // size))):
             self.request()
 

@@ -312,7 +312,8 @@ def test_a_file_that_lies_is_refused(tmp_path, name):
     [
         {"version": 2}, {"files": None}, {"files": {"../x": 1}}, {"preset": "nobody"},
         {"width": 10**9}, {"width": "wide"}, {"count": 5}, {"count": 0}, {"fps": "fast"},
-        {"loop": "zigzag"}, {"store": []}, {"jpeg": {"colour": 1}}, {"store": ["bgr24"]},
+        {"loop": "zigzag"}, {"loop": None}, {"start": None}, {"start": -1}, {"matrix": "bt2020"},
+        {"store": []}, {"jpeg": {"colour": 1}}, {"store": ["bgr24"]},
     ],
 )  # fmt: skip
 def test_a_wrong_head_is_refused(tmp_path, change):

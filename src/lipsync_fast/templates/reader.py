@@ -19,7 +19,7 @@ from ..files.untrusted import parse_json, read_npy
 from ..formats import VideoFormat
 from ..kernels import _jpeg
 from ..presets import PRESETS, Preset
-from ..timing import Loop, check_loop, check_start
+from ..timing import Loop
 from .arrays import Ragged, open_fixed
 from .jpeg_backgrounds import JpegBackgrounds, JpegSettings
 from .layout import (
@@ -107,7 +107,7 @@ def _read_parts(folder: Path, head: dict[str, Any], load: bool) -> TemplateParts
     return TemplateParts(
         video=video,
         preset=preset,
-        loop=Loop(check_loop(head["loop"]), check_start(head["start"])),
+        loop=_stored_loop(head),
         label=bool(head["label"]),
         rects=rects,
         crops=crops,
@@ -128,6 +128,13 @@ def _stored_video(head: dict[str, Any]) -> VideoFormat:
         full_range=bool(head["full_range"]),
         tagged=bool(head["tagged"]),
     )
+
+
+def _stored_loop(head: dict[str, Any]) -> Loop:
+    loop = Loop(head["loop"], head["start"])
+    if loop.kind is None or loop.start is None:
+        raise ValueError("its loop or start is null")
+    return loop
 
 
 def _stored_preset(head: dict[str, Any]) -> Preset:

@@ -9,9 +9,9 @@ from PIL import Image
 
 from lipsync_fast import kernels
 from lipsync_fast.errors import (
+    ArgumentTypeError,
     FileMissingError,
     InputError,
-    LayoutError,
     MediaError,
     TemplateError,
 )
@@ -252,7 +252,8 @@ def test_arguments_that_do_not_fit(images, tmp_path, preset, options, message):
 
 @pytest.mark.parametrize("options", [{"faces": "d.onnx"}, {"options": ("jpeg",)}])
 def test_options_of_another_type(images, tmp_path, options):
-    with pytest.raises(LayoutError, match=rf"{next(iter(options))} must be of type \w+Options"):
+    wanted = rf"{next(iter(options))} must be of type \w+Options"
+    with pytest.raises(ArgumentTypeError, match=wanted):
         prepare(images[0], tmp_path / "t", preset="wav2lip96", rects="1,2,3,4", **options)
 
 

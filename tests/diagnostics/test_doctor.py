@@ -162,4 +162,4 @@ def test_bytes_are_those_of_the_arrays(preset):
 
 def test_the_generator_says_where_it_runs(net):
     found = Generator(net, providers=["cpu"])
-    assert (found.device, found.place) == ("cpu", ("cpu", 0))
+    assert (found.device.name, found.place) == ("cpu", ("cpu", 0))

@@ -155,7 +155,6 @@ def test_without_graphs_any_thread_runs_it(tmp_path, copies):
             return PlainSession(ResidentGenerator._open(self, ["cpu"], 1))
 
     net = open_on_device(path, crops, Plain)
-    assert net._thread is None
     indices, audio = np.arange(9) % 5, sounds_for(WAV2LIP, 9)
     assert (net.infer_indices(indices, audio) == on_cpu(path, crops, indices, audio)).all()
     assert net._session.threads == {threading.get_ident()}
@@ -170,9 +169,9 @@ def test_a_pipeline_on_a_device(tmp_path, copies):
     with Pipeline(template, net) as pipeline:
         for _ in range(3):
             assert (frames_of(pipeline, windows_of(WAV2LIP, 25)) == expected).all()
-        misses = net.pinned.stats().misses, net._pool.stats().misses
+        misses = net.pool.stats().misses, net._pool.stats().misses
         assert (frames_of(pipeline, windows_of(WAV2LIP, 25)) == expected).all()
-        assert (net.pinned.stats().misses, net._pool.stats().misses) == misses
+        assert (net.pool.stats().misses, net._pool.stats().misses) == misses
         assert misses[0] == 1
-        assert net.pinned.stats().lent == 0
+        assert net.pool.stats().lent == 0
         assert list(pipeline.stats().devices) == ["cuda:0"]

@@ -17,6 +17,7 @@ from tests.support.recorder import Recorder
 
 from lipsync_fast.errors import ArgumentTypeError, DeviceMemoryError, InputError
 from lipsync_fast.formats import VideoFormat
+from lipsync_fast.nets.devices import Device
 from lipsync_fast.nets.generator import DeviceOptions, Generator
 from lipsync_fast.nets.opening import open_generators
 from lipsync_fast.nets.resident import ResidentGenerator
@@ -97,14 +98,13 @@ def test_frames_without_a_mouth_do_not_reach_the_net(tmp_path, monkeypatch, resi
         else Generator(path)
     )
     seen = []
-    name = "infer_indices" if resident else "infer"
-    real = getattr(net, name)
+    real = net.draw
 
-    def count(first, audio, out=None):
-        seen.append(len(audio))
-        return real(first, audio, out=out)
+    def count(template, indices, features, out, **named):
+        seen.append(len(indices))
+        return real(template, indices, features, out, **named)
 
-    monkeypatch.setattr(net, name, count)
+    monkeypatch.setattr(net, "draw", count)
     with Pipeline(template, net) as pipeline:
         features = windows_of(WAV2LIP, 10)
         alphas = [255] * 9 + [0]
@@ -282,15 +282,16 @@ def test_requests_are_spread_over_devices(tmp_path):
 def test_a_busy_device_gets_nothing_more(tmp_path, monkeypatch):
     path, template = tiny_generator(tmp_path / "net.onnx", WAV2LIP), template_of(WAV2LIP)
     slow, quick = two_sessions(path, template)
+    slow.device, quick.device = Device.of("cuda:6"), Device.of("cuda:7")
     entered, release = threading.Event(), threading.Event()
-    real = slow.infer_indices
+    real = slow.draw
 
     def wait(*arguments, **named):
         entered.set()
         assert release.wait(30)
         return real(*arguments, **named)
 
-    monkeypatch.setattr(slow, "infer_indices", wait)
+    monkeypatch.setattr(slow, "draw", wait)
     with Pipeline(template, [slow, quick]) as pipeline:
         features = windows_of(WAV2LIP, 2)
         thread = threading.Thread(target=frames_of, args=(pipeline, features))

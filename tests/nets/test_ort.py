@@ -12,7 +12,8 @@ from tests.support.nets import WAV2LIP, inputs_for, relu, summed, summing_genera
 
 from lipsync_fast.errors import DeviceMemoryError, InputError, ModelError
 from lipsync_fast.nets import cuda, ort
-from lipsync_fast.nets.generator import DeviceOptions, Generator, Net
+from lipsync_fast.nets.generator import DeviceOptions, Generator
+from lipsync_fast.nets.net import Net
 
 GPU = cuda.CudaDevice(0, "a device", 8 << 30)
 

@@ -38,9 +38,10 @@ from tests.support.nets import (  # noqa: E402
     tiny_generator,
 )
 
-from lipsync_fast.nets.generator import Generator, Net  # noqa: E402
+from lipsync_fast.nets.generator import Generator  # noqa: E402
 from lipsync_fast.nets.graph import embed as resident  # noqa: E402
 from lipsync_fast.nets.graph import make_resident  # noqa: E402
+from lipsync_fast.nets.net import Net  # noqa: E402
 from lipsync_fast.nets.resident import ResidentGenerator, try_resident  # noqa: E402
 
 node = onnx.helper.make_node

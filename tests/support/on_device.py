@@ -5,6 +5,7 @@ import threading
 
 import onnxruntime as ort
 
+from lipsync_fast.nets.devices import Device
 from lipsync_fast.nets.resident import ResidentGenerator
 
 
@@ -66,5 +67,5 @@ class OnDevice(ResidentGenerator):
         return Session(super()._open(["cpu"], 1), self.room)
 
     on_cpu = property(lambda self: False)
-    device = property(lambda self: "cuda:0")
+    device = property(lambda self: Device.of("cuda:0"))
     place = property(lambda self: ("cpu", 0))

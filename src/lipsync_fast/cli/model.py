@@ -93,7 +93,7 @@ def _probe_inputs(options: argparse.Namespace) -> dict[str, NDArray[np.float32]]
     Parameters and mel columns lie in the range that a model was trained on; random numbers
     would not.
     """
-    from ..nets.generator import Net
+    from ..nets.net import Net
     from ..presets import fit_preset
     from ..templates.template import Template
 

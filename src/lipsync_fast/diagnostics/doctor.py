@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import demo, kernels
 from .._version import __version__
@@ -19,7 +18,6 @@ from ..nets import cuda
 from ..nets.net import Net, load_onnxruntime
 from ..nets.opening import AnyGenerator, open_generators
 from ..nets.ort import CPU, CUDA, TENSORRT, DeviceOptions, preload_cuda, tensorrt_loads
-from ..nets.resident import ResidentGenerator
 from ..presets import Preset, find_preset
 from ..templates.template import Template
 
@@ -71,8 +69,8 @@ def examine(
         preset = opened.preset
         facts["net"] = "the demo's, a drawing" if generator is None else str(path)
         facts["preset"] = preset.name
-        facts["runs on"] = net.device
-        facts["way"] = "resident" if isinstance(net, ResidentGenerator) else "packed"
+        facts["runs on"] = net.device.name
+        facts["way"] = "resident" if net.output(1)[1] == "uint8" else "packed"
         facts["CUDA graphs at"] = list(getattr(net, "captured_sizes", ()))
         facts["copies of a request's pictures a second"] = _copies(net, preset)
         facts["bytes of a request of 25"] = {
@@ -80,7 +78,7 @@ def examine(
             for way in ("packed", "resident")
         }
         facts["frames a second at"] = _speeds(net, opened)
-    facts["gpu used"] = not net.on_cpu
+    facts["gpu used"] = net.device.name != "cpu"
     facts["advice"] = _advice(facts)
     return facts
 
@@ -187,7 +185,7 @@ def _copies(net: AnyGenerator, preset: Preset) -> dict[str, float]:
     """Pictures of one request, copied again and again."""
     shape = (REQUEST, preset.view, preset.view, 3)
     out, there = np.zeros(shape, np.uint8), np.ones(shape, np.uint8)
-    runtime = None if net.on_cpu else cuda.load_runtime()
+    runtime = None if net.device.name == "cpu" else cuda.load_runtime()
     if runtime is None:
         return {"within memory": round(_rate(lambda: np.copyto(out, there)), 1)}
     value = load_onnxruntime().OrtValue.ortvalue_from_numpy(there, *net.place)
@@ -201,19 +199,13 @@ def _copies(net: AnyGenerator, preset: Preset) -> dict[str, float]:
 
 
 def _speeds(net: AnyGenerator, template: Template) -> dict[str, float]:
-    """Frames a second of the net alone, at each size that it runs at."""
+    """Frames drawn in a second, without compositing, at each size that the model runs at."""
     preset, speeds = template.preset, {}
     faces = np.flatnonzero(template.rects[:, 2])
     for size in net.sizes.sizes:
         audio = np.random.default_rng(1).standard_normal((size, *preset.audio_shape), np.float32)
-        work: Callable[[], NDArray[Any]]
-        if isinstance(net, ResidentGenerator):
-            indices = np.resize(faces, size)
-            out = net.infer_indices(indices, audio)
-            work = _bound(net.infer_indices, indices, audio, out)
-        else:
-            visual = np.zeros((size, *preset.visual_shape), np.float32)
-            work = _bound(net.infer, visual, audio, net.infer(visual, audio))
+        indices = np.resize(faces, size)
+        work = _bound(net.draw, template, indices, audio, net.draw(template, indices, audio))
         speeds[str(size)] = round(size * _rate(work), 1)
     return speeds
 

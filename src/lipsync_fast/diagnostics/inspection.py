@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from ..errors import FileMissingError, InputError, MissingExtraError, ModelError, TemplateError
 from ..nets import graph
 from ..nets.encoders import HubertEncoder, WenetEncoder
-from ..nets.generator import AudioEncoder, Net
+from ..nets.generator import AudioEncoder
+from ..nets.net import Net
 from ..preparation.faces.detector import FaceDetector
 from ..preparation.faces.mesh import FaceLandmarks
 from ..preparation.foreign import find_avatar

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..audio.fbank import BANDS, log_mel_energies
 from ..audio.mel import check_samples
 from ..errors import InputError, ModelError
-from .generator import Net
+from .net import Net
 
 __all__ = ["ROW_ENCODERS", "HubertEncoder", "RowEncoder", "WenetEncoder"]
 

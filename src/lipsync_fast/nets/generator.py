@@ -7,26 +7,56 @@ speed does not, and on a device each new shape costs a search for the best convo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..checks import check_type
+from ..checks import check_indices, check_type
 from ..errors import InputError, ModelError
 from ..memory._pool import BufferPool, default_pool
 from ..presets import Preset, fit_preset, shape_fits
+from ..templates.template import Template
+from .graph.embed import BUILT_IN
 from .micro_batches import padded
 from .net import Net, check_array, check_out, has_fixed_shape
 from .ort import DeviceOptions, Provider, Tensor
 
-__all__ = ["AudioEncoder", "DeviceOptions", "Generator", "Net", "Tensor"]
+__all__ = [
+    "UNTIMED",
+    "AudioEncoder",
+    "Clock",
+    "DeviceOptions",
+    "Generator",
+    "require_preset",
+]
 
 MEL_WINDOW = (1, 80, 16)  # what the audio encoder hears: channel, mel bands, columns
 FEATURES = 512  # numbers that it answers with
 
 Floats = NDArray[np.float32]
+
+
+class Clock(Protocol):
+    """What times a request: `with clock.net(frames):`."""
+
+    def visual(self, frames: int) -> AbstractContextManager[None]:
+        """Time the packing of visual inputs."""
+
+    def net(self, frames: int) -> AbstractContextManager[None]:
+        """Time runs of the model."""
+
+
+class _Untimed:
+    def visual(self, frames: int) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    net = visual
+
+
+UNTIMED: Clock = _Untimed()
 
 
 class Generator(Net):
@@ -45,7 +75,8 @@ class Generator(Net):
         Values of further inputs that are the same for every frame and have no batch axis;
         the preset's own by default.
     pool : BufferPool, optional
-        Memory of the pictures where `infer` is given no `out`; `default_pool` by default.
+        Memory of visual inputs, and of the pictures where no `out` is given; `default_pool` by
+        default.
 
     Attributes
     ----------
@@ -53,12 +84,18 @@ class Generator(Net):
         With the model's own input names.
     batch : int or None
         The batch size that the model is fixed to; None where it takes any.
+    sizes : MicroBatches
+        How requests are cut.
+    pool : None
+        A resident generator has a pool of pinned memory here.
 
     Raises
     ------
     ModelError
         As `Net`; also if inputs or outputs fit no preset, or are not float32.
     """
+
+    pool: BufferPool | None = None
 
     def __init__(
         self,
@@ -106,6 +143,82 @@ class Generator(Net):
     def micro_batch(self) -> int:
         """Most frames that the net runs at once; fewer once memory was short."""
         return self.sizes.most
+
+    def for_template(self, template: Template) -> Generator:
+        """Return the generator for a template: itself, which packs the crops of any.
+
+        Raises
+        ------
+        InputError
+            The template was prepared for another preset.
+        """
+        require_preset(self, template)
+        return self
+
+    def output(self, count: int) -> tuple[tuple[int, ...], str]:
+        """Return shape and dtype of the array that `draw` fills with `count` frames."""
+        return (count, 3, self.preset.view, self.preset.view), "float32"
+
+    def draw(
+        self,
+        template: Template,
+        indices: ArrayLike,
+        features: Floats,
+        out: NDArray[Any] | None = None,
+        *,
+        clock: Clock = UNTIMED,
+    ) -> NDArray[Any]:
+        """Draw frames of a template, in micro-batches.
+
+        The visual inputs of one micro-batch at most are held at a time.
+
+        Parameters
+        ----------
+        template : Template
+            Of the generator's preset.
+        indices : (N,) integers
+            The template's frames whose crops the model sees, in any order.
+        features : (N, *audio_shape) float32, C-contiguous
+            Feature windows.
+        out : (N, 3, S, S) float32, C-contiguous, optional
+            Receives the pictures; must not overlap `features`.
+        clock : Clock, optional
+            Times the packing of visual inputs and the runs of the model.
+
+        Returns
+        -------
+        (N, 3, S, S) float32
+            `out`, or a pooled array. Values are the model's own, in the preset's range.
+
+        Raises
+        ------
+        LayoutError, InputError, ModelError, DeviceMemoryError
+            As `infer`; InputError also for an index outside of the template, and for a template
+            of another preset.
+        """
+        require_preset(self, template)
+        preset = self.preset
+        chosen = check_indices(indices, len(template.crops))
+        count = len(chosen)
+        check_array("features", features, (count, *preset.audio_shape))
+        if out is None:
+            out = self._pool.empty(*self.output(count))
+        else:
+            check_out(out, *self.output(count), features=features)
+        binding = self._session.io_binding()
+
+        def draw(part: slice, size: int) -> None:
+            frames = part.stop - part.start
+            visual = self._pool.empty((size, *preset.visual_shape), "float32")
+            with clock.visual(frames):
+                for slot, index in enumerate(chosen[part].tolist()):
+                    template.visual(index, out=visual[slot])
+                visual[frames:] = visual[frames - 1]
+            with clock.net(frames):
+                self._infer_part(binding, visual, features[part], out[part], size)
+
+        self.sizes.run(count, draw)
+        return out
 
     def infer(self, visual: Floats, audio: Floats, out: Floats | None = None) -> Floats:
         """Draw the pictures of a request, in micro-batches.
@@ -156,11 +269,10 @@ class Generator(Net):
     def _infer_part(
         self, binding: Any, visual: Floats, audio: Floats, out: Floats, size: int
     ) -> None:
-        count, target = len(visual), out
+        count, target = len(out), out
         if count < size:
-            visual = padded(visual, size, self._pool)
-            audio = padded(audio, size, self._pool)
             target = self._pool.empty((size, *out.shape[1:]), "float32")
+        visual, audio = padded(visual, size, self._pool), padded(audio, size, self._pool)
         feeds = {self.preset.image_input: visual, self.preset.audio_input: audio}
         self._run_bound(binding, feeds | self._constants, self._output, target)
         if target is not out:
@@ -224,6 +336,23 @@ class Generator(Net):
             )
         self._require_float32(self.outputs[found[0]])
         return found[0]
+
+
+class _OfPreset(Protocol):
+    path: Path
+    preset: Preset
+
+
+def require_preset(generator: _OfPreset, template: Template) -> None:
+    """Raise InputError unless a template was prepared for the preset of a generator."""
+    own, preset = generator.preset, template.preset
+    if own is preset or all(getattr(own, name) == getattr(preset, name) for name in BUILT_IN):
+        return
+    kind = own.name if own.name != preset.name else f"{own.name} with other settings"
+    raise InputError(
+        f"the template was prepared for {preset.name}, the generator {generator.path} is "
+        f"{kind}; prepare the template with that preset"
+    )
 
 
 class AudioEncoder(Net):

@@ -93,10 +93,12 @@ class MicroBatches:
 
 
 def padded(array: NDArray[Any], size: int, pool: BufferPool) -> NDArray[Any]:
-    """The rows of an array in a pooled one of `size` rows.
+    """Return the rows of an array in a pooled one of `size` rows; itself where it has them.
 
     The last row is repeated: no net divides by the zeros of a blank frame.
     """
+    if len(array) == size:
+        return array
     full = pool.empty((size, *array.shape[1:]), array.dtype)
     full[: len(array)] = array
     full[len(array) :] = array[-1]

@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from ..errors import FileMissingError, InputError, LayoutError, MissingExtraErro
 from ..presets import shape_fits
 from . import ort
 from .cuda import DEVICE_GATE
+from .devices import Device
 from .micro_batches import CPU_SIZES, MicroBatches
 from .ort import DeviceOptions, Provider, Tensor
 
@@ -63,6 +65,8 @@ class Net:
     inputs, outputs : dict of str to Tensor
         In the model's order.
     options : DeviceOptions
+    device : Device
+        Where it runs. TensorRT and CUDA run on the same devices: ``"cuda:0"``.
 
     Raises
     ------
@@ -117,19 +121,19 @@ class Net:
         """Whether the net runs on the CPU."""
         return self.provider == ort.CPU
 
-    @property
-    def device(self) -> str:
-        """Where it runs, in short: "cpu", "cuda:0", "tensorrt:1"."""
+    @cached_property
+    def device(self) -> Device:
         if self.on_cpu:
-            return "cpu"
+            return Device.of("cpu")
         options = self._session.get_provider_options().get(self.provider, {})
         kind = self.provider.removesuffix("ExecutionProvider").lower()
-        return f"{kind}:{options.get('device_id', self.options.device)}"
+        kind = "cuda" if kind == "tensorrt" else kind
+        return Device.of(f"{kind}:{options.get('device_id', self.options.device)}")
 
     @property
     def place(self) -> tuple[str, int]:
         """Kind and number of the memory it runs on, as ONNX Runtime's values name them."""
-        return ("cpu", 0) if self.on_cpu else ("cuda", int(self.device.rpartition(":")[2]))
+        return ("cpu", 0) if self.on_cpu else ("cuda", int(self.device.name.rpartition(":")[2]))
 
     @property
     def input_shapes(self) -> dict[str, tuple[int | str | None, ...]]:

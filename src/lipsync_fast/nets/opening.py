@@ -5,22 +5,79 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from ..checks import check_type
-from ..errors import InputError, ModelError
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import ArgumentTypeError, InputError, ModelError
+from ..memory._pool import BufferPool
 from ..presets import Preset
 from ..templates.template import Template
-from .generator import Generator
-from .graph.embed import BUILT_IN
+from .devices import Device
+from .generator import UNTIMED, Clock, Generator, require_preset
+from .micro_batches import MicroBatches
 from .ort import DeviceOptions, Provider
-from .resident import ResidentGenerator, try_resident
+from .resident import try_resident
 
 __all__ = ["OPENS", "AnyGenerator", "open_generators", "share_generators"]
 
 OPENS = "Pipeline.open opens the path of an ONNX file"
 
-AnyGenerator = Generator | ResidentGenerator
+
+class AnyGenerator(Protocol):
+    """What draws the frames of a template; threads may share it.
+
+    `Generator` packs the crops of any template of its preset. `ResidentGenerator` holds the crops
+    of one.
+
+    Attributes
+    ----------
+    preset : Preset
+    path : Path
+        The ONNX file.
+    options : DeviceOptions
+    provider : str
+        As ONNX Runtime names it.
+    device : Device
+        Where the model runs.
+    place : (str, int)
+        Kind and number of the device's memory, as ONNX Runtime's values name them.
+    sizes : MicroBatches
+        How requests are cut: only here.
+    pool : BufferPool or None
+        Pinned memory, which the device copies pictures to faster; None where any memory will do.
+    """
+
+    preset: Preset
+    path: Path
+    options: DeviceOptions
+    provider: str
+    sizes: MicroBatches
+    pool: BufferPool | None
+
+    @property
+    def device(self) -> Device: ...
+
+    @property
+    def place(self) -> tuple[str, int]: ...
+
+    def draw(
+        self,
+        template: Template,
+        indices: ArrayLike,
+        features: NDArray[np.float32],
+        out: NDArray[Any] | None = None,
+        *,
+        clock: Clock = UNTIMED,
+    ) -> NDArray[Any]:
+        """Draw the frames of these indices into `out`, or into a pooled array."""
+
+    def output(self, count: int) -> tuple[tuple[int, ...], str]:
+        """Return shape and dtype of the array that `draw` fills with `count` frames."""
+
+    def for_template(self, template: Template) -> AnyGenerator:
+        """Return a generator on the same session that draws this template."""
 
 
 def open_generators(
@@ -70,7 +127,7 @@ def open_generators(
     if not numbers or len(set(numbers)) < len(numbers):
         raise InputError(f"devices must be different numbers, got {numbers}")
     made = [_open(given, template, providers, replace(first, device=n)) for n in numbers]
-    if devices is not None and any(generator.on_cpu for generator in made):
+    if devices is not None and any(generator.device.name == "cpu" for generator in made):
         raise InputError(
             f"devices {', '.join(map(str, numbers))} were asked for and nets run on the CPU "
             "here; see lipsync-fast doctor, or leave devices out"
@@ -108,8 +165,12 @@ def share_generators(
     if not ready:
         raise InputError("generator must be at least one generator, got none")
     for generator in ready:
-        check_type("generator", generator, Generator, ResidentGenerator, hint=OPENS)
-    return [_share(generator, template) for generator in ready]
+        if not callable(getattr(generator, "draw", None)):
+            raise ArgumentTypeError(
+                "generator must be of type Generator or ResidentGenerator, got "
+                f"{type(generator).__name__}; {OPENS}"
+            )
+    return [generator.for_template(template) for generator in ready]
 
 
 def _open(
@@ -129,23 +190,5 @@ def _open(
     except ModelError:
         # Says so if it is no generator at all.
         other = Generator(path, providers=providers, options=options)
-        raise _mismatch(preset, path, other.preset) from None
-
-
-def _share(generator: AnyGenerator, template: Template) -> AnyGenerator:
-    row, preset = generator.preset, template.preset
-    if any(getattr(row, name) != getattr(preset, name) for name in BUILT_IN):
-        raise _mismatch(preset, generator.path, row)
-    if isinstance(generator, ResidentGenerator):
-        return generator.with_crops(template.crops)
-    return generator
-
-
-def _mismatch(preset: Preset, path: str | Path, other: Preset) -> InputError:
-    kind = other.name
-    if kind == preset.name:
-        kind += " with other settings"
-    return InputError(
-        f"the template was prepared for {preset.name}, the generator {path} is "
-        f"{kind}; prepare the template with that preset"
-    )
+        require_preset(other, template)
+        raise

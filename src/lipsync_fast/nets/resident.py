@@ -12,8 +12,8 @@ import itertools
 import logging
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,12 @@ from ..errors import (
     ModelError,
 )
 from ..memory._pool import BufferPool, default_pool
-from ..memory.once import OneShot
 from ..presets import Preset, get_preset
 from ..templates.crops import check_crops
+from ..templates.template import Template
 from . import cuda, graph, ort
 from .cuda_graph import PLAIN, RUNS_TO_CAPTURE, CudaGraph, run_options
+from .generator import UNTIMED, Clock, require_preset
 from .graph.embed import AUDIO, CROPS, FRAMES, PICTURES
 from .micro_batches import padded
 from .net import Net, check_array, check_out, load_onnxruntime
@@ -49,7 +50,7 @@ class ResidentGenerator(Net):
     """The net that draws the lower face, with the template's crops inside.
 
     Threads may share it. On a device it is tried at every size as it is opened; where it was
-    captured as CUDA graphs, a thread of its own does all its runs.
+    captured as CUDA graphs, the thread of its device does all its runs.
 
     Parameters
     ----------
@@ -75,7 +76,9 @@ class ResidentGenerator(Net):
     preset : Preset
     batch : int or None
         The batch size that the model is fixed to; None where it takes any.
-    pinned : BufferPool or None
+    sizes : MicroBatches
+        How requests are cut.
+    pool : BufferPool or None
         Memory that a device copies pictures to faster; None on the CPU.
 
     Raises
@@ -117,8 +120,7 @@ class ResidentGenerator(Net):
         self.batch = size if isinstance(size, int) else None
         self.sizes = self._sizes(self.batch)
         self._cuda = None if self.on_cpu else cuda.load_runtime()
-        self.pinned = None if self._cuda is None else BufferPool(pin=self._cuda.pinning)
-        self._thread = ThreadPoolExecutor(1, "lipsync-device") if self._captures else None
+        self.pool = None if self._cuda is None else BufferPool(pin=self._cuda.pinning)
         self._numbers = itertools.count(1)  # of graphs; 0 is that of runs which name none
         self._take(crops)
 
@@ -131,7 +133,7 @@ class ResidentGenerator(Net):
                 _log.debug("%s: opened without CUDA graphs: %s", self.path, error)
         return ort.open_session(*how)
 
-    @property
+    @cached_property
     def _captures(self) -> bool:
         """Whether the session was opened for CUDA graphs, and its pictures can be fetched."""
         chosen = self._session.get_provider_options().get(CUDA, {})
@@ -142,9 +144,22 @@ class ResidentGenerator(Net):
         self._crops = crops
         self._captured: dict[int, CudaGraph] = {}
         self._resident: dict[str, Any] = {}
-        self._plain = run_options(load_onnxruntime(), PLAIN) if self._thread else None
+        self._plain = run_options(load_onnxruntime(), PLAIN) if self._captures else None
         if not self.on_cpu:
             self._on_thread(self._settle)
+
+    def for_template(self, template: Template) -> ResidentGenerator:
+        """Return a generator on the same session over the crops of a template.
+
+        Raises
+        ------
+        DeviceMemoryError
+            The device has no memory for them.
+        InputError
+            The template was prepared for another preset.
+        """
+        require_preset(self, template)
+        return self.with_crops(template.crops)
 
     def with_crops(self, crops: NDArray[np.uint8]) -> ResidentGenerator:
         """The same net on the same session, over another template's crops; itself over its own.
@@ -182,6 +197,51 @@ class ResidentGenerator(Net):
         """Sizes whose runs are CUDA graphs."""
         return tuple(sorted(self._captured))
 
+    def output(self, count: int) -> tuple[tuple[int, ...], str]:
+        """Return shape and dtype of the array that `draw` fills with `count` frames."""
+        return (count, self.preset.view, self.preset.view, 3), "uint8"
+
+    def draw(
+        self,
+        template: Template,
+        indices: ArrayLike,
+        features: NDArray[np.float32],
+        out: NDArray[Any] | None = None,
+        *,
+        clock: Clock = UNTIMED,
+    ) -> NDArray[Any]:
+        """Draw frames of a template, in micro-batches.
+
+        Parameters
+        ----------
+        template : Template
+            The one whose crops the generator holds; see `for_template`.
+        indices : (N,) integers
+            The template's frames whose crops the model sees, in any order.
+        features : (N, *audio_shape) float32, C-contiguous
+            Feature windows.
+        out : (N, S, S, 3) uint8, C-contiguous, optional
+            Receives the pictures; must not overlap `features`.
+        clock : Clock, optional
+            Times the runs of the model.
+
+        Returns
+        -------
+        (N, S, S, 3) uint8, bgr24, rows packed
+            `out`, or a pooled array.
+
+        Raises
+        ------
+        LayoutError, InputError, ModelError, DeviceMemoryError
+            As `infer_indices`; InputError also for another template.
+        """
+        if template.crops is not self._crops:
+            raise InputError(
+                f"{self.path}: the generator holds the crops of another template; draw with "
+                "generator.for_template(template)"
+            )
+        return self._draw(indices, "features", features, out, clock)
+
     def infer_indices(
         self,
         indices: ArrayLike,
@@ -209,24 +269,36 @@ class ResidentGenerator(Net):
         LayoutError, InputError, ModelError, DeviceMemoryError
             As `Generator.infer`; InputError also for an index outside of the template.
         """
-        chosen = check_indices(indices, len(self._crops))
-        count, side = len(chosen), self.preset.view
-        check_array("audio", audio, (count, *self.preset.audio_shape))
-        shape = (count, side, side, 3)
-        if out is None:
-            out = (self.pinned or self._pool).empty(shape, "uint8")
-        else:
-            check_out(out, shape, np.uint8, audio=audio)
-        self._on_thread(self._infer, chosen, audio, out)
-        return out
+        return self._draw(indices, "audio", audio, out, UNTIMED)
 
     __call__ = infer_indices
 
-    def _on_thread(self, work: Callable[..., None], *arguments: Any) -> None:
-        if self._thread is None:
-            work(*arguments)
+    def _draw(
+        self,
+        indices: ArrayLike,
+        name: str,
+        audio: NDArray[np.float32],
+        out: NDArray[np.uint8] | None,
+        clock: Clock,
+    ) -> NDArray[np.uint8]:
+        chosen = check_indices(indices, len(self._crops))
+        count = len(chosen)
+        check_array(name, audio, (count, *self.preset.audio_shape))
+        if out is None:
+            out = (self._pool if self.pool is None else self.pool).empty(*self.output(count))
         else:
-            self._thread.submit(OneShot(work, *arguments)).result()
+            shape, dtype = self.output(count)
+            check_out(out, shape, dtype, **{name: audio})
+        with clock.net(count):
+            self._on_thread(self._infer, chosen, audio, out)
+        return out
+
+    def _on_thread(self, work: Callable[..., None], *arguments: Any) -> None:
+        """Run where graphs were captured: ONNX Runtime keeps them with that thread."""
+        if self._captures:
+            self.device.run(work, *arguments)
+        else:
+            work(*arguments)
 
     def _infer(
         self, chosen: NDArray[np.int64], audio: NDArray[np.float32], out: NDArray[np.uint8]
@@ -250,9 +322,8 @@ class ResidentGenerator(Net):
     ) -> None:
         target, count = out, len(chosen)
         if count < size:
-            chosen = padded(chosen, size, self._pool)
-            audio = padded(audio, size, self._pool)
             target = self._pool.empty((size, *out.shape[1:]), "uint8")
+        chosen, audio = padded(chosen, size, self._pool), padded(audio, size, self._pool)
         feeds: dict[str, NDArray[Any]] = {FRAMES: chosen, AUDIO: audio}
         captured = self._captured.get(size)
         if captured is not None:
@@ -280,7 +351,7 @@ class ResidentGenerator(Net):
         except Exception as error:  # ONNX Runtime's exceptions share no narrower base
             raise DeviceMemoryError(
                 f"{self.path}: no memory for {self._crops.nbytes >> 20} MiB of crops on "
-                f"{self.device} ({ort.short_message(error)})"
+                f"{self.device.name} ({ort.short_message(error)})"
             ) from error
         for size in reversed(self.sizes.sizes):
             if size > self.micro_batch:
@@ -289,7 +360,7 @@ class ResidentGenerator(Net):
             audio = np.zeros((size, *self.preset.audio_shape), np.float32)
             out = self._pool.empty((size, self.preset.view, self.preset.view, 3), "uint8")
             self._infer(chosen, audio, out)
-            if self._thread is not None and size <= self.micro_batch:
+            if self._captures and size <= self.micro_batch:
                 self._capture({FRAMES: chosen, AUDIO: audio}, out)
 
     def _capture(self, feeds: dict[str, NDArray[Any]], expected: NDArray[np.uint8]) -> None:

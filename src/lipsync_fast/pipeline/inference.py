@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from ..checks import check_alphas
 from ..errors import InputError, LayoutError
 from ..memory._pool import BufferPool
-from ..nets.generator import Generator
-from ..nets.resident import ResidentGenerator
+from ..nets.devices import least_busy
+from ..nets.opening import AnyGenerator
 from ..templates.template import Template
 from ..timing import check_start
 from .stages import Stages
@@ -52,7 +50,8 @@ class Inference:
     ----------
     template : Template
     generators : sequence of Generator or ResidentGenerator
-        One for each device; a request goes to the one with the fewest under way.
+        One for each device; a request goes to the one with the fewest frames under way, those of
+        other pipelines included.
     pool : BufferPool
     stages : Stages
         With a clock for each of `device_names`.
@@ -61,30 +60,14 @@ class Inference:
     def __init__(
         self,
         template: Template,
-        generators: Sequence[Generator | ResidentGenerator],
+        generators: Sequence[AnyGenerator],
         pool: BufferPool,
         stages: Stages,
     ) -> None:
         self.template, self.generators = template, tuple(generators)
         self.pool, self.stages = pool, stages
-        self._lock = threading.Lock()
-        self._under_way = dict.fromkeys(device_names(generators), 0)
-        self._last = len(self.generators) - 1
-
-    @contextmanager
-    def _device(self) -> Iterator[tuple[str, Generator | ResidentGenerator]]:
-        """The next of the devices that have the least to do."""
-        names = list(self._under_way)
-        with self._lock:
-            turn = [(self._last + 1 + k) % len(names) for k in range(len(names))]
-            self._last = min(turn, key=lambda i: self._under_way[names[i]])
-            chosen = self._last
-            self._under_way[names[chosen]] += 1
-        try:
-            yield names[chosen], self.generators[chosen]
-        finally:
-            with self._lock:
-                self._under_way[names[chosen]] -= 1
+        names = device_names(self.generators)
+        self._clocks = {g: stages.devices[n] for g, n in zip(self.generators, names, strict=True)}
 
     def run(
         self, features: NDArray[np.float32], start: int, alphas: ArrayLike | None = None
@@ -123,62 +106,29 @@ class Inference:
         fades = check_alphas(alphas, count)
         indices = self.template.indices(start, count)
         mouths = (self.template.rects[indices, 2] > 0) & (fades > 0)
-        with self._device() as (name, generator), self.stages.devices[name](int(mouths.sum())):
-            outputs: NDArray[Any]
-            if isinstance(generator, ResidentGenerator):
-                outputs = self._draw_resident(generator, features, indices, mouths)
-            else:
-                outputs = self._draw_packed(generator, features, indices, mouths)
+        generator = least_busy(self.generators)
+        pool = self.pool if generator.pool is None else generator.pool
+        drawn = int(mouths.sum())
+        with generator.device.busy(drawn), self._clocks[generator](drawn):
+            outputs: NDArray[Any] = pool.empty(*generator.output(count))
+            for part in _stretches(mouths):
+                generator.draw(
+                    self.template, indices[part], features[part], outputs[part], clock=self.stages
+                )
         return NetOutputs(start, indices, outputs, fades)
 
-    def _draw_resident(
-        self,
-        generator: ResidentGenerator,
-        features: NDArray[np.float32],
-        indices: NDArray[np.int64],
-        mouths: NDArray[np.bool_],
-    ) -> NDArray[np.uint8]:
-        side = self.template.preset.view
-        pool = self.pool if generator.pinned is None else generator.pinned
-        outputs: NDArray[np.uint8] = pool.empty((len(indices), side, side, 3), "uint8")
-        for part in _stretches(mouths, len(mouths)):
-            with self.stages.net(part.stop - part.start):
-                generator.infer_indices(indices[part], features[part], out=outputs[part])
-        return outputs
 
-    def _draw_packed(
-        self,
-        generator: Generator,
-        features: NDArray[np.float32],
-        indices: NDArray[np.int64],
-        mouths: NDArray[np.bool_],
-    ) -> NDArray[np.float32]:
-        preset = self.template.preset
-        shape = (len(indices), 3, preset.view, preset.view)
-        outputs: NDArray[np.float32] = self.pool.empty(shape, "float32")
-        for part in _stretches(mouths, generator.micro_batch):
-            count = part.stop - part.start
-            visual = self.pool.empty((count, *preset.visual_shape), "float32")
-            with self.stages.visual(count):
-                for slot, index in enumerate(indices[part]):
-                    self.template.visual(int(index), out=visual[slot])
-            with self.stages.net(count):
-                generator.infer(visual, features[part], out=outputs[part])
-        return outputs
-
-
-def device_names(generators: Sequence[Generator | ResidentGenerator]) -> list[str]:
+def device_names(generators: Sequence[AnyGenerator]) -> list[str]:
     """Where each of them runs: "cuda:0", "cpu"; numbered where two run in one place."""
-    places = [generator.device for generator in generators]
+    places = [generator.device.name for generator in generators]
     return [
         place if places.count(place) == 1 else f"{place} #{places[: i + 1].count(place)}"
         for i, place in enumerate(places)
     ]
 
 
-def _stretches(wanted: NDArray[np.bool_], most: int) -> Iterator[slice]:
-    """Neighbours that are wanted, at most `most` at a time."""
+def _stretches(wanted: NDArray[np.bool_]) -> Iterator[slice]:
+    """Yield the runs of neighbours that are wanted."""
     edges = np.flatnonzero(np.diff(wanted, prepend=False, append=False))
     for start, stop in edges.reshape(-1, 2).tolist():
-        for first in range(start, stop, most):
-            yield slice(first, min(first + most, stop))
+        yield slice(start, stop)

@@ -9,8 +9,8 @@ pytest.importorskip("onnxruntime")
 from tests.support.nets import ints, save  # noqa: E402
 
 from lipsync_fast.errors import ModelError  # noqa: E402
-from lipsync_fast.nets.generator import Net  # noqa: E402
 from lipsync_fast.nets.graph import make_batch_dynamic  # noqa: E402
+from lipsync_fast.nets.net import Net  # noqa: E402
 
 node, from_array = onnx.helper.make_node, onnx.numpy_helper.from_array
 HALF = from_array(np.array([0.5], np.float32))

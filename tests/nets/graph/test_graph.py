@@ -16,10 +16,11 @@ pytest.importorskip("onnxruntime")
 
 from tests.support.nets import exported_generator, ints, save  # noqa: E402
 
-from lipsync_fast.nets.generator import Generator, Net  # noqa: E402
+from lipsync_fast.nets.generator import Generator  # noqa: E402
 from lipsync_fast.nets.graph import describe, make_batch_dynamic, make_half  # noqa: E402
 from lipsync_fast.nets.graph.embed import make_resident  # noqa: E402
 from lipsync_fast.nets.graph.onnx_file import read_model  # noqa: E402
+from lipsync_fast.nets.net import Net  # noqa: E402
 
 helper, FLOAT = onnx.helper, onnx.TensorProto.FLOAT
 node = helper.make_node

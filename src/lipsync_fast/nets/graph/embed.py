@@ -24,7 +24,7 @@ from ...files.part import atomic_write
 from ...files.targets import check_file
 from ...presets import Preset, fit_preset, get_preset
 from ...templates.crops import pack_crop
-from ..generator import Net
+from ..net import Net
 from ..ort import cache_folder
 from . import onnx_file
 from .proof import open_reference

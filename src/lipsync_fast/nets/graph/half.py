@@ -21,7 +21,7 @@ from ...errors import InputError, ModelError
 from ...files.part import atomic_write
 from ...files.targets import check_file
 from ...presets import Preset, find_preset
-from ..generator import Net
+from ..net import Net
 from . import onnx_file
 from .half_twin import rounding_twin
 from .proof import open_reference, probe_feeds

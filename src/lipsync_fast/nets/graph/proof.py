@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...errors import InputError, ModelError
 from ...presets import find_preset
-from ..generator import Net
+from ..net import Net
 from . import onnx_file
 
 __all__ = ["open_reference", "probe_feeds", "prove_batch"]

@@ -1,4 +1,4 @@
-"""What frames are made of: pixel formats in one table, and the format of a video."""
+"""Pixel formats in one table, and the format of a video."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ __all__ = ["DEFAULT_PACKED", "FRAME_FORMATS", "MATRICES", "PACKED_CHANNELS", "Vi
 
 # Channels of packed pixels, in the order that the name says.
 PACKED_CHANNELS = {"bgr24": 3, "rgb24": 3, "bgra": 4, "rgba": 4, "gray": 1}
-# What pixels are taken for, by their channels, where no format is named.
+# The format of packed pixels by their channels, where none is named.
 DEFAULT_PACKED = {1: "gray", 3: "bgr24", 4: "bgra"}
-# What a finished frame can be.
+# Formats of finished frames.
 FRAME_FORMATS = ("bgr24", "rgb24", "bgra", "rgba", "i420", "jpeg")
 MATRICES = ("bt601", "bt709")
 
 
 @dataclass(frozen=True)
 class VideoFormat:
-    """Size, rate and colour of a video; the background frames of a template have one.
+    """Size, rate and colour of a video or of the backgrounds of a template.
 
     Attributes
     ----------
@@ -35,12 +35,12 @@ class VideoFormat:
     full_range : bool
         Luma 0 to 255 instead of 16 to 235.
     tagged : bool
-        Whether the source said so itself; outputs are tagged only then.
+        Whether the source states matrix and range itself; outputs are tagged only then.
 
     Raises
     ------
     InputError
-        A size below 1, a rate outside 1 to 1000, or an unknown matrix.
+        If a size is below 1, the rate outside 1 to 1000, or the matrix unknown.
     """
 
     width: int

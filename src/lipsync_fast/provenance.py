@@ -1,4 +1,4 @@
-"""The mark of generated media: what a machine reads to know that a net drew part of a picture.
+"""The mark of generated media: machines read that a model drew part of a picture.
 
 Rules for synthetic media ask for a machine-readable mark. This one is IPTC's digital source
 type `compositeWithTrainedAlgorithmicMedia`, as an XMP packet: a filmed picture in which a
@@ -7,7 +7,7 @@ trained model has drawn a part.
 References
 ----------
 IPTC NewsCodes, Digital Source Type, and IPTC Photo Metadata Standard, Iptc4xmpExt; ISO 16684-1
-(XMP); XMP Specification Part 3 (where JPEG and ISO base media files keep it).
+(XMP); XMP Specification Part 3 (its place in JPEG and ISO base media files).
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ XMP = (
 ).encode()
 
 _NAMESPACE = b"http://ns.adobe.com/xap/1.0/\0"
-# APP1 as it stands in a JPEG directly behind APP0; its length counts itself.
+# APP1, which stands directly behind APP0 in a JPEG; its length counts itself.
 JPEG_SEGMENT = b"\xff\xe1" + (2 + len(_NAMESPACE) + len(XMP)).to_bytes(2, "big") + _NAMESPACE + XMP
 
 _UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
-# A box of an ISO base media file, at its top level.
+# A top-level box of an ISO base media file.
 MP4_BOX = (8 + len(_UUID) + len(XMP)).to_bytes(4, "big") + b"uuid" + _UUID + XMP

@@ -390,7 +390,7 @@ def test_bad_options(tmp_path):
         TemplateWriter(
             tmp_path / "t", VIDEO, preset="wav2lip96", options=TemplateOptions(feather="soft")
         )
-    with pytest.raises(LayoutError, match="video must be of type VideoFormat, got tuple"):
+    with pytest.raises(ArgumentTypeError, match="video must be of type VideoFormat, got tuple"):
         TemplateWriter(tmp_path / "t", (WIDTH, HEIGHT), preset="wav2lip96")
     assert list(tmp_path.iterdir()) == []
     with TemplateWriter(tmp_path / "t", VIDEO, preset="wav2lip96") as writer:

@@ -1,4 +1,4 @@
-"""Synthetic pictures for measurements: photo-like frames, net outputs, masks; no chance."""
+"""Synthetic pictures for measurements, the same in every run: frames, model outputs, masks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FINE = ((6, 22.0), (3, 44.0))
 
 
 def _stretch(grid: NDArray[np.float32], size: int, axis: int) -> NDArray[np.float32]:
-    """Linear interpolation of a grid to `size` samples along one axis, ends on ends."""
+    """Interpolate a grid linearly to `size` samples along one axis, ends on ends."""
     at = np.linspace(0, grid.shape[axis] - 1, size, dtype=np.float32)
     left = np.minimum(at.astype(np.intp), grid.shape[axis] - 2)
     shape = [1] * grid.ndim
@@ -28,7 +28,7 @@ def _stretch(grid: NDArray[np.float32], size: int, axis: int) -> NDArray[np.floa
 def _cloud(
     rng: np.random.Generator, width: int, height: int, cell: int, channels: int
 ) -> NDArray[np.float32]:
-    """Value noise in -1..1: random colours at the nodes of a grid, linear between them."""
+    """Draw value noise in -1..1: random colours at the nodes of a grid, linear between them."""
     nodes = (height // cell + 2, width // cell + 2, channels)
     grid = rng.integers(-1000, 1001, nodes).astype(np.float32) / np.float32(1000)
     return _stretch(_stretch(grid, height, 0), width, 1)
@@ -47,7 +47,7 @@ def photo(
     width, height : int
         Pixels, 16 or more. The texture scales with the height, the noise stays per pixel.
     seed : int
-        Another picture for another seed; the same one for the same.
+        Each seed gives another picture, the same in every run.
     noise : int
         Sensor noise: uniform in -noise..noise, independent in every value.
 
@@ -75,7 +75,7 @@ def photo(
 
 
 def net_output(view: int, *, seed: int = 0, detail: float = 1.0) -> NDArray[np.float32]:
-    """Draw what a generator makes: skin, lips and their texture.
+    """Draw a generator's output: skin, lips and their texture.
 
     Parameters
     ----------

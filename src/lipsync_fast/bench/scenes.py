@@ -1,4 +1,4 @@
-"""What is measured: frames with mouths, as a template of ours and as the peers hold them."""
+"""Scenes to measure: frames with mouths, as our template and as the peers' inputs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Rect = tuple[int, int, int, int]
 SYNCTALK, LIVETALKING = "synctalk2d", "livetalking_wav2lip"
 PRESET_OF = {SYNCTALK: "synctalk328", LIVETALKING: "wav2lip256"}
 
-_PHOTOS = 4  # drawn; the others are these, turned sideways
+_PHOTOS = 4  # drawn; the others are these, rolled sideways
 
 
 @cache
@@ -35,13 +35,13 @@ def _photo(width: int, height: int, seed: int) -> Image:
 
 
 def photos(count: int, width: int = 1920, height: int = 1080) -> Iterator[Image]:
-    """Photo-like frames, no two alike: four are drawn, the others are these rolled sideways."""
+    """Yield photo-like frames, no two alike: four are drawn, the others are rolled sideways."""
     for i in range(count):
         yield np.roll(_photo(width, height, i % _PHOTOS), 16 * (i // _PHOTOS), axis=1)
 
 
 def drifting_rects(count: int, width: int = 1920, height: int = 1080) -> NDArray[np.int32]:
-    """Mouth rects as a calm speaker has them at 1080p: 173 to 189 pixels, drifting.
+    """Return mouth rects like a calm speaker's at 1080p: 173 to 189 pixels, drifting.
 
     Returns
     -------
@@ -86,11 +86,11 @@ def write_template(
 
 
 def request_outputs(preset: str | Preset, count: int, *, distinct: int = 25) -> NDArray[np.float32]:
-    """Net outputs of a request: (count, 3, S, S) float32, fresh; at most `distinct` are drawn."""
-    row = get_preset(preset)
-    drawn = [net_output(row.view, seed=i) for i in range(min(count, distinct))]
+    """Draw a request's outputs: (count, 3, S, S) float32, fresh; at most `distinct` differ."""
+    preset = get_preset(preset)
+    drawn = [net_output(preset.view, seed=i) for i in range(min(count, distinct))]
     outputs = np.stack([drawn[i % len(drawn)] for i in range(count)])
-    return np.ascontiguousarray(outputs * (row.high - row.low) + row.low, np.float32)
+    return np.ascontiguousarray(outputs * (preset.high - preset.low) + preset.low, np.float32)
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Scene:
     def make(
         cls, name: str, frames: Sequence[Image], rects: ArrayLike, peer: str = SYNCTALK
     ) -> Scene:
-        """Frames, bgr24, and a rect for each, as our template and as a peer's inputs."""
+        """Make our template and a peer's inputs from bgr24 frames with a rect each."""
         height, width = frames[0].shape[:2]
         inputs = []
         for i, rect in enumerate(clip_rects(rects, len(frames), width, height)):

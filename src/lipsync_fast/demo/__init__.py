@@ -1,10 +1,10 @@
-"""The embedded default: a drawn person, two tiny nets and speech-like sound, without any file.
+"""The built-in demo: a drawn person, two tiny models and speech-like sound.
 
-All of it is a drawing and says so: the nets hold to the synctalk328 contract, but open a mouth
-by rule and were never trained.
+It needs no file of the user's. The models fulfil the synctalk328 contract, but open a mouth by
+rule and were never trained.
 
-`draw_frames` and `mouth_rects` are what a template is made of, `GENERATOR` and `AUDIO_ENCODER`
-the nets of preset `PRESET`, `speech` the sound. `build_nets` writes the nets anew.
+`draw_frames` and `mouth_rects` make a template, `GENERATOR` and `AUDIO_ENCODER` are the models
+of preset `PRESET`, `speech` makes the sound. `build_nets` writes the models anew.
 """
 
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""Builds the demo's two nets: ``python -m lipsync_fast.demo.build_nets [folder]``.
+"""Build the demo's two models: ``python -m lipsync_fast.demo.build_nets [folder]``.
 
-They are drawings, not trained: they hold to the synctalk328 contract, so everything round
-them is used as with a trained net, but they know only how to open a mouth.
+They are written by hand, not trained: they fulfil the synctalk328 contract, so everything round
+them works as with a trained model, but they can only open a mouth.
 
 The audio encoder measures, in the middle of each mel window, how loud the voice is and
 whether its sound is bright (spread lips) or dark (rounded lips). The generator finds the lips
@@ -41,9 +41,9 @@ MOUTH = (CHEEK * UNIT - BORDER, (MOUTH_Y - RECT_TOP) * UNIT - BORDER)
 HALF_WIDTH, SMILE_DEPTH = MOUTH_HALF_WIDTH * UNIT, SMILE * UNIT
 CHIN = (CHIN_Y - RECT_TOP) * UNIT - BORDER
 
-MOVED = (36, 82, 284, 308)  # all that may move lies in this box of the view
-PAINTED = (84, 84, 236, 190)  # and all that is painted in this one
-SEARCHED = (80, 70, 240, 170)  # the lips are looked for in this one
+MOVED = (36, 82, 284, 308)  # the box of the view in which pixels may move
+PAINTED = (84, 84, 236, 190)  # and the one in which they are painted
+SEARCHED = (80, 70, 240, 170)  # and the one in which the lips are searched
 
 DROP, RISE = 34.0, 8.0  # pixels that the lower and upper lip move at the widest opening
 JAW_SHARE = 0.6  # of DROP, how far the chin moves
@@ -59,9 +59,10 @@ QUIET, LOUD = -1.3, 0.7  # voice level in mel units at which the mouth starts to
 
 
 def build_audio_encoder() -> onnx.ModelProto:
-    """The net from a mel window to features: ``mel_spectrogram`` (N, 1, 80, 16) ->
-    ``audio_features`` (N, 512), of which the first is the opening 0..1 and the second the
-    spread of the lips -1..1, both 0 in silence; the others are 0.
+    """Build the model from a mel window to features.
+
+    ``mel_spectrogram`` (N, 1, 80, 16) -> ``audio_features`` (N, 512): the first is the opening
+    0..1 and the second the spread of the lips -1..1, both 0 in silence; the others are 0.
     """
     g = Graph("drawn_audio_encoder", "Loudness and brightness of a voice; not trained.")
     mel = g.input("mel_spectrogram", (1, 80, 16))
@@ -101,7 +102,7 @@ LIPS_RIGHT, LIPS_BELOW, LIPS_SLOPE = 0.8, 1.75, 0.0093
 
 
 def pixel_centres(box: Box) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Columns (1, 1, 1, W) and rows (1, 1, H, 1) of a box of the view."""
+    """Return columns (1, 1, 1, W) and rows (1, 1, H, 1) of a box of the view."""
     x = np.arange(box[0], box[2], dtype=np.float64) + 0.5
     y = np.arange(box[1], box[3], dtype=np.float64) + 0.5
     return x[None, None, None, :], y[None, None, :, None]
@@ -123,7 +124,7 @@ class Mouth:
 
     @property
     def widening(self) -> Value:
-        """How much wider the lips are than at rest, as a share."""
+        """The lips' gain in width over rest, as a share."""
         return self.spread * 0.11 - self.opening * 0.05
 
 
@@ -142,8 +143,10 @@ class Lips:
 
 
 def build_generator() -> onnx.ModelProto:
-    """The net that opens the mouth: ``input`` (N, 6, 320, 320) BGR 0..1 (reference, masked) and
-    ``audio`` (N, 32, 16, 16) -> ``output`` (N, 3, 320, 320).
+    """Build the model that opens the mouth.
+
+    ``input`` (N, 6, 320, 320) BGR 0..1 (reference, masked) and ``audio`` (N, 32, 16, 16) ->
+    ``output`` (N, 3, 320, 320).
     """
     g = Graph("drawn_generator", "Opens the mouth of the demo's drawn person; not trained.")
     pictures = g.input("input", (6, VIEW, VIEW))
@@ -163,12 +166,12 @@ def build_generator() -> onnx.ModelProto:
     painted = paint_inside(g, mouth, moved.window(box))
     moved = moved + painted.padded(box, MOVED[2] - MOVED[0], MOVED[3] - MOVED[1])
     face = face + (moved - still).padded(MOVED, VIEW, VIEW)
-    # who uses the net cuts fractions of a level off; half a level more makes that a rounding
+    # callers truncate fractions of a level; half a level more turns that into rounding
     return g.model((face + 0.5 / 255).clip(), "output", (3, VIEW, VIEW))
 
 
 def find_lips(reference: Value) -> tuple[Value, Value, Value]:
-    """Centre and slope of the line between the lips, from the redness of the picture."""
+    """Find centre and slope of the line between the lips from the redness of the picture."""
     x, y = pixel_centres(SEARCHED)
     area = reference.window(SEARCHED)
     red = (area.part(1, 2, 3) - area.part(1, 1, 2) - LIP_REDNESS).relu()
@@ -184,7 +187,7 @@ def find_lips(reference: Value) -> tuple[Value, Value, Value]:
 
 
 def listen(g: Graph, audio: Value, x: Value, y: Value, slope: Value) -> Mouth:
-    """The mouth at the place found, as the audio features at the frame's moment say."""
+    """Open the mouth at the place found by the audio features at the frame's moment."""
     rows = g.op("Reshape", audio, np.array([0, 1, 16, 512], np.int64))
     weights = np.zeros((1, 16))
     for row, weight in MOMENT.items():
@@ -194,7 +197,7 @@ def listen(g: Graph, audio: Value, x: Value, y: Value, slope: Value) -> Mouth:
 
 
 def lips_over(mouth: Mouth, box: Box) -> Lips:
-    """Geometry of the lips over a box of the view."""
+    """Compute the geometry of the lips over a box of the view."""
     g = mouth.x.graph
     x, y = pixel_centres(box)
     u = g.constant(x) - mouth.x
@@ -207,14 +210,14 @@ def lips_over(mouth: Mouth, box: Box) -> Lips:
 
 
 def bump(value: Value, reach: float) -> Value:
-    """1 at 0, falling smoothly to 0 at plus and minus `reach`."""
+    """Return 1 at 0, falling smoothly to 0 at plus and minus `reach`."""
     share = value * (1 / reach)
     rest = (1.0 - share * share).relu()
     return rest * rest
 
 
 def move_jaw(g: Graph, mouth: Mouth, still: Value) -> Value:
-    """The picture in MOVED with the lips and the jaw moved apart."""
+    """Move the lips and the jaw apart in the picture in MOVED."""
     lips = lips_over(mouth, MOVED)
     x, y = pixel_centres(MOVED)
     # below the lower lip's edge its own movement passes over into the jaw's, which ends
@@ -240,12 +243,12 @@ def move_jaw(g: Graph, mouth: Mouth, still: Value) -> Value:
 
 
 def bgr(red: float, green: float, blue: float) -> NDArray[np.float64]:
-    """A colour for pictures (N, 3, H, W)."""
+    """Return a colour for pictures (N, 3, H, W)."""
     return np.array([blue, green, red]).reshape(1, 3, 1, 1) / 255
 
 
 def paint_inside(g: Graph, mouth: Mouth, lips_apart: Value) -> Value:
-    """What teeth, tongue and darkness between the lips add to the picture in PAINTED."""
+    """Return what teeth, tongue and darkness between the lips add to the picture in PAINTED."""
     lips = lips_over(mouth, PAINTED)
     from_top, from_bottom = lips.v + lips.rise, lips.drop - lips.v
     gap = lips.drop + lips.rise
@@ -272,7 +275,7 @@ def paint_inside(g: Graph, mouth: Mouth, lips_apart: Value) -> Value:
 
 
 def mix(under: Value, over: Value, alpha: Value) -> Value:
-    """`over` laid on `under` with an alpha of 0..1."""
+    """Lay `over` on `under` with an alpha of 0..1."""
     return under + (over - under) * alpha
 
 

@@ -1,4 +1,4 @@
-"""ONNX graphs written as formulas: only the script that builds the demo's nets needs it."""
+"""ONNX graphs written as formulas; only the script that builds the demo's models needs it."""
 
 from __future__ import annotations
 
@@ -51,33 +51,33 @@ class Value:
     __radd__, __rmul__ = __add__, __mul__
 
     def clip(self, low: float = 0.0, high: float = 1.0) -> Value:
-        """The value limited to low..high."""
+        """Return the value limited to low..high."""
         return self.graph.op("Clip", self, low, high)
 
     def relu(self) -> Value:
-        """The value where it is positive, else 0."""
+        """Return the value where it is positive, else 0."""
         return self.graph.op("Relu", self)
 
     def smoothstep(self) -> Value:
-        """0 below 0, 1 above 1, with a smooth passage."""
+        """Return 0 below 0, 1 above 1, and a smooth passage between."""
         t = self.clip()
         return t * t * (3.0 - t * 2.0)
 
     def total(self, *axes: int) -> Value:
-        """Sum over axes, which stay with length 1."""
+        """Sum over axes, which keep the length 1."""
         return self.graph.op("ReduceSum", self, np.array(axes, np.int64), keepdims=1)
 
     def part(self, axis: int, begin: int, end: int) -> Value:
-        """The elements [begin, end) of an axis."""
+        """Return the elements [begin, end) of an axis."""
         bounds = (np.array([v], np.int64) for v in (begin, end, axis))
         return self.graph.op("Slice", self, *bounds)
 
     def window(self, box: tuple[int, int, int, int]) -> Value:
-        """The part (x0, y0, x1, y1), half-open, of pictures (N, C, H, W)."""
+        """Cut the box (x0, y0, x1, y1), half-open, out of pictures (N, C, H, W)."""
         return self.part(2, box[1], box[3]).part(3, box[0], box[2])
 
     def padded(self, box: tuple[int, int, int, int], width: int, height: int) -> Value:
-        """Pictures that were a `window`, back in their place with zeros round them."""
+        """Put pictures cut by `window` back in their place, with zeros round them."""
         x0, y0, x1, y1 = box
         pads = np.array([0, 0, y0, x0, 0, 0, height - y1, width - x1], np.int64)
         return self.graph.op("Pad", self, pads)
@@ -87,12 +87,12 @@ Operand = Value | ArrayLike
 
 
 class Graph:
-    """Collects nodes and constants of one net.
+    """Collect the nodes and constants of one model.
 
     Parameters
     ----------
     name, doc : str
-        Name of the net and the text that it carries.
+        Name of the model and the text that it carries.
 
     Raises
     ------
@@ -105,7 +105,7 @@ class Graph:
             import onnx
         except ImportError as error:
             raise MissingExtraError(
-                'building the demo\'s nets needs onnx; run `pip install "lipsync_fast[dev]"`'
+                'building the demo\'s models needs onnx; run `pip install "lipsync_fast[dev]"`'
             ) from error
         self.onnx = onnx
         self.name, self.doc = name, doc
@@ -118,12 +118,12 @@ class Graph:
         return self.onnx.helper.make_tensor_value_info(name, kind, ["batch", *shape])
 
     def input(self, name: str, shape: Sequence[int]) -> Value:
-        """A float32 input with a free batch axis in front of `shape`."""
+        """Add a float32 input with a free batch axis in front of `shape`."""
         self.inputs.append(self._description(name, shape))
         return Value(self, name)
 
     def constant(self, value: ArrayLike) -> Value:
-        """A constant; floats become float32, equal ones are kept once."""
+        """Add a constant; floats become float32, equal ones are kept once."""
         array = np.asarray(value)
         if array.dtype == np.float64:
             array = array.astype(np.float32)
@@ -142,7 +142,7 @@ class Graph:
         return Value(self, name)
 
     def model(self, output: Value, name: str, shape: Sequence[int]) -> onnx.ModelProto:
-        """The finished net with one float32 output."""
+        """Return the finished model with one float32 output."""
         helper = self.onnx.helper
         self.nodes.append(helper.make_node("Identity", [output.name], [name]))
         graph = helper.make_graph(

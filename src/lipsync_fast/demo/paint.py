@@ -17,7 +17,7 @@ Colour = tuple[int, int, int]
 def smooth_outline(
     points: Points, closed: bool = True, steps: int = 12
 ) -> list[tuple[float, float]]:
-    """Points of a smooth curve through the given ones.
+    """Return the points of a smooth curve through the given ones.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def smooth_outline(
 
 
 class Layer:
-    """A transparent picture that is drawn on in its own units.
+    """A transparent picture to draw on in its own units.
 
     Parameters
     ----------
@@ -71,14 +71,14 @@ class Layer:
         self.image = Image.new("RGBA", self.size)
 
     def copy(self) -> Layer:
-        """The same drawing, to be drawn on independently."""
+        """Return a copy to draw on independently."""
         other = Layer.__new__(Layer)
         other.left, other.top, other.scale, other.size = self.left, self.top, self.scale, self.size
         other.image = self.image.copy()
         return other
 
     def blank(self) -> Layer:
-        """An empty layer of the same place and size, for a part with its own shading."""
+        """Return an empty layer of the same place and size, for a part with its own shading."""
         other = Layer.__new__(Layer)
         other.left, other.top, other.scale, other.size = self.left, self.top, self.scale, self.size
         other.image = Image.new("RGBA", self.size)
@@ -88,13 +88,13 @@ class Layer:
         return [((x - self.left) * self.scale, (y - self.top) * self.scale) for x, y in points]
 
     def mask(self, points: Points, blur: float = 0.0) -> Image.Image:
-        """Alpha of a filled outline whose edge is blurred by `blur` units."""
+        """Return the alpha of a filled outline whose edge is blurred by `blur` units."""
         mask = Image.new("L", self.size)
         ImageDraw.Draw(mask).polygon(self._pixels(points), fill=255)
         return self.blurred(mask, blur)
 
     def strokes(self, lines: Sequence[Points], width: float, blur: float = 0.0) -> Image.Image:
-        """Alpha of lines of `width` units with round ends and bends."""
+        """Return the alpha of lines of `width` units with round ends and bends."""
         mask = Image.new("L", self.size)
         draw, radius = ImageDraw.Draw(mask), width * self.scale / 2
         for line in lines:
@@ -105,18 +105,18 @@ class Layer:
         return self.blurred(mask, blur)
 
     def stroke(self, points: Points, width: float, blur: float = 0.0) -> Image.Image:
-        """Alpha of one line; as `strokes`."""
+        """Return the alpha of one line; see `strokes`."""
         return self.strokes([points], width, blur)
 
     def ellipse(self, x: float, y: float, rx: float, ry: float, blur: float = 0.0) -> Image.Image:
-        """Alpha of an ellipse round (x, y)."""
+        """Return the alpha of an ellipse round (x, y)."""
         mask = Image.new("L", self.size)
         (x0, y0), (x1, y1) = self._pixels([(x - rx, y - ry), (x + rx, y + ry)])
         ImageDraw.Draw(mask).ellipse((x0, y0, x1, y1), fill=255)
         return self.blurred(mask, blur)
 
     def blurred(self, mask: Image.Image, blur: float) -> Image.Image:
-        """A mask blurred by a Gaussian of `blur` units."""
+        """Return a mask blurred by a Gaussian of `blur` units."""
         return mask.filter(ImageFilter.GaussianBlur(blur * self.scale)) if blur else mask
 
     def fill(self, mask: Image.Image, colour: Colour, opacity: float = 1.0) -> None:
@@ -134,7 +134,7 @@ class Layer:
     def shade(
         self, colour: Colour, blur: float, opacity: float, shift: tuple[float, float] = (0.0, 0.0)
     ) -> None:
-        """Tint what is opaque towards its edge, as on a rounded body lit from the front.
+        """Tint the opaque part towards its edge, like a rounded body lit from the front.
 
         `shift` moves the light, in units.
         """
@@ -147,11 +147,11 @@ class Layer:
         self.image.alpha_composite(part.image)
 
     def reduced(self, factor: int) -> Image.Image:
-        """The drawing as a picture `factor` times smaller, edges antialiased."""
+        """Return the drawing as a picture `factor` times smaller, edges antialiased."""
         size = (self.size[0] // factor, self.size[1] // factor)
         return self.image.resize(size, Image.Resampling.BOX)
 
 
 def grain(rng: np.random.Generator, shape: tuple[int, int], sigma: float) -> NDArray[np.float32]:
-    """Sensor-like noise, the same for the three channels: (H, W, 1) float32."""
+    """Draw sensor-like noise, the same for the three channels: (H, W, 1) float32."""
     return rng.normal(0.0, sigma, (*shape, 1)).astype(np.float32)

@@ -1,7 +1,7 @@
 """A drawn person: 1080p frames with gentle head motion and blinks, and the mouth rects.
 
 Everything is drawn in *units* round the point between the eyes, y downwards; one unit is
-`SCALE` pixels of the frame. The mouth is closed in every frame: opening it is the net's work.
+`SCALE` pixels of the frame. The mouth is closed in every frame; the generator opens it.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ BLINK_STARTS = (0.22, 0.71)  # as a share of the frames
 
 
 def pose_of(index: int, count: int) -> Pose:
-    """Pose of frame `index`; every motion rests at both ends, so that a pingpong is smooth."""
+    """Return the pose of frame `index`; motion rests at both ends, so that a pingpong is smooth."""
     phase = math.pi * index / max(count - 1, 1)
     x = HOME[0] + 7.0 * math.cos(2 * phase) + 4.0 * math.cos(3 * phase)
     y = HOME[1] + 3.0 * math.cos(4 * phase) - 2.0 * math.cos(5 * phase)
@@ -76,7 +76,7 @@ def pose_of(index: int, count: int) -> Pose:
 
 
 def mouth_rects(count: int = COUNT) -> NDArray[np.int32]:
-    """The rects of the drawn frames, by the synctalk preset's rule.
+    """Return the rects of the drawn frames, by the synctalk preset's rule.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def draw_frames(count: int = COUNT) -> Iterator[NDArray[np.uint8]]:
 
 
 def _bgr(image: Image.Image) -> Image.Image:
-    """The picture with its first and third channel exchanged, as the frames have them."""
+    """Exchange the first and third channel: frames are bgr24."""
     red, green, blue, *alpha = image.split()
     return Image.merge(image.mode, (blue, green, red, *alpha))
 
@@ -152,7 +152,7 @@ def _put(frame: Image.Image, layer: Image.Image, pose: Pose, corner: tuple[float
 
 @functools.cache
 def _scene() -> Image.Image:
-    """A room out of focus: wall, window, shelf and plant."""
+    """Draw a room out of focus: wall, window, shelf and plant."""
     rng = np.random.default_rng(7)
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
     glow = np.exp(-(((x - 420) / 900) ** 2 + ((y - 260) / 700) ** 2))[..., None]
@@ -191,7 +191,7 @@ BODY_CORNER = (-420.0, 90.0)
 
 @functools.cache
 def _body() -> Image.Image:
-    """Neck, shoulders and pullover; its lower edge lies below the frame."""
+    """Draw neck, shoulders and pullover; the lower edge lies below the frame."""
     layer = Layer(*BODY_CORNER, 420, 640, SCALE * OVERSAMPLING)
     neck = layer.blank()
     neck_outline = [
@@ -243,7 +243,7 @@ FACE = [
 
 @functools.cache
 def _heads() -> tuple[Image.Image, ...]:
-    """The head with its eyes open as LID_STEPS says."""
+    """Draw the head once for each of LID_STEPS."""
     base = Layer(*HEAD_CORNER, 190, 240, SCALE * OVERSAMPLING)
     _draw_back_hair(base)
     face = _face(base)
@@ -263,7 +263,7 @@ def _heads() -> tuple[Image.Image, ...]:
 
 
 def _draw_back_hair(layer: Layer) -> None:
-    """What is seen of the hair behind the face and beside the neck."""
+    """Draw the hair behind the face and beside the neck."""
     back = layer.blank()
     outline = [
         (0, -214), (76, -200), (126, -146), (142, -60), (146, 40), (144, 120), (126, 158),
@@ -276,7 +276,7 @@ def _draw_back_hair(layer: Layer) -> None:
 
 
 def _face(layer: Layer) -> Layer:
-    """The shaded face, on a layer of its own."""
+    """Draw the shaded face on a layer of its own."""
     face = layer.blank()
     face.fill(face.mask(smooth_outline(FACE)), SKIN)
     face.shade(SKIN_SHADE, 20, 0.66, (-7, -9))
@@ -305,12 +305,12 @@ def _draw_nose(layer: Layer) -> None:
 
 
 def mouth_line(x: float) -> float:
-    """Height in units of the line between the closed lips: a faint smile."""
+    """Return the y in units of the line between the closed lips: a faint smile."""
     return MOUTH_Y - SMILE * (x / MOUTH_HALF_WIDTH) ** 2
 
 
 def _draw_mouth(layer: Layer) -> None:
-    """Closed lips."""
+    """Draw closed lips."""
     w = MOUTH_HALF_WIDTH
     line = [(x, mouth_line(x)) for x in np.linspace(-w, w, 33).tolist()]
     bow = [(25, -8.5), (9, -14), (0, -11.5), (-9, -14), (-25, -8.5)]
@@ -334,7 +334,7 @@ def _draw_mouth(layer: Layer) -> None:
 
 
 def _draw_eye(face: Layer, side: int, openness: float) -> None:
-    """One eye; `openness` 1 is wide awake, 0 shut. The lower lid stays, the upper comes down."""
+    """Draw one eye, open (`openness` 1) to shut (0); only the upper lid moves."""
     x, bottom = side * 50.0, 9.0
     inner, outer = x - side * 23, x + side * 24
     shut, awake = (4.0, 9.0, 11.0, 8.5, 1.0), (4.0, -12.0, -17.0, -14.0, 0.0)
@@ -373,7 +373,7 @@ FRINGE = [
 
 
 def _fringe(layer: Layer) -> Layer:
-    """The hair in front, parted at the left and hanging down on both sides of the face."""
+    """Draw the hair in front, parted at the left and hanging down on both sides of the face."""
     hair = layer.blank()
     hair.fill(hair.mask(smooth_outline(FRINGE), 0.5), HAIR)
     hair.shade(HAIR_DARK, 12, 0.8)

@@ -43,7 +43,7 @@ def write_template(
 
 @contextmanager
 def open_pipeline(progress: Progress | None = None, *, label: bool = True) -> Iterator[Pipeline]:
-    """The demo's pipeline, over a template in a temporary folder that goes with it.
+    """Open the demo's pipeline over a template in a temporary folder, removed on leaving.
 
     Parameters
     ----------

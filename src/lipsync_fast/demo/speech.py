@@ -1,4 +1,4 @@
-"""Speech-like sound: syllables of no language, for a demo that needs no file."""
+"""Speech-like sound: syllables of an invented language, for a demo without any file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BANDWIDTHS = (80.0, 110.0, 160.0)
 
 
 class Consonant(NamedTuple):
-    """How a consonant sounds: seconds, voice level, formants, hiss level and its centre in Hz."""
+    """The sound of a consonant: seconds, voice level, formants, hiss level and its centre in Hz."""
 
     seconds: float
     voice: float
@@ -55,7 +55,7 @@ TEXT = (
 
 
 def _settings() -> tuple[NDArray[np.float64], ...]:
-    """Voice, pitch in Hz, formants (n, 3), hiss and its centre in Hz, for each STEP."""
+    """Return voice, pitch lift, formants (n, 3) in Hz, hiss and its centre in Hz for each STEP."""
     rows: list[tuple[float, float, tuple[int, int, int], float, float]] = []
     resting = (VOWELS["@"], 4500.0)
 
@@ -85,7 +85,7 @@ def _settings() -> tuple[NDArray[np.float64], ...]:
 
 
 def _smooth(values: NDArray[np.float64], steps: int) -> NDArray[np.float64]:
-    """Moving average, twice, along the first axis: speech organs have mass."""
+    """Average twice over a moving window along the first axis: speech organs have mass."""
     kernel = np.ones(steps) / steps
     kernel = np.convolve(kernel, kernel)
     columns = values.reshape(len(values), -1).T
@@ -96,7 +96,7 @@ def _smooth(values: NDArray[np.float64], steps: int) -> NDArray[np.float64]:
 def _resonance(
     frequency: NDArray[np.float64], formants: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Gain (n,) of the vocal tract at one frequency a step.
+    """Return the gain (n,) of the vocal tract at one frequency a step.
 
     References
     ----------
@@ -145,7 +145,7 @@ def speech() -> NDArray[np.float32]:
 
 
 def _hiss(level: NDArray[np.float64], centre: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Noise of a level and a centre frequency for each sample."""
+    """Make noise of a level and a centre frequency for each sample."""
     size, hop = 256, 128
     window = np.sin(np.pi * (np.arange(size) + 0.5) / size)  # squares of neighbours add up to 1
     rng = np.random.default_rng(5)

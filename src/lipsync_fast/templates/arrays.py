@@ -1,7 +1,7 @@
 """Arrays of a template on disk: fixed-size items as .npy, ragged items as .bin + offsets.
 
-Writers append item by item to files that are only ever complete once `close` returned;
-readers map them read-only, or load them whole.
+Writers append item by item; their files are complete once `close` has returned. Readers map
+files read-only, or load them whole.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def save_array(path: Path, array: NDArray[Any]) -> None:
 
 
 class FixedWriter:
-    """Append items of one shape to a .npy file whose first axis grows."""
+    """Append items of one shape and dtype to a .npy file whose first axis grows."""
 
     def __init__(self, path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> None:
         self.path, self.shape, self.dtype = path, shape, np.dtype(dtype)
@@ -51,11 +51,13 @@ class FixedWriter:
         )
 
     def append(self, item: NDArray[Any]) -> None:
+        """Write one item; it must have the writer's shape."""
         assert item.shape == self.shape, (self.path.name, item.shape, self.shape)
         self._file.write(np.ascontiguousarray(item, self.dtype).data)
         self.count += 1
 
     def close(self) -> None:
+        """Write the number of items into the header and close the file."""
         if not self._file.closed:
             with self._file:  # closes it on a full disk, too
                 self._file.seek(0)
@@ -72,17 +74,19 @@ class RaggedWriter:
         self._file = open(folder / data, "wb")  # noqa: SIM115 (closed by close)
 
     def append(self, item: NDArray[Any]) -> None:
+        """Write the bytes of one item of any shape."""
         self._file.write(np.ascontiguousarray(item).data)
         self.offsets.append(self.offsets[-1] + item.nbytes)
 
     def close(self) -> None:
+        """Close the file and write the offsets."""
         if not self._file.closed:
             self._file.close()
             save_array(self._offsets_path, np.array(self.offsets, np.int64))
 
 
 class Ragged:
-    """Byte strings of different lengths: one flat array with offsets, or a list in memory."""
+    """Byte strings of different lengths in one flat array, with int64 offsets (n + 1)."""
 
     def __init__(self, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> None:
         self.data, self.offsets = data, offsets
@@ -97,7 +101,7 @@ class Ragged:
 
     @classmethod
     def open(cls, folder: Path, name: str, load: bool) -> Ragged:
-        """Open ``name.bin``; its offsets must rise and end with the file."""
+        """Open ``name.bin``, mapped or loaded; its offsets must rise and end with the file."""
         data_name, offsets_name = ragged_names(name)
         offsets = open_fixed(folder / offsets_name, np.int64, (), load=True)
         path = folder / data_name
@@ -117,7 +121,7 @@ class Ragged:
         return len(self.offsets) - 1
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
-        """View of one item."""
+        """Return a view of one item, (bytes,) uint8."""
         return self.data[self.offsets[index] : self.offsets[index + 1]]
 
 
@@ -126,8 +130,8 @@ def open_fixed(
 ) -> NDArray[Any]:
     """Open a .npy file whose items have the given shape and dtype, as a plain array.
 
-    It is mapped read-only, or read whole (`load`), or mapped copy-on-write (`private`): then
-    it may be written to, which the file and other mappings never see.
+    It is mapped read-only, read whole (`load`), or mapped copy-on-write (`private`): such an
+    array may be written to, which the file and other mappings never see.
 
     Raises
     ------

@@ -26,8 +26,8 @@ def check_crops(crops: Any, preset: Preset, count: int | None = None) -> None:
 
     Raises
     ------
-    LayoutError
-        If it is not an array of uint8.
+    ArgumentTypeError, LayoutError
+        If it is not an array, or not of uint8.
     InputError
         If its shape differs.
     """
@@ -47,7 +47,15 @@ def cut_crop(
     preset: Preset,
     out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
-    """The stored square of one frame: its rect, resized as the preset does; black without a face.
+    """Cut the stored square of one frame: its rect, resized with the preset's filter.
+
+    Parameters
+    ----------
+    frame : (H, W, 3) uint8, bgr24
+    rect : (x, y, w, h)
+        Inside the frame; w = 0 where there is no face, which gives a black crop.
+    preset : Preset
+    out : (C, C, 3) uint8, optional
 
     Returns
     -------
@@ -68,10 +76,10 @@ def cut_crop(
 
 
 def _resize_cubic(area: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
-    """OpenCV's own bicubic: all of its digits, and one rounding at the end.
+    """Resize as OpenCV's bicubic does, in float32 with one rounding at the end.
 
-    The kernel for patches is within a level of it. Crops are cut once, and resized again in every
-    frame: with the same deviation there, the two would add up to two levels.
+    The kernel for patches is within a level of OpenCV. Crops are cut once and resized again in
+    every frame; the same deviation here would add up to two levels.
     """
     pixels = area.astype(np.float32)
     columns, weights = _cubic_taps(area.shape[1], out.shape[1])
@@ -82,7 +90,7 @@ def _resize_cubic(area: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
 
 
 def _cubic_taps(source: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """Source pixels (4, target), those beyond an edge being the edge's, and their weights."""
+    """Return source pixels (4, target), clamped to the edges, and their weights."""
     a = -0.75
     place = (np.arange(target) + 0.5) * (source / target) - 0.5
     first = np.floor(place)
@@ -97,7 +105,7 @@ def _cubic_taps(source: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.
 def pack_crop(
     crop: NDArray[np.uint8], preset: Preset, out: NDArray[np.float32] | None = None
 ) -> NDArray[np.float32]:
-    """Visual input of one crop: its view as the preset's float planes.
+    """Pack the visual input of one crop: its view as the preset's float planes.
 
     Parameters
     ----------

@@ -62,7 +62,7 @@ class JpegSettings:
 
 @dataclass
 class JpegBackgrounds:
-    """Encoded backgrounds of a template with what a splice needs.
+    """Encoded backgrounds of a template, with the offsets and pixels that a splice needs.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class JpegBackgrounds:
     regions: Ragged
 
     def region(self, index: int) -> NDArray[np.uint8]:
-        """Background pixels of the region of one background: (h, w, 3) view."""
+        """Return the pixels of one background's region: (h, w, 3) uint8 bgr24 view."""
         _, _, w, h = self.boxes[index]
         return self.regions[index].reshape(h, w, 3)
 

@@ -10,7 +10,7 @@ from ..presets import FEATHERS, Preset
 __all__ = ["edge_mask", "mask_for", "rect_masks"]
 
 _RAMP = 20  # px over which the alpha of "ramp" grows to one
-_FRAME = 10  # px of the frame that "frame" blurs
+_FRAME = 10  # px, width of the frame that "frame" blurs
 _BLUR_RADIUS, _BLUR_SIGMA = 10, 15.0
 
 
@@ -99,13 +99,13 @@ def mask_for(
 
 
 def smooth_step(depth: NDArray[np.float64]) -> NDArray[np.float64]:
-    """s²(3 − 2s) of values clipped to 0..1, fresh: no kink at either end."""
+    """Return s²(3 − 2s) of values clipped to 0..1, fresh: it has no kink at either end."""
     s = np.clip(depth, 0.0, 1.0)
     return s * s * (3.0 - 2.0 * s)
 
 
 def _rounded_depth(width: int, height: int, part: float) -> NDArray[np.float64]:
-    """Distance from the border inwards, in fade widths: (height, width)."""
+    """Return the distance from the border inwards, in fade widths: (height, width)."""
     half = np.array([width - 1, height - 1]) / 2.0
     fade = part * min(width, height)
     radius = min(2.0 * fade, *half)
@@ -117,7 +117,7 @@ def _rounded_depth(width: int, height: int, part: float) -> NDArray[np.float64]:
 
 
 def _ellipse_depth(width: int, height: int, part: float) -> NDArray[np.float64]:
-    """1 − the radius in the ellipse, in fade widths of its shorter half axis."""
+    """Return 1 − the radius in the ellipse, in fade widths of its shorter half axis."""
     across, down = np.linspace(-1.0, 1.0, width), np.linspace(-1.0, 1.0, height)
     short = min(width, height)
     depth: NDArray[np.float64] = 1.0 - np.hypot(across[None, :], down[:, None])

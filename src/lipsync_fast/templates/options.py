@@ -1,4 +1,4 @@
-"""How a template is stored, and in which order and with which edge it is shown."""
+"""TemplateOptions: the choices made when a template folder is written."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STORES = ("jpeg", "i420", "bgr24")
 
 @dataclass(frozen=True)
 class TemplateOptions:
-    """What can be chosen when a template folder is made.
+    """The choices made when a template folder is written.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class TemplateOptions:
     ------
     InputError
         If a format of `store`, or a loop, is unknown.
-    LayoutError
+    ArgumentTypeError
         If a value has the wrong type.
     """
 

@@ -17,9 +17,11 @@ def clip_rects(rects: ArrayLike, count: int, width: int, height: int) -> NDArray
     Parameters
     ----------
     rects : (n, 4) or (4,) integers
-        x, y, w, h in pixels of the background; one rect serves all frames.
-    count, width, height : int
-        Frames, and their size in pixels.
+        x, y, w, h in pixels of the background; a single rect is used for all frames.
+    count : int
+        Number of frames.
+    width, height : int
+        Size of the frames in pixels.
 
     Returns
     -------
@@ -28,7 +30,7 @@ def clip_rects(rects: ArrayLike, count: int, width: int, height: int) -> NDArray
     Raises
     ------
     InputError
-        If the number of rects is wrong, or a rect lies outside the frame or has no area.
+        If their number or dtype is wrong, or a rect lies outside the frame or has no area.
     """
     array = as_array("rects", rects)
     if array.shape == (4,):

@@ -97,7 +97,7 @@ class Template:
 
         Raises
         ------
-        InputError, LayoutError
+        InputError, ArgumentTypeError, LayoutError
             If frames, rects, crops or masks do not fit each other.
         """
         preset = get_preset(preset)

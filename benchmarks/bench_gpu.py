@@ -86,7 +86,6 @@ def pipeline(request, template, net):
             template.crops,
             PRESET,
             providers=["cuda"],
-            cache=template.folder,
             options=WAYS[way],
         )
     )
@@ -143,7 +142,6 @@ def test_pictures_are_the_cpus(pipeline, net, features, template):
         template.crops,
         PRESET,
         providers=["cpu"],
-        cache=template.folder,
     )
     expected = on_cpu.infer_indices(indices, features).astype(np.int16)
     off = np.abs(opened.generator.infer_indices(indices, features) - expected)

@@ -44,9 +44,7 @@ def ways(template, net):
     """Pipelines over one template, opened both ways; they finish the same frames."""
     path = net[1]
     packed = Generator(path, PRESET, providers=["cpu"])
-    resident = ResidentGenerator(
-        path, template.crops, PRESET, providers=["cpu"], cache=template.folder
-    )
+    resident = ResidentGenerator(path, template.crops, PRESET, providers=["cpu"])
     pipelines = {"packed": Pipeline(template, packed), "resident": Pipeline(template, resident)}
     features = np.random.default_rng(0).standard_normal((4, *PRESET.audio_shape), np.float32)
     made = []

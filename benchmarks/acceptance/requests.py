@@ -177,9 +177,7 @@ def resident(session: Session) -> Iterator[Row]:
             how = {"providers": ["cpu"], "threads": 1}
             makers = {
                 "packed": Generator(net, preset, **how),
-                "resident": ResidentGenerator(
-                    net, template.crops, preset, cache=session.work, **how
-                ),
+                "resident": ResidentGenerator(net, template.crops, preset, **how),
             }
             features = np.random.default_rng(1).standard_normal((8, *preset.audio_shape), "float32")
             works = {}

@@ -32,11 +32,11 @@ WAV2LIP = get_preset("wav2lip96")
 
 def open_on_device(path, crops=None, kind=OnDevice, **options):
     crops = crops_for(WAV2LIP) if crops is None else crops
-    return kind(path, crops, WAV2LIP, cache=path.parent, pool=BufferPool(), **options)
+    return kind(path, crops, WAV2LIP, pool=BufferPool(), **options)
 
 
 def on_cpu(path, crops, indices, audio):
-    net = ResidentGenerator(path, crops, WAV2LIP, cache=path.parent, providers=["cpu"])
+    net = ResidentGenerator(path, crops, WAV2LIP, providers=["cpu"])
     return net.infer_indices(indices, audio)
 
 

@@ -225,7 +225,7 @@ def test_the_real_net(tmp_path, assets):
     audio = np.tile(params.reshape(1, 32), (6, 1))
     audio[:, 5] += np.linspace(0, 0.3, 6)
     indices = [0, 1, 2, 3, 2, 1]
-    net = ResidentGenerator(path, crops, preset, cache=tmp_path)
+    net = ResidentGenerator(path, crops, preset)
     made = net.infer_indices(indices, audio)
     off = np.abs(made.astype(int) - packed(Generator(path), crops, indices, audio))
     assert off.max() <= 1
@@ -263,11 +263,11 @@ def test_refused_nets_take_the_packed_way(tmp_path, caplog):
     with pytest.raises(ModelError, match=r"net\.onnx: opset 9 is too old for a resident template"):
         open_resident(path)
     with caplog.at_level(logging.INFO, "lipsync_fast"):
-        assert try_resident(path, crops_for(WAV2LIP), WAV2LIP, cache=tmp_path / "cache") is None
+        assert try_resident(path, crops_for(WAV2LIP), WAV2LIP) is None
     assert [r.levelname for r in caplog.records] == ["INFO"]
     assert "pictures are packed frame by frame, not taken from the template: " in caplog.text
     good = tiny_generator(tmp_path / "good.onnx", WAV2LIP)
-    assert try_resident(good, crops_for(WAV2LIP), WAV2LIP, cache=tmp_path / "cache") is not None
+    assert try_resident(good, crops_for(WAV2LIP), WAV2LIP) is not None
 
 
 def test_without_onnx_the_packed_way_is_taken(tmp_path, monkeypatch, caplog):
@@ -276,7 +276,7 @@ def test_without_onnx_the_packed_way_is_taken(tmp_path, monkeypatch, caplog):
     with pytest.raises(MissingExtraError, match=r"lipsync_fast\[models\]"):
         open_resident(path)
     with caplog.at_level(logging.INFO, "lipsync_fast"):
-        assert try_resident(path, crops_for(WAV2LIP), WAV2LIP, cache=tmp_path / "c") is None
+        assert try_resident(path, crops_for(WAV2LIP), WAV2LIP) is None
     assert "lipsync_fast[models]" in caplog.text
 
 

@@ -21,46 +21,54 @@ from tests.support.nets import (  # noqa: E402
 from lipsync_fast.nets.graph import embed as resident  # noqa: E402
 
 
-def test_the_changed_net_is_made_once(tmp_path, monkeypatch):
+def test_the_changed_net_is_made_once(tmp_path, monkeypatch, kept_models):
     path = tiny_generator(tmp_path / "net.onnx", WAV2LIP)
     open_resident(path)
-    (kept,) = (tmp_path / "cache").iterdir()
-    assert kept.name.startswith("resident-")
+    (kept,) = kept_models()
     monkeypatch.setitem(sys.modules, "onnx", None)  # not needed where the file is there
     net = open_resident(path)
     assert net.path == path
     assert f"{net!r}".startswith("<ResidentGenerator net.onnx on ")
     monkeypatch.undo()
-    exported_generator(path, WAV2LIP)  # another net of the same name
+    assert kept.exists()
+
+
+def test_another_net_of_the_same_name_is_another_file(tmp_path, kept_models):
+    path = tiny_generator(tmp_path / "net.onnx", WAV2LIP)
+    open_resident(path)
+    exported_generator(path, WAV2LIP)
     assert open_resident(path).batch == 1
-    (other,) = (tmp_path / "cache").iterdir()
-    assert other.name != kept.name
+    assert len(kept_models()) == 2
 
 
-def test_what_an_earlier_net_left_goes(tmp_path):
-    """Only what was made of the same path for the same preset; an open file lives on."""
-    path, cache = tiny_generator(tmp_path / "net.onnx", WAV2LIP), tmp_path / "cache"
-    neighbour = exported_generator(tmp_path / "other.onnx", WAV2LIP)
-    theirs = {resident.cached_resident(neighbour, WAV2LIP, cache)}
-    mine = replace(WAV2LIP, name="mine", black=(0, 0, 96, 96))
-    theirs.add(resident.cached_resident(path, mine, cache))
-    (cache / "notes.onnx").write_text("not ours")
-    old = resident.cached_resident(path, WAV2LIP, cache)
-    with open(old, "rb") as file:
-        before = old.read_bytes()
-        exported_generator(path, WAV2LIP, batch=2)  # trained again
-        new = resident.cached_resident(path, WAV2LIP, cache)
-        if sys.platform != "win32":  # there an open file stays
-            assert set(cache.iterdir()) == {*theirs, new, cache / "notes.onnx"}
-        assert file.read() == before
-
-
-def test_a_net_that_was_moved_is_known(tmp_path):
-    path, cache = tiny_generator(tmp_path / "net.onnx", WAV2LIP), tmp_path / "cache"
-    kept = resident.cached_resident(path, WAV2LIP, cache)
+def test_a_net_that_was_moved_is_known(tmp_path, kept_models):
+    path = tiny_generator(tmp_path / "net.onnx", WAV2LIP)
+    with resident.cached_resident(path, WAV2LIP) as kept:
+        assert kept_models() == [kept]
     moved = path.rename(tmp_path / "best.onnx")
-    assert resident.cached_resident(moved, WAV2LIP, cache) == kept
-    assert list(cache.iterdir()) == [kept]
+    with resident.cached_resident(moved, WAV2LIP) as again:
+        assert again == kept
+    assert kept_models() == [kept]
+
+
+@pytest.mark.parametrize("damage", ["cut short", "another model", "a bit"])
+def test_a_kept_file_that_is_not_what_was_made_is_made_anew(tmp_path, kept_models, damage):
+    path = tiny_generator(tmp_path / "net.onnx", WAV2LIP)
+    audio = sounds_for(WAV2LIP, 2)
+    expected = open_resident(path).infer_indices([0, 1], audio)
+    (kept,) = kept_models()
+    whole = bytearray(kept.read_bytes())
+    if damage == "another model":
+        other = exported_generator(tmp_path / "other.onnx", WAV2LIP, batch=2)
+        with resident.cached_resident(other, WAV2LIP) as made:
+            changed = made.read_bytes()
+        made.unlink()
+    else:
+        changed = whole[: len(whole) // 2] if damage == "cut short" else bytearray(whole)
+        changed[len(changed) // 2] ^= 1
+    kept.write_bytes(changed)
+    assert (open_resident(path).infer_indices([0, 1], audio) == expected).all()
+    assert [p.read_bytes() for p in kept_models()] == [bytes(whole)]
 
 
 def test_weights_in_a_file_of_their_own_count(tmp_path):
@@ -83,7 +91,7 @@ def test_weights_in_a_file_of_their_own_count(tmp_path):
     assert (open_resident(path).infer_indices([0], audio) != first).any()
 
 
-def test_another_preset_is_another_file(tmp_path):
+def test_another_preset_is_another_file(tmp_path, kept_models):
     path = tiny_generator(tmp_path / "net.onnx", WAV2LIP)
     crops, audio = crops_for(WAV2LIP, 1), np.zeros((1, *WAV2LIP.audio_shape), np.float32)
     bright = replace(WAV2LIP, name="mine", black=(0, 0, 96, 96), visual="reference+masked")
@@ -91,20 +99,12 @@ def test_another_preset_is_another_file(tmp_path):
     b = open_resident(path, bright, crops).infer_indices([0], audio)
     assert a.max() > 0
     assert b.max() == 0
-    assert len(list((tmp_path / "cache").iterdir())) == 2
+    assert len(kept_models()) == 2
 
 
-def test_the_users_cache_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(sys, "platform", "linux")
+def test_a_cache_that_cannot_be_written(tmp_path, user_cache):
     path = tiny_generator(tmp_path / "net.onnx", WAV2LIP)
-    kept = resident.cached_resident(path, WAV2LIP)
-    assert kept.parent == tmp_path / "cache" / "lipsync_fast"
-    assert kept.exists()
-
-
-def test_a_cache_that_cannot_be_written(tmp_path):
-    path = tiny_generator(tmp_path / "net.onnx", WAV2LIP)
-    (tmp_path / "file").write_text("in the way")
-    net = open_resident(path, cache=tmp_path / "file" / "cache")
+    user_cache.write_text("in the way")
+    net = open_resident(path)
     assert net.infer_indices([0], sounds_for(WAV2LIP, 1)).shape == (1, 96, 96, 3)
+    assert user_cache.read_text() == "in the way"

@@ -161,9 +161,8 @@ def sounds_for(preset, count):
 
 
 def open_resident(path, preset=WAV2LIP, crops=None, **options):
-    """The net over random crops, or these; what it keeps lies beside it."""
+    """The net over random crops, or these."""
     crops = crops_for(preset) if crops is None else crops
-    options.setdefault("cache", path.parent / "cache")
     return ResidentGenerator(path, crops, preset, **options)
 
 

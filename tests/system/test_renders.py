@@ -163,7 +163,7 @@ def test_the_weight_of_edtalk_is_its_presets(tmp_path):
     person = Template.from_arrays(
         [np.full((80, 90, 3), 120, np.uint8)], (10, 10, 60, 60), preset=preset
     )
-    resident = ResidentGenerator(net, person.crops, preset, cache=tmp_path / "cache")
+    resident = ResidentGenerator(net, person.crops, preset)
     assert resident.infer_indices([0, 0], audio).shape == (2, 256, 256, 3)
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from .._version import __version__
 from ..errors import InputError, LipsyncError
 from .bench import add_bench
+from .cache import add_cache
 from .demo import add_demo
 from .doctor import add_doctor
 from .inspect import add_inspect
@@ -36,9 +37,13 @@ Finished talking-head frames from a template, an ONNX generator and speech.
   lipsync-fast bench                                 how fast this machine is, beside others
   lipsync-fast doctor                                whether the GPU is really used
   lipsync-fast model batch unet.onnx free.onnx       let a model of fixed batch run many frames
+  lipsync-fast cache                                 what is kept for the next time
 """
 
-_ADDERS = (add_demo, add_prepare, add_render, add_inspect, add_bench, add_doctor, add_model)
+_ADDERS = (
+    *(add_demo, add_prepare, add_render, add_inspect),
+    *(add_bench, add_doctor, add_model, add_cache),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -17,7 +17,7 @@ from ..preparation.faces.detector import FaceDetector
 from ..preparation.faces.mesh import FaceLandmarks
 from ..preparation.foreign import find_avatar
 from ..presets import Preset, fit_preset
-from ..templates.layout import HEAD, KEPT_NETS
+from ..templates.layout import HEAD
 from ..templates.template import Template
 from .probes import SEAM_FRAMES, probe, seam_facts
 
@@ -125,7 +125,7 @@ def _template_facts(path: Path) -> Facts:
             facts["jpeg"] = (
                 f"quality {s.quality}, {s.subsampling}, restart interval {s.restart_interval}"
             )
-        size = sum(f.stat().st_size for f in path.iterdir() if not f.match(KEPT_NETS))
+        size = sum(f.stat().st_size for f in path.iterdir())
         facts["megabytes"] = _megabytes(size)
         return facts
 

@@ -180,9 +180,7 @@ def _open(
     options: DeviceOptions,
 ) -> AnyGenerator:
     preset = template.preset
-    resident = try_resident(
-        path, template.crops, preset, providers=providers, cache=template.folder, options=options
-    )
+    resident = try_resident(path, template.crops, preset, providers=providers, options=options)
     if resident is not None:
         return resident
     try:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import os
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
@@ -16,6 +14,7 @@ from typing import Any
 
 from ..checks import check_int
 from ..errors import DeviceMemoryError, InputError, ModelError
+from ..files.cache import cache_folder
 from . import cuda
 
 __all__ = [
@@ -25,7 +24,6 @@ __all__ = [
     "DeviceOptions",
     "Provider",
     "Tensor",
-    "cache_folder",
     "open_session",
     "preload_cuda",
     "run_error",
@@ -287,17 +285,6 @@ def run_error(path: Path, count: int, error: Exception) -> ModelError | DeviceMe
         frames = "one frame" if count == 1 else f"{count} frames at once"
         return DeviceMemoryError(f"{path}: no memory for {frames} ({short_message(error)})")
     return ModelError(f"{path}: failed on a batch of {count}: {short_message(error)}")
-
-
-def cache_folder() -> Path:
-    """Where files are kept for this user from one process to the next; it may not exist."""
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "lipsync_fast"
 
 
 def _checked_providers(

@@ -10,9 +10,7 @@ from __future__ import annotations
 import copy
 import itertools
 import logging
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,6 @@ from ..errors import (
     DeviceMemoryError,
     InputError,
     LayoutError,
-    LipsyncError,
     MissingExtraError,
     ModelError,
 )
@@ -66,10 +63,6 @@ class ResidentGenerator(Net):
         the preset's own by default.
     pool : BufferPool, optional
         Memory of the pictures where `infer_indices` is given no `out`.
-    cache : str or Path, optional
-        Folder for the changed net, see `graph.cached_resident`; where it cannot be written,
-        and by default, the user's cache folder. Where that cannot be either, the net is changed
-        anew at each opening.
 
     Attributes
     ----------
@@ -101,7 +94,6 @@ class ResidentGenerator(Net):
         threads: int | None = None,
         constants: Mapping[str, ArrayLike] | None = None,
         pool: BufferPool | None = None,
-        cache: str | Path | None = None,
         options: DeviceOptions | None = None,
     ) -> None:
         self.preset = get_preset(preset)
@@ -110,8 +102,7 @@ class ResidentGenerator(Net):
             check_type("constants", constants, Mapping)
         if pool is not None:
             check_type("pool", pool, BufferPool)
-        with ExitStack() as stack:
-            kept = _cached_net(path, self.preset, cache, stack)
+        with graph.cached_resident(path, self.preset) as kept:
             super().__init__(kept, providers=providers, threads=threads, options=options)
         self.path = Path(path)
         self._pool = default_pool() if pool is None else pool
@@ -419,22 +410,6 @@ def _check_crops(crops: Any, preset: Preset) -> None:
     check_crops(crops, preset)
     if not crops.flags.c_contiguous:
         raise LayoutError("crops must be C-contiguous; pass numpy.ascontiguousarray of them")
-
-
-def _cached_net(
-    path: str | Path, preset: Preset, cache: str | Path | None, stack: ExitStack
-) -> Path:
-    """The changed net where it can be kept; else in a folder that goes with the stack."""
-    places = (cache, None) if cache is not None else (None,)
-    for place in places:
-        try:
-            return graph.cached_resident(path, preset, place)
-        except LipsyncError:
-            raise
-        except OSError as error:
-            _log.debug("%s: not kept in %s for the next time: %s", path, place, error)
-    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="lipsync_fast-"))
-    return graph.cached_resident(path, preset, folder)
 
 
 def try_resident(

@@ -18,7 +18,6 @@ __all__ = [
     "FORMAT",
     "HEAD",
     "JPEG",
-    "KEPT_NETS",
     "MASKS",
     "MASK_NUMBERS",
     "RECTS",
@@ -44,8 +43,6 @@ MASK_NUMBERS = "masks.npy"  # which mask a frame has, -1 for none
 # Byte strings of different lengths: each stem names two files.
 JPEG, REGIONS, MASKS = "jpeg", "regions", "masks"
 
-KEPT_NETS = "resident-*.onnx"  # nets put round the template, which are kept beside it
-
 
 def background_shape(format: str, video: VideoFormat) -> tuple[int, ...]:
     """Return the shape of one stored background, "bgr24" or "i420"."""
@@ -65,7 +62,6 @@ _FILES = frozenset(
         *(name for stem in (JPEG, REGIONS, MASKS) for name in ragged_names(stem)),
     ]
 )
-_KEPT = (KEPT_NETS, f".{KEPT_NETS}.*.part")  # a killed process leaves the latter
 
 
 def check_target(path: Path) -> Path:
@@ -98,7 +94,7 @@ def _is_ours(path: Path) -> bool:
     if path.is_symlink() or not path.is_file():
         return False
     if path.name != HEAD:
-        return path.name in _FILES or any(path.match(names) for names in _KEPT)
+        return path.name in _FILES
     try:
         head = parse_json(path.read_text("utf-8"))
     except ValueError:

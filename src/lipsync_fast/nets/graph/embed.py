@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 
 from ... import kernels
 from ...errors import FileMissingError, ModelError
+from ...files.cache import cache_entry
 from ...files.part import atomic_write
 from ...files.targets import check_file
 from ...presets import Preset, fit_preset, get_preset
 from ...templates.crops import pack_crop
 from ..net import Net
-from ..ort import cache_folder
 from . import onnx_file
 from .proof import open_reference
 
@@ -317,55 +317,44 @@ def _ones_for(net: Net, preset: Preset) -> dict[str, NDArray[Any]]:
 # ---- kept for the next time ----------------------------------------------------------------
 
 
-def cached_resident(
-    src: str | Path, preset: str | Preset | None = None, folder: str | Path | None = None
-) -> Path:
-    """The file of `make_resident`, made at the first call and found at the next ones.
+@contextmanager
+def cached_resident(src: str | Path, preset: str | Preset | None = None) -> Iterator[Path]:
+    """Give the file of `make_resident`, made at the first time and found at the next ones.
 
     Parameters
     ----------
     src : str or Path
     preset : str or Preset, optional
-    folder : str or Path, optional
-        Where such files are kept; by default the user's cache folder (``XDG_CACHE_HOME`` on
-        Linux). Files are named by the hash of the net and the preset; one that was made of what
-        stood at the same path before is removed, and stays whole for who has it open.
 
-    Returns
-    -------
+    Yields
+    ------
     Path
+        In the user's cache, see `lipsync-fast cache`, named by the hashes of the model, the
+        preset and its own bytes; stays at least for the block. Where there is no cache, a
+        temporary file.
 
     Raises
     ------
-    OSError
-        The folder cannot be written to.
     MissingExtraError, FileMissingError, ModelError
         As `make_resident`.
     """
     src = Path(src)
     if not src.exists():
         raise FileMissingError(f"{src}: no such file; give the path of an ONNX model")
-    named = None if preset is None else get_preset(preset)
-    fields = [getattr(named, name, None) for name in (*BUILT_IN, "image_input", "audio_input")]
+    known = None if preset is None else get_preset(preset)
+    fields = [getattr(known, name, None) for name in (*BUILT_IN, "image_input", "audio_input")]
     key = hashlib.sha256(f"{VERSION} {fields!r} ".encode())
     try:
         _hash_net(src, key)
     except OSError as error:
         raise ModelError(f"{src}: cannot be read: {error.strerror}") from error
-    place = Path(folder) if folder else cache_folder()
-    net = key.hexdigest()[:32]
-    found = next(place.glob(f"resident-{net}-*.onnx"), None)  # under another path, too
-    if found is not None:
-        return found
-    source = hashlib.sha256(f"{fields!r} ".encode() + os.fsencode(src.resolve())).hexdigest()[:16]
-    made = place / f"resident-{net}-{source}.onnx"
-    place.mkdir(parents=True, exist_ok=True)
-    _make(src, made, preset)
-    _log.info("%s: takes its picture from the template now, kept as %s", src, made)
-    for old in set(place.glob(f"resident-*-{source}.onnx")) - {made}:
-        with suppress(OSError):  # open on Windows, or removed by another process
-            old.unlink()
-    return made
+
+    def make(path: Path) -> None:
+        _make(src, path, preset)
+        _log.info("%s: takes its picture from the template now", src)
+
+    with cache_entry("models", key.hexdigest(), make, suffix=".onnx") as path:
+        yield path
 
 
 # How a tensor's entry "location" is written: its key, then its value of under 128 bytes.

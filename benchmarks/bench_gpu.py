@@ -15,8 +15,9 @@ from lipsync_fast.bench.scenes import drifting_rects, photos, write_template
 from lipsync_fast.diagnostics.doctor import request_bytes
 from lipsync_fast.errors import LipsyncError
 from lipsync_fast.nets import cuda
-from lipsync_fast.nets.generator import DeviceOptions, Generator
+from lipsync_fast.nets.generator import Generator
 from lipsync_fast.nets.net import Net
+from lipsync_fast.nets.options import DeviceOptions
 from lipsync_fast.nets.resident import ResidentGenerator
 from lipsync_fast.pipeline.pipeline import Pipeline
 from lipsync_fast.presets import get_preset

@@ -41,7 +41,9 @@ from .audio import (
 
 # nets: generators and audio encoders; nets.graph changes ONNX files
 from .nets.encoders import HubertEncoder, WenetEncoder
-from .nets.generator import AudioEncoder, DeviceOptions, Generator
+from .nets.encoders import AudioEncoder
+from .nets.generator import Generator
+from .nets.options import DeviceOptions
 from .nets.resident import ResidentGenerator
 from .nets import graph
 

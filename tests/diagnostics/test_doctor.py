@@ -17,7 +17,8 @@ from lipsync_fast.cli.main import main
 from lipsync_fast.diagnostics import doctor
 from lipsync_fast.formats import VideoFormat
 from lipsync_fast.nets import cuda
-from lipsync_fast.nets.generator import DeviceOptions, Generator
+from lipsync_fast.nets.generator import Generator
+from lipsync_fast.nets.options import DeviceOptions
 from lipsync_fast.presets import PRESETS, get_preset
 from lipsync_fast.templates import TemplateWriter
 

@@ -22,7 +22,7 @@ from lipsync_fast.errors import DeviceMemoryError, ModelError
 from lipsync_fast.memory._pool import BufferPool
 from lipsync_fast.nets import resident
 from lipsync_fast.nets.cuda_graph import CudaGraph
-from lipsync_fast.nets.generator import DeviceOptions
+from lipsync_fast.nets.options import DeviceOptions
 from lipsync_fast.nets.resident import ResidentGenerator
 from lipsync_fast.pipeline.pipeline import Pipeline
 from lipsync_fast.presets import get_preset

@@ -10,7 +10,8 @@ import pytest
 
 from lipsync_fast.errors import ArgumentTypeError, InputError, LayoutError, LipsyncError, ModelError
 from lipsync_fast.memory._pool import BufferPool
-from lipsync_fast.nets.generator import AudioEncoder, Generator
+from lipsync_fast.nets.encoders import AudioEncoder
+from lipsync_fast.nets.generator import Generator
 from lipsync_fast.presets import PRESETS
 
 onnx = pytest.importorskip("onnx")

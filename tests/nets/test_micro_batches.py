@@ -5,8 +5,8 @@ import threading
 import pytest
 
 from lipsync_fast.errors import DeviceMemoryError
-from lipsync_fast.nets.generator import DeviceOptions
 from lipsync_fast.nets.micro_batches import CPU_SIZES, MicroBatches
+from lipsync_fast.nets.options import DeviceOptions
 
 DEVICE = DeviceOptions().sizes
 

@@ -18,8 +18,9 @@ from tests.support.recorder import Recorder
 from lipsync_fast.errors import ArgumentTypeError, DeviceMemoryError, InputError
 from lipsync_fast.formats import VideoFormat
 from lipsync_fast.nets.devices import Device
-from lipsync_fast.nets.generator import DeviceOptions, Generator
+from lipsync_fast.nets.generator import Generator
 from lipsync_fast.nets.opening import open_generators
+from lipsync_fast.nets.options import DeviceOptions
 from lipsync_fast.nets.resident import ResidentGenerator
 from lipsync_fast.pipeline.pipeline import Pipeline
 from lipsync_fast.presets import PRESETS, get_preset

@@ -12,8 +12,9 @@ from tests.support.nets import WAV2LIP, inputs_for, relu, summed, summing_genera
 
 from lipsync_fast.errors import DeviceMemoryError, InputError, ModelError
 from lipsync_fast.nets import cuda, ort
-from lipsync_fast.nets.generator import DeviceOptions, Generator
+from lipsync_fast.nets.generator import Generator
 from lipsync_fast.nets.net import Net
+from lipsync_fast.nets.options import DeviceOptions
 
 GPU = cuda.CudaDevice(0, "a device", 8 << 30)
 
@@ -80,12 +81,19 @@ class _Runtime:
         print("libcublas.so: not found")
 
 
+def open_on(runtime, *arguments, **options):
+    """A session of an ONNX Runtime that is not the installed one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ort, "load_onnxruntime", lambda: runtime)
+        return ort.open_session(*arguments, **options)
+
+
 @pytest.mark.parametrize("device", [True, False])
 @pytest.mark.parametrize("real", ["CUDAExecutionProvider", "CPUExecutionProvider", None])
 def test_cuda_only_where_it_really_works(tmp_path, monkeypatch, caplog, capfd, device, real):
     monkeypatch.setattr(cuda, "devices", lambda: [GPU] if device else [])
     runtime = _Runtime(real)
-    opened = ort.open_session(runtime, tmp_path / "net.onnx", None, None)
+    opened = open_on(runtime, tmp_path / "net.onnx", None, None)
     works = device and real == "CUDAExecutionProvider"
     assert opened.get_providers() == ["CUDAExecutionProvider" if works else "CPUExecutionProvider"]
     assert ("cannot use it; running on the CPU" in caplog.text) == (device and not works)
@@ -96,8 +104,8 @@ def test_cuda_only_where_it_really_works(tmp_path, monkeypatch, caplog, capfd, d
 def test_cuda_alone_never_becomes_the_cpu(tmp_path):
     runtime = _Runtime("CPUExecutionProvider")
     with pytest.raises(ModelError, match="CUDAExecutionProvider does not work here"):
-        ort.open_session(runtime, tmp_path / "net.onnx", ["cuda"], None)
-    opened = ort.open_session(runtime, tmp_path / "net.onnx", ["cuda", "cpu"], None)
+        open_on(runtime, tmp_path / "net.onnx", ["cuda"], None)
+    opened = open_on(runtime, tmp_path / "net.onnx", ["cuda", "cpu"], None)
     assert opened.get_providers() == ["CPUExecutionProvider"]
 
 
@@ -118,10 +126,10 @@ def test_cuda_options(tmp_path, monkeypatch):
         ([("cuda", {"device_id": 1})], {"device_id": 1}),
         ([("cuda", {search: "EXHAUSTIVE"})], {search: "EXHAUSTIVE"}),
     ):
-        ort.open_session(runtime, tmp_path / "net.onnx", providers, None)
+        open_on(runtime, tmp_path / "net.onnx", providers, None)
         assert runtime.options["CUDAExecutionProvider"] == defaults | changed
     chosen = DeviceOptions(device=2, tf32=True, nhwc=True, memory_limit=1 << 30)
-    ort.open_session(runtime, tmp_path / "net.onnx", None, None, chosen, capture=True)
+    open_on(runtime, tmp_path / "net.onnx", None, None, chosen, capture=True)
     assert runtime.options["CUDAExecutionProvider"] == defaults | {
         "device_id": "2",
         "use_tf32": "1",
@@ -139,13 +147,13 @@ def test_tensorrt_only_where_it_loads(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(runtime, "get_available_providers", lambda: everything, raising=False)
     monkeypatch.setattr(ort, "tensorrt_loads", lambda: False)
     with caplog.at_level(logging.INFO, "lipsync_fast"):
-        ort.open_session(runtime, tmp_path / "net.onnx", ["tensorrt", "cuda"], None)
+        open_on(runtime, tmp_path / "net.onnx", ["tensorrt", "cuda"], None)
     assert runtime.asked[-1] == [cuda]
     assert "TensorRT 10 is not installed here" in caplog.text
     with pytest.raises(InputError, match=r"TensorRT 10 .* does not load here"):
-        ort.open_session(runtime, tmp_path / "net.onnx", ["tensorrt"], None)
+        open_on(runtime, tmp_path / "net.onnx", ["tensorrt"], None)
     monkeypatch.setattr(ort, "tensorrt_loads", lambda: True)
-    ort.open_session(runtime, tmp_path / "net.onnx", ["tensorrt", "cuda"], None)
+    open_on(runtime, tmp_path / "net.onnx", ["tensorrt", "cuda"], None)
     assert runtime.asked[-1] == [tensorrt, cuda]
     assert runtime.options[tensorrt]["trt_engine_cache_enable"] == "1"
 
@@ -253,4 +261,4 @@ def test_a_net_that_does_not_fit_on_the_device(tmp_path, monkeypatch):
 
     monkeypatch.setattr(runtime, "InferenceSession", refuse)
     with pytest.raises(DeviceMemoryError, match=r"net\.onnx: the device has no memory for it"):
-        ort.open_session(runtime, tmp_path / "net.onnx", None, None)
+        open_on(runtime, tmp_path / "net.onnx", None, None)

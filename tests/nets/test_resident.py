@@ -309,7 +309,7 @@ def test_files_that_are_no_generator(tmp_path):
     ("change", "error", "says"),
     [
         (lambda c: c.astype("f4"), LayoutError, "crops must be .*uint8 for wav2lip96, got float32"),
-        (lambda c: c.tolist(), LayoutError, "got list"),
+        (lambda c: c.tolist(), ArgumentTypeError, "got list"),
         (lambda c: c[:0], InputError, r"crops must be \(n, 96, 96, 3\)"),
         (lambda c: c[:, :90], InputError, r"got \(5, 90, 96, 3\)"),
         (lambda c: c[::2], LayoutError, "crops must be C-contiguous"),

@@ -39,7 +39,7 @@ LEVEL = {name: level for level, line in enumerate(LINES) for name in line.split(
 
 # Dependencies of extras, and the files or packages that may import them.
 DOORS = {
-    "onnxruntime": {"nets.ort", "nets.net", "nets.graph"},
+    "onnxruntime": {"nets.ort", "nets.graph"},
     "onnx": {"nets.graph", "demo"},  # demo: the script that builds its nets
     "av": {"media"},
     "starlette": {"server"},
@@ -253,7 +253,7 @@ def test_the_reader_of_imports_reads(tmp_path):
     splice = imports_of(PACKAGE / "kernels" / "_splice.pyx")[0]
     assert {"kernels._arguments", "kernels._jpeg"} <= splice, "a cimport of several lines counts"
     assert "nets.net" in imports_of(PACKAGE / "nets" / "generator.py")[0]
-    others = imports_of(PACKAGE / "nets" / "net.py")[1]
+    others = imports_of(PACKAGE / "nets" / "ort.py")[1]
     assert "onnxruntime" in others, "an import inside a function counts"
 
 

@@ -30,7 +30,7 @@ def add_doctor(commands: Any) -> None:
 
 def _doctor(options: argparse.Namespace) -> int:
     from ..diagnostics.doctor import examine
-    from ..nets.ort import DeviceOptions
+    from ..nets.options import DeviceOptions
 
     facts = examine(
         options.generator,

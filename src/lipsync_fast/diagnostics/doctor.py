@@ -15,9 +15,10 @@ from .._version import __version__
 from ..errors import LipsyncError
 from ..memory._pool import BufferPool
 from ..nets import cuda
-from ..nets.net import Net, load_onnxruntime
+from ..nets.net import Net
 from ..nets.opening import AnyGenerator, open_generators
-from ..nets.ort import CPU, CUDA, TENSORRT, DeviceOptions, preload_cuda, tensorrt_loads
+from ..nets.options import CPU, CUDA, TENSORRT, DeviceOptions
+from ..nets.ort import load_onnxruntime, preload_cuda, tensorrt_loads
 from ..presets import Preset, find_preset
 from ..templates.template import Template
 
@@ -59,9 +60,9 @@ def examine(
         There is no ONNX Runtime, or the net or the template cannot be used.
     """
     options = options or DeviceOptions()
-    runtime = load_onnxruntime()
-    facts = _installed(runtime)
-    facts["providers that load"] = _loading(runtime, options)
+    onnxruntime = load_onnxruntime()
+    facts = _installed(onnxruntime)
+    facts["providers that load"] = _loading(onnxruntime, options)
     facts["cuDNN"] = cuda.cudnn_version()  # what the providers have loaded by now
     path = demo.GENERATOR if generator is None else generator
     with _template(path, template) as opened:
@@ -107,26 +108,26 @@ def request_bytes(preset: Preset, count: int, *, resident: bool) -> int:
 # ---- what is installed -----------------------------------------------------------------------
 
 
-def _installed(runtime: Any) -> Facts:
-    preload_cuda(runtime)
+def _installed(onnxruntime: Any) -> Facts:
+    preload_cuda(onnxruntime)
     loaded = cuda.load_runtime()
     return {
         "lipsync_fast": f"{__version__} ({kernels.ISA})",
-        "ONNX Runtime": runtime.__version__,
+        "ONNX Runtime": onnxruntime.__version__,
         "driver": cuda.driver_version(),
         "CUDA of the driver": cuda.driver_cuda_version(),
         "CUDA runtime": None if loaded is None else loaded.version,
         "TensorRT 10": "loads" if tensorrt_loads() else None,
         "devices": [f"{d.number}: {d.name}, {d.memory >> 20} MiB" for d in cuda.devices()],
-        "providers built in": list(runtime.get_available_providers()),
+        "providers built in": list(onnxruntime.get_available_providers()),
     }
 
 
-def _loading(runtime: Any, options: DeviceOptions) -> dict[str, str]:
+def _loading(onnxruntime: Any, options: DeviceOptions) -> dict[str, str]:
     """For each provider that nets may run on: "yes", or why it does not load."""
     found = {}
     for name in (TENSORRT, CUDA, CPU):
-        if name not in runtime.get_available_providers():
+        if name not in onnxruntime.get_available_providers():
             continue
         try:
             Net(demo.GENERATOR, providers=[name], options=options)
@@ -185,15 +186,15 @@ def _copies(net: AnyGenerator, preset: Preset) -> dict[str, float]:
     """Pictures of one request, copied again and again."""
     shape = (REQUEST, preset.view, preset.view, 3)
     out, there = np.zeros(shape, np.uint8), np.ones(shape, np.uint8)
-    runtime = None if net.device.name == "cpu" else cuda.load_runtime()
-    if runtime is None:
+    cuda_runtime = None if net.device.name == "cpu" else cuda.load_runtime()
+    if cuda_runtime is None:
         return {"within memory": round(_rate(lambda: np.copyto(out, there)), 1)}
     value = load_onnxruntime().OrtValue.ortvalue_from_numpy(there, *net.place)
-    address, pinned = value.data_ptr(), BufferPool(pin=runtime.pinning).empty(shape)
+    address, pinned = value.data_ptr(), BufferPool(pin=cuda_runtime.pinning).empty(shape)
     works: dict[str, Callable[[], object]] = {
         "to the device": lambda: value.update_inplace(there),
-        "from the device": lambda: runtime.copy_to_host(address, out),
-        "from the device, pinned": lambda: runtime.copy_to_host(address, pinned),
+        "from the device": lambda: cuda_runtime.copy_to_host(address, out),
+        "from the device, pinned": lambda: cuda_runtime.copy_to_host(address, pinned),
     }
     return {name: round(_rate(work), 1) for name, work in works.items()}
 

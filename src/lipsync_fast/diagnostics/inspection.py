@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import FileMissingError, InputError, MissingExtraError, ModelError, TemplateError
 from ..nets import graph
-from ..nets.encoders import HubertEncoder, WenetEncoder
-from ..nets.generator import AudioEncoder
+from ..nets.encoders import AudioEncoder, HubertEncoder, WenetEncoder
 from ..nets.net import Net
 from ..preparation.faces.detector import FaceDetector
 from ..preparation.faces.mesh import FaceLandmarks

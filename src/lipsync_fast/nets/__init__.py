@@ -1,6 +1,25 @@
-"""Any ONNX net, then the nets by role: generators and audio encoders."""
+"""Any ONNX model, then the models by role: generators, audio encoders and their devices."""
 
-from .generator import AudioEncoder, Generator
+from . import graph as graph
+from .devices import Device, least_busy
+from .encoders import AudioEncoder, HubertEncoder, WenetEncoder
+from .generator import Generator
 from .net import Net
+from .opening import AnyGenerator
+from .options import DeviceOptions, Tensor
+from .resident import ResidentGenerator
 
-__all__ = ["AudioEncoder", "Generator", "Net"]
+__all__ = [
+    "AnyGenerator",
+    "AudioEncoder",
+    "Device",
+    "DeviceOptions",
+    "Generator",
+    "HubertEncoder",
+    "Net",
+    "ResidentGenerator",
+    "Tensor",
+    "WenetEncoder",
+    "graph",
+    "least_busy",
+]

@@ -1,4 +1,4 @@
-"""Encoders that hear a whole speech: HuBERT and wenet as ONNX files, one row for each video frame.
+"""Audio encoders as ONNX files: speech in, what the generator hears out.
 
 References
 ----------
@@ -7,6 +7,7 @@ Ultralight-Digital-Human, data_utils/hubert.py and data_utils/wenet_infer.py, wh
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,96 @@ from numpy.typing import NDArray
 from ..audio.fbank import BANDS, log_mel_energies
 from ..audio.mel import check_samples
 from ..errors import InputError, ModelError
-from .net import Net
+from ..presets import shape_fits
+from .net import Net, check_array, check_out
+from .options import DeviceOptions, Provider, Tensor
 
-__all__ = ["ROW_ENCODERS", "HubertEncoder", "RowEncoder", "WenetEncoder"]
+__all__ = ["ROW_ENCODERS", "AudioEncoder", "HubertEncoder", "RowEncoder", "WenetEncoder"]
+
+MEL_WINDOW = (1, 80, 16)  # what the audio encoder hears: channel, mel bands, columns
+FEATURES = 512  # numbers that it answers with
 
 Floats = NDArray[np.float32]
+
+
+class AudioEncoder(Net):
+    """The net between mel and generator of the presets with "ave" features.
+
+    It is always run on one window at a time, so that its features do not depend on how the
+    speech was cut. Threads may share an encoder. It may be called like a function.
+
+    Parameters
+    ----------
+    path : str or Path
+        The ONNX file.
+    providers, threads, options : see `Net`
+
+    Raises
+    ------
+    ModelError
+        As `Net`; also if the net does not make 512 float32 numbers of (1, 1, 80, 16).
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        providers: Sequence[Provider] | None = None,
+        threads: int | None = None,
+        options: DeviceOptions | None = None,
+    ) -> None:
+        super().__init__(path, providers=providers, threads=threads, options=options)
+        tensors = (*self.inputs.values(), *self.outputs.values())
+        if (
+            len(self.inputs) != 1
+            or not shape_fits(tensors[0].shape, (1, *MEL_WINDOW))
+            or any(t.dtype != "float32" for t in tensors[:2])
+        ):
+            raise self._foreign(tensors)
+        self._input = tensors[0].name
+        zeros = np.zeros((1, *MEL_WINDOW), np.float32)
+        self._output, answer = next(iter(self.run({self._input: zeros}).items()))
+        if answer.shape[0] != 1 or answer.size != FEATURES:
+            raise self._foreign(tensors)
+        self._shape = answer.shape  # (1, 512), or with further axes of length 1
+
+    def _foreign(self, tensors: Sequence[Tensor]) -> ModelError:
+        return ModelError(
+            f"{self.path}: not an audio encoder: needs one float32 input (N,1,80,16) with N free "
+            f"or 1 and the float32 output (N,512), got {', '.join(map(str, tensors))}"
+        )
+
+    def infer(self, mel_windows: Floats, out: Floats | None = None) -> Floats:
+        """Features of mel windows, one run each.
+
+        Parameters
+        ----------
+        mel_windows : (N, 1, 80, 16) float32, C-contiguous
+            Windows of 16 mel columns, band by band.
+        out : (N, 512) float32, C-contiguous, optional
+
+        Returns
+        -------
+        (N, 512) float32
+            `out`, or fresh.
+
+        Raises
+        ------
+        LayoutError, InputError, ModelError
+            As `Generator.infer`.
+        """
+        count = check_array("mel_windows", mel_windows, (None, *MEL_WINDOW))
+        if out is None:
+            out = np.empty((count, FEATURES), np.float32)
+        else:
+            check_out(out, (count, FEATURES), mel_windows=mel_windows)
+        binding = self._session.io_binding()
+        for i in range(count):
+            feeds = {self._input: mel_windows[i : i + 1]}
+            self._run_bound(binding, feeds, self._output, out[i].reshape(self._shape))
+        return out
+
+    __call__ = infer
 
 
 class HubertEncoder(Net):

@@ -14,7 +14,7 @@ from ..memory._pool import BufferPool
 
 __all__ = ["CPU_SIZES", "MicroBatches", "padded"]
 
-_log = logging.getLogger("lipsync_fast")
+_log = logging.getLogger(__name__)
 
 # A 320 U-Net takes 0.5 GB at 1, 3 GB at 8 and 9.6 GB at 25 frames on the CPU, at equal speed.
 CPU_SIZES = (1, 2, 3, 4)

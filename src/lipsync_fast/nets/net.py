@@ -7,7 +7,6 @@ them in place and a warm call allocates no block of 64 KiB.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
@@ -18,25 +17,23 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..checks import check_type
-from ..errors import FileMissingError, InputError, LayoutError, MissingExtraError, ModelError
+from ..errors import FileMissingError, InputError, LayoutError, ModelError
 from ..presets import shape_fits
 from . import ort
 from .cuda import DEVICE_GATE
 from .devices import Device
 from .micro_batches import CPU_SIZES, MicroBatches
-from .ort import DeviceOptions, Provider, Tensor
+from .options import CPU, DeviceOptions, Provider, Tensor
 
 __all__ = [
     "Net",
-    "Tensor",
     "check_array",
     "check_out",
     "has_fixed_shape",
-    "load_onnxruntime",
     "shape_fits",
 ]
 
-_log = logging.getLogger("lipsync_fast")
+_log = logging.getLogger(__name__)
 
 
 class Net:
@@ -111,7 +108,7 @@ class Net:
         _log.info("%s: running on %s", self.path, self.provider)
 
     def _open(self, providers: Sequence[Provider] | None, threads: int | None) -> Any:
-        return ort.open_session(load_onnxruntime(), self.path, providers, threads, self.options)
+        return ort.open_session(self.path, providers, threads, self.options)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.path.name} on {self.provider}>"
@@ -119,7 +116,7 @@ class Net:
     @property
     def on_cpu(self) -> bool:
         """Whether the net runs on the CPU."""
-        return self.provider == ort.CPU
+        return self.provider == CPU
 
     @cached_property
     def device(self) -> Device:
@@ -213,23 +210,6 @@ class Net:
                     binding.synchronize_outputs()
         except Exception as error:  # ONNX Runtime's exceptions share no narrower base
             raise ort.run_error(self.path, len(out), error) from error
-
-
-def load_onnxruntime() -> Any:
-    """ONNX Runtime, or MissingExtraError with the extra that brings it."""
-    # Its telemetry, on by default from 1.32 on, packs and sends events from a thread of its own
-    # while requests run; it can only be turned off before the first import.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    try:
-        import onnxruntime
-
-        onnxruntime.InferenceSession  # noqa: B018  an uninstalled package may leave its folder
-    except (ImportError, AttributeError) as error:
-        raise MissingExtraError(
-            'running nets needs ONNX Runtime; pip install "lipsync_fast[cpu]", or '
-            '"lipsync_fast[gpu]" for CUDA'
-        ) from error
-    return onnxruntime
 
 
 def has_fixed_shape(shape: Sequence[object]) -> bool:

@@ -17,7 +17,7 @@ from ..templates.template import Template
 from .devices import Device
 from .generator import UNTIMED, Clock, Generator, require_preset
 from .micro_batches import MicroBatches
-from .ort import DeviceOptions, Provider
+from .options import DeviceOptions, Provider
 from .resident import try_resident
 
 __all__ = ["OPENS", "AnyGenerator", "open_generators", "share_generators"]

@@ -5,25 +5,19 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from numbers import Integral
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..checks import check_int
-from ..errors import DeviceMemoryError, InputError, ModelError
-from ..files.cache import cache_folder
+from ..errors import DeviceMemoryError, InputError, MissingExtraError, ModelError
 from . import cuda
+from .options import CPU, CUDA, TENSORRT, DeviceOptions, Provider
 
 __all__ = [
-    "CPU",
-    "CUDA",
-    "TENSORRT",
-    "DeviceOptions",
-    "Provider",
-    "Tensor",
+    "load_onnxruntime",
     "open_session",
     "preload_cuda",
     "run_error",
@@ -31,116 +25,29 @@ __all__ = [
     "tensorrt_loads",
 ]
 
-_log = logging.getLogger("lipsync_fast")
+_log = logging.getLogger(__name__)
 
-Provider = str | tuple[str, Mapping[str, Any]]
-
-CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
-TENSORRT = "TensorrtExecutionProvider"
 _SHORT = {"cpu": CPU, "cuda": CUDA, "tensorrt": TENSORRT}
 
-_DTYPES = {"float": "float32", "double": "float64", "string": "object"}
 
+def load_onnxruntime() -> Any:
+    """Import ONNX Runtime, or raise MissingExtraError with the extra that brings it."""
+    # Its telemetry, on by default from 1.32 on, packs and sends events from a thread of its own
+    # while requests run; it can only be turned off before the first import.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    try:
+        import onnxruntime
 
-@dataclass(frozen=True)
-class DeviceOptions:
-    """How nets run on a CUDA device; the CPU takes no notice.
-
-    Attributes
-    ----------
-    device : int
-        Number of the device, as the driver counts.
-    graphs : bool
-        Let a resident net be captured as CUDA graphs, one a size: all its kernels start at
-        once. Where a net cannot be captured it runs without.
-    sizes : tuple of int
-        Frames of a run, ascending; a net of free batch is tried at each as it is opened.
-    tf32 : bool
-        Let convolutions round float32 to 10 bits of mantissa: faster, and pictures may be off
-        by a level. (``lipsync-fast model half`` makes nets that are faster still.)
-    nhwc : bool
-        Let convolutions have their channels last, which suits half precision.
-    memory_limit : int, optional
-        Bytes that ONNX Runtime may take of the device for each net; all of it by default.
-
-    Raises
-    ------
-    InputError
-        A number is out of its range.
-    """
-
-    device: int = 0
-    graphs: bool = True
-    sizes: tuple[int, ...] = (1, 2, 4, 8, 16, 25, 32)
-    tf32: bool = False
-    nhwc: bool = False
-    memory_limit: int | None = None
-
-    def __post_init__(self) -> None:
-        check_int("device", self.device, 0)
-        sizes = self.sizes if isinstance(self.sizes, (tuple, list)) else ()
-        whole = all(isinstance(n, Integral) and int(n) >= 1 for n in sizes)
-        if not sizes or not whole or list(sizes) != sorted(set(sizes)):
-            raise InputError(f"sizes must be ascending numbers of frames, got {self.sizes!r}")
-        if self.memory_limit is not None:
-            check_int("memory_limit", self.memory_limit, 1, unit="bytes")
-
-    def of_provider(self, name: str, capture: bool) -> dict[str, str]:
-        """Options of an ONNX Runtime provider; `capture` for CUDA graphs, where asked for."""
-        if name not in (CUDA, TENSORRT):
-            return {}
-        options = {"device_id": str(self.device)}
-        if name == TENSORRT:  # an engine takes minutes to build, for each range of shapes
-            kept = str(cache_folder() / "tensorrt")
-            options |= {"trt_engine_cache_enable": "1", "trt_engine_cache_path": kept}
-            return options | {"trt_timing_cache_enable": "1", "trt_timing_cache_path": kept}
-        # EXHAUSTIVE, the default, times every algorithm of each convolution for each new batch.
-        options["cudnn_conv_algo_search"] = "HEURISTIC"
-        # The other strategy rounds what it takes up to powers of two.
-        options["arena_extend_strategy"] = "kSameAsRequested"
-        options["use_tf32"] = str(int(self.tf32))
-        if self.nhwc:
-            options["prefer_nhwc"] = "1"
-        if self.memory_limit is not None:
-            options["gpu_mem_limit"] = str(self.memory_limit)
-        if capture and self.graphs:
-            options["enable_cuda_graph"] = "1"
-        return options
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """An input or output of a net.
-
-    Attributes
-    ----------
-    name : str
-    shape : tuple of int, str or None
-        Dynamic axes are names, or None where the model names none. Empty for a scalar and
-        where the model does not say.
-    dtype : str
-        NumPy's name of the type, e.g. ``"float32"``.
-    """
-
-    name: str
-    shape: tuple[int | str | None, ...]
-    dtype: str
-
-    def __str__(self) -> str:
-        axes = ",".join("?" if axis is None else str(axis) for axis in self.shape)
-        return f"{self.name} ({axes}) {self.dtype}"
-
-    @classmethod
-    def of(cls, argument: Any) -> Tensor:
-        """What an ONNX Runtime session says of one of its inputs or outputs."""
-        match = re.fullmatch(r"tensor\((\w+)\)", argument.type)
-        # What is no tensor (a sequence, a map) keeps its own text.
-        dtype = _DTYPES.get(match[1], match[1]) if match else argument.type
-        return cls(argument.name, tuple(argument.shape or ()), dtype)
+        onnxruntime.InferenceSession  # noqa: B018  an uninstalled package may leave its folder
+    except (ImportError, AttributeError) as error:
+        raise MissingExtraError(
+            'running models needs ONNX Runtime; pip install "lipsync_fast[cpu]", or '
+            '"lipsync_fast[gpu]" for CUDA'
+        ) from error
+    return onnxruntime
 
 
 def open_session(
-    runtime: Any,
     path: Path,
     providers: Sequence[Provider] | None,
     threads: int | None,
@@ -152,8 +59,6 @@ def open_session(
 
     Parameters
     ----------
-    runtime : module
-        onnxruntime; only net.py imports it.
     path : Path
         An existing file.
     providers : sequence or None
@@ -173,20 +78,21 @@ def open_session(
     ------
     InputError, ModelError, DeviceMemoryError
     """
+    onnxruntime = load_onnxruntime()
     device = device or DeviceOptions()
-    options = _options(runtime, threads)
+    options = _options(onnxruntime, threads)
     if providers is not None:
-        wanted = _checked_providers(runtime, providers, device, capture)
+        wanted = _checked_providers(onnxruntime, providers, device, capture)
         if any(name in (CUDA, TENSORRT) for name, _ in wanted):
-            preload_cuda(runtime)
-        session = _create(runtime, path, options, wanted)
+            preload_cuda(onnxruntime)
+        session = _create(onnxruntime, path, options, wanted)
         _require_one_of(path, session, wanted)
         return session
-    if CUDA in runtime.get_available_providers() and cuda.devices():
-        preload_cuda(runtime)
+    if CUDA in onnxruntime.get_available_providers() and cuda.devices():
+        preload_cuda(onnxruntime)
         try:
             wanted = [(CUDA, device.of_provider(CUDA, capture)), (CPU, {})]
-            session = _create(runtime, path, options, wanted)
+            session = _create(onnxruntime, path, options, wanted)
         except ModelError as error:
             _log.debug("%s: %s", CUDA, error)
             if capture and device.graphs:
@@ -198,11 +104,11 @@ def open_session(
             "a CUDA device is here but ONNX Runtime cannot use it; running on the CPU. "
             'Its libraries come with pip install "lipsync_fast[gpu]"'
         )
-    return _create(runtime, path, options, [(CPU, {})])
+    return _create(onnxruntime, path, options, [(CPU, {})])
 
 
-def _options(runtime: Any, threads: int | None) -> Any:
-    options = runtime.SessionOptions()
+def _options(onnxruntime: Any, threads: int | None) -> Any:
+    options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # errors are raised as well, once is enough
     options.inter_op_num_threads = 1
     options.intra_op_num_threads = (
@@ -214,18 +120,18 @@ def _options(runtime: Any, threads: int | None) -> Any:
 
 
 def _create(
-    runtime: Any, path: Path, options: Any, providers: list[tuple[str, dict[str, Any]]]
+    onnxruntime: Any, path: Path, options: Any, providers: list[tuple[str, dict[str, Any]]]
 ) -> Any:
     try:
         with cuda.DEVICE_GATE.shared():
-            session = runtime.InferenceSession(str(path), options, providers=providers)
+            session = onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # ONNX Runtime's exceptions share no narrower base
         if _is_out_of_memory(error):
             raise DeviceMemoryError(
                 f"{path}: the device has no memory for it ({short_message(error)}); "
                 "close what else runs there or choose another device"
             ) from error
-        raise ModelError(f"{path}: {_load_failure(error, runtime.__version__)}") from error
+        raise ModelError(f"{path}: {_load_failure(error, onnxruntime.__version__)}") from error
     session.disable_fallback()  # a failing run is an error, not a slower net
     return session
 
@@ -288,11 +194,11 @@ def run_error(path: Path, count: int, error: Exception) -> ModelError | DeviceMe
 
 
 def _checked_providers(
-    runtime: Any, providers: Sequence[Provider], device: DeviceOptions, capture: bool
+    onnxruntime: Any, providers: Sequence[Provider], device: DeviceOptions, capture: bool
 ) -> list[tuple[str, dict[str, Any]]]:
     if isinstance(providers, str) or not providers:
         raise InputError(f"providers must be a list of one or more names, got {providers!r}")
-    available = runtime.get_available_providers()
+    available = onnxruntime.get_available_providers()
     wanted: list[tuple[str, dict[str, Any]]] = []
     for provider in providers:
         name, options = (provider, {}) if isinstance(provider, str) else provider
@@ -331,11 +237,11 @@ def tensorrt_loads() -> bool:
     return cuda.loads("nvinfer_10.dll", "libnvinfer.so.10") is not None
 
 
-def preload_cuda(runtime: Any) -> None:
+def preload_cuda(onnxruntime: Any) -> None:
     """Load CUDA's libraries from their Python packages; what is missing it only prints."""
-    if hasattr(runtime, "preload_dlls"):
+    if hasattr(onnxruntime, "preload_dlls"):
         said = io.StringIO()
         with contextlib.redirect_stdout(said), contextlib.suppress(Exception):
-            runtime.preload_dlls()
+            onnxruntime.preload_dlls()
         if said.getvalue():
             _log.debug("preload_dlls: %s", said.getvalue().strip())

@@ -35,12 +35,13 @@ from .cuda_graph import PLAIN, RUNS_TO_CAPTURE, CudaGraph, run_options
 from .generator import UNTIMED, Clock, require_preset
 from .graph.embed import AUDIO, CROPS, FRAMES, PICTURES
 from .micro_batches import padded
-from .net import Net, check_array, check_out, load_onnxruntime
-from .ort import CUDA, DeviceOptions, Provider
+from .net import Net, check_array, check_out
+from .options import CUDA, DeviceOptions, Provider
+from .ort import load_onnxruntime
 
 __all__ = ["ResidentGenerator", "try_resident"]
 
-_log = logging.getLogger("lipsync_fast")
+_log = logging.getLogger(__name__)
 
 
 class ResidentGenerator(Net):
@@ -110,13 +111,15 @@ class ResidentGenerator(Net):
         size = self.inputs[FRAMES].shape[0]
         self.batch = size if isinstance(size, int) else None
         self.sizes = self._sizes(self.batch)
-        self._cuda = None if self.on_cpu else cuda.load_runtime()
-        self.pool = None if self._cuda is None else BufferPool(pin=self._cuda.pinning)
+        self._cuda_runtime = None if self.on_cpu else cuda.load_runtime()
+        self.pool = (
+            None if self._cuda_runtime is None else BufferPool(pin=self._cuda_runtime.pinning)
+        )
         self._numbers = itertools.count(1)  # of graphs; 0 is that of runs which name none
         self._take(crops)
 
     def _open(self, providers: Sequence[Provider] | None, threads: int | None) -> Any:
-        how = (load_onnxruntime(), self.path, providers, threads, self.options)
+        how = (self.path, providers, threads, self.options)
         if self.options.graphs:
             try:
                 return ort.open_session(*how, capture=True)
@@ -128,16 +131,16 @@ class ResidentGenerator(Net):
     def _captures(self) -> bool:
         """Whether the session was opened for CUDA graphs, and its pictures can be fetched."""
         chosen = self._session.get_provider_options().get(CUDA, {})
-        return self._cuda is not None and chosen.get("enable_cuda_graph") == "1"
+        return self._cuda_runtime is not None and chosen.get("enable_cuda_graph") == "1"
 
     def _take(self, crops: NDArray[np.uint8]) -> None:
         """Bring a template's crops to where the net runs, and try the net on them."""
         self._crops = crops
         self._captured: dict[int, CudaGraph] = {}
         self._resident: dict[str, Any] = {}
-        self._plain = run_options(load_onnxruntime(), PLAIN) if self._captures else None
+        self._plain = run_options(PLAIN) if self._captures else None
         if not self.on_cpu:
-            self._on_thread(self._settle)
+            self._on_thread(self._warm_up)
 
     def for_template(self, template: Template) -> ResidentGenerator:
         """Return a generator on the same session over the crops of a template.
@@ -330,7 +333,7 @@ class ResidentGenerator(Net):
 
     # ---- on a device -------------------------------------------------------------------------
 
-    def _settle(self) -> None:
+    def _warm_up(self) -> None:
         """Copy what stays to the device, then run at every size, the largest first."""
         values = load_onnxruntime().OrtValue
         try:
@@ -356,21 +359,19 @@ class ResidentGenerator(Net):
 
     def _capture(self, feeds: dict[str, NDArray[Any]], expected: NDArray[np.uint8]) -> None:
         """Capture a size as a graph, and keep it where it draws what the plain run drew."""
-        assert self._cuda is not None
+        assert self._cuda_runtime is not None
         size, made = len(expected), self._pool.empty(expected.shape, "uint8")
         try:
             with cuda.DEVICE_GATE.exclusive():
                 captured = CudaGraph(
-                    load_onnxruntime(),
                     self._session,
                     self.path,
                     self.place,
                     next(self._numbers),
                     feeds=feeds,
                     resident=self._resident,
-                    output=PICTURES,
-                    out=made,
-                    cuda=self._cuda,
+                    output=(PICTURES, made),
+                    cuda_runtime=self._cuda_runtime,
                 )
                 for _ in range(RUNS_TO_CAPTURE + 1):
                     made[...] = 0

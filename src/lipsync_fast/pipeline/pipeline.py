@@ -22,10 +22,9 @@ from ..errors import InputError, MediaError
 from ..files.targets import check_file, check_new_folder
 from ..memory._pool import BufferPool, PoolStats
 from ..memory.once import OneShot
-from ..nets.encoders import ROW_ENCODERS, RowEncoder
-from ..nets.generator import AudioEncoder
+from ..nets.encoders import ROW_ENCODERS, AudioEncoder, RowEncoder
 from ..nets.opening import OPENS, AnyGenerator, open_generators, share_generators
-from ..nets.ort import DeviceOptions, Provider
+from ..nets.options import DeviceOptions, Provider
 from ..templates.template import Template
 from ..timing import Loop
 from .inference import Inference, NetOutputs, device_names

@@ -19,8 +19,7 @@ from ..audio.mel import check_samples
 from ..audio.silence import NoiseGate, SilenceFades
 from ..errors import ArgumentTypeError, InputError
 from ..memory._pool import BufferPool
-from ..nets.encoders import ROW_ENCODERS, RowEncoder
-from ..nets.generator import AudioEncoder
+from ..nets.encoders import ROW_ENCODERS, AudioEncoder, RowEncoder
 from ..presets import Preset
 from .stages import Stages
 

@@ -1,0 +1,126 @@
+"""How a model is opened: providers, devices, and the tensors that it takes and gives."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+from ..checks import check_int
+from ..errors import InputError
+from ..files.cache import cache_folder
+
+__all__ = [
+    "CPU",
+    "CUDA",
+    "TENSORRT",
+    "DeviceOptions",
+    "Provider",
+    "Tensor",
+]
+
+Provider = str | tuple[str, Mapping[str, Any]]
+
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+TENSORRT = "TensorrtExecutionProvider"
+
+_DTYPES = {"float": "float32", "double": "float64", "string": "object"}
+
+
+@dataclass(frozen=True)
+class DeviceOptions:
+    """How nets run on a CUDA device; the CPU takes no notice.
+
+    Attributes
+    ----------
+    device : int
+        Number of the device, as the driver counts.
+    graphs : bool
+        Let a resident net be captured as CUDA graphs, one a size: all its kernels start at
+        once. Where a net cannot be captured it runs without.
+    sizes : tuple of int
+        Frames of a run, ascending; a net of free batch is tried at each as it is opened.
+    tf32 : bool
+        Let convolutions round float32 to 10 bits of mantissa: faster, and pictures may be off
+        by a level. (``lipsync-fast model half`` makes nets that are faster still.)
+    nhwc : bool
+        Let convolutions have their channels last, which suits half precision.
+    memory_limit : int, optional
+        Bytes that ONNX Runtime may take of the device for each net; all of it by default.
+
+    Raises
+    ------
+    InputError
+        A number is out of its range.
+    """
+
+    device: int = 0
+    graphs: bool = True
+    sizes: tuple[int, ...] = (1, 2, 4, 8, 16, 25, 32)
+    tf32: bool = False
+    nhwc: bool = False
+    memory_limit: int | None = None
+
+    def __post_init__(self) -> None:
+        check_int("device", self.device, 0)
+        sizes = self.sizes if isinstance(self.sizes, (tuple, list)) else ()
+        whole = all(isinstance(n, Integral) and int(n) >= 1 for n in sizes)
+        if not sizes or not whole or list(sizes) != sorted(set(sizes)):
+            raise InputError(f"sizes must be ascending numbers of frames, got {self.sizes!r}")
+        if self.memory_limit is not None:
+            check_int("memory_limit", self.memory_limit, 1, unit="bytes")
+
+    def of_provider(self, name: str, capture: bool) -> dict[str, str]:
+        """Options of an ONNX Runtime provider; `capture` for CUDA graphs, where asked for."""
+        if name not in (CUDA, TENSORRT):
+            return {}
+        options = {"device_id": str(self.device)}
+        if name == TENSORRT:  # an engine takes minutes to build, for each range of shapes
+            kept = str(cache_folder() / "tensorrt")
+            options |= {"trt_engine_cache_enable": "1", "trt_engine_cache_path": kept}
+            return options | {"trt_timing_cache_enable": "1", "trt_timing_cache_path": kept}
+        # EXHAUSTIVE, the default, times every algorithm of each convolution for each new batch.
+        options["cudnn_conv_algo_search"] = "HEURISTIC"
+        # The other strategy rounds what it takes up to powers of two.
+        options["arena_extend_strategy"] = "kSameAsRequested"
+        options["use_tf32"] = str(int(self.tf32))
+        if self.nhwc:
+            options["prefer_nhwc"] = "1"
+        if self.memory_limit is not None:
+            options["gpu_mem_limit"] = str(self.memory_limit)
+        if capture and self.graphs:
+            options["enable_cuda_graph"] = "1"
+        return options
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An input or output of a net.
+
+    Attributes
+    ----------
+    name : str
+    shape : tuple of int, str or None
+        Dynamic axes are names, or None where the model names none. Empty for a scalar and
+        where the model does not say.
+    dtype : str
+        NumPy's name of the type, e.g. ``"float32"``.
+    """
+
+    name: str
+    shape: tuple[int | str | None, ...]
+    dtype: str
+
+    def __str__(self) -> str:
+        axes = ",".join("?" if axis is None else str(axis) for axis in self.shape)
+        return f"{self.name} ({axes}) {self.dtype}"
+
+    @classmethod
+    def of(cls, argument: Any) -> Tensor:
+        """What an ONNX Runtime session says of one of its inputs or outputs."""
+        match = re.fullmatch(r"tensor\((\w+)\)", argument.type)
+        # What is no tensor (a sequence, a map) keeps its own text.
+        dtype = _DTYPES.get(match[1], match[1]) if match else argument.type
+        return cls(argument.name, tuple(argument.shape or ()), dtype)

@@ -192,7 +192,7 @@ def make_template(tmp_path, preset="wav2lip96"):
         frame = draw.integers(0, 80, (240, 320, 3), dtype=np.uint8)
         frame[40:160, x : x + 120] = net_probes.drawn_face(120)
         writer.add((x, 40, 120, 120), bgr24=frame)
-    writer.finish()
+    writer.close()
     return path
 
 

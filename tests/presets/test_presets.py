@@ -9,7 +9,7 @@ import pytest
 from lipsync_fast import ResizePlan
 from lipsync_fast.errors import FileMissingError, InputError, ModelError, TemplateError
 from lipsync_fast.preparation import prepare
-from lipsync_fast.presets import PRESETS, find_preset, get_preset, load_preset
+from lipsync_fast.presets import PRESETS, find_preset, fit_preset, get_preset, load_preset
 from lipsync_fast.presets.preset import FILTERS
 from lipsync_fast.templates.template import Template
 from lipsync_fast.timing import LOOPS
@@ -37,6 +37,16 @@ def test_model_finds_its_preset(preset, batch):
         **{name: (len(value),) for name, value in preset.constants},
     }
     assert find_preset(inputs) == preset
+
+
+@pytest.mark.parametrize("preset", [None, "wav2lip96", PRESETS["wav2lip96"]])
+def test_one_preset_may_be_named(preset):
+    found = fit_preset({"target": (1, 6, 96, 96), "source": (1, 1, 80, 16)}, preset)
+    assert found == replace(PRESETS["wav2lip96"], image_input="target", audio_input="source")
+    with pytest.raises(ModelError, match="known are synctalk328 "):
+        fit_preset({"input": (1, 6, "S", "S"), "audio": (1, 1, 80, 9)}, "synctalk328")
+    with pytest.raises(InputError, match="preset must be one of"):
+        fit_preset({}, "nobody")
 
 
 def test_other_input_names_are_taken_over():

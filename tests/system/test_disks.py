@@ -301,15 +301,15 @@ def test_a_killed_prepare_leaves_the_older_template(tmp_path, folder, images):
 
 
 def test_two_that_prepare_one_template_do_not_meet(tmp_path, frames):
-    """The later one to finish gives the name; neither sees the other's files."""
+    """The later one to close gives the name; neither sees the other's files."""
     video, options = VideoFormat(WIDTH, HEIGHT), TemplateOptions(store=("bgr24",))
     first, second = (
         TemplateWriter(tmp_path / "t", video, preset=PRESET, options=options) for _ in range(2)
     )
     first.add((1, 2, 30, 30), bgr24=frames[0])
     second.add((5, 6, 30, 30), bgr24=frames[1])
-    second.finish()
-    first.finish()
+    second.close()
+    first.close()
     with Template.open(tmp_path / "t") as template:
         assert template.rects.tolist() == [[1, 2, 30, 30]]
         np.testing.assert_array_equal(template.bgr24(0), frames[0])
@@ -329,7 +329,7 @@ def test_a_name_that_cannot_be_given_leaves_the_older_template(folder, frames, m
     monkeypatch.setattr(part, "_renameat2", None)  # where two folders cannot swap their names
     monkeypatch.setattr(Path, "rename", refuse)
     with pytest.raises(TemplateError, match="anna cannot be written: Input/output error"):
-        writer.finish()
+        writer.close()
     monkeypatch.undo()
     assert [path.name for path in folder.parent.iterdir()] == ["anna"]
     assert Template.open(folder).count == COUNT

@@ -238,9 +238,23 @@ def test_what_is_put_into_a_template_while_it_is_made_anew_stays(tmp_path):
     writer.add(RECTS[1], bgr24=frames(1)[0])
     (path / "film.mp4").write_bytes(b"mine")
     with pytest.raises(InputError, match=r"film\.mp4 among them"):
-        writer.finish()
+        writer.close()
     assert {p.name: p.read_bytes() for p in path.iterdir()} == before | {"film.mp4": b"mine"}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_closed_writer_does_nothing_more(tmp_path):
+    with TemplateWriter(tmp_path / "t", VIDEO, preset="wav2lip96") as writer:
+        writer.add(RECTS[0], bgr24=frames(1)[0])
+        writer.close()
+        with pytest.raises(InputError, match="t is closed"):
+            writer.add(RECTS[0], bgr24=frames(1)[0])
+    writer.abort()
+    assert Template.open(tmp_path / "t").count == 1
+    with TemplateWriter(tmp_path / "other", VIDEO, preset="wav2lip96") as writer:
+        writer.add(RECTS[0], bgr24=frames(1)[0])
+        writer.abort()
+    assert [p.name for p in tmp_path.iterdir()] == ["t"]
 
 
 def test_no_template(tmp_path):

@@ -104,6 +104,7 @@ class TemplateWriter:
         self._mask_numbers: dict[tuple[tuple[int, ...], bytes], int] = {}
         self._head = self._make_head(options)
         self._folder = self._make_folder()
+        self._closed = False
         self._part = self._folder.path
         self._writers: dict[str, FixedWriter | RaggedWriter] = self._open_writers(options.store)
 
@@ -177,11 +178,14 @@ class TemplateWriter:
         Raises
         ------
         InputError
-            If no background is given, or one of another size, or the rect reaches over an edge.
+            If no background is given, or one of another size, if the rect reaches over an edge,
+            or if the writer is closed.
         TemplateError
             If the disk refuses.
         """
         video = self.video
+        if self._closed:
+            raise InputError(f"{self.path} is closed; open another TemplateWriter to add frames")
         if bgr24 is None:
             if i420 is None:
                 raise InputError("add needs a background, bgr24= or i420=, got neither")
@@ -246,8 +250,20 @@ class TemplateWriter:
             self._writers[MASKS].append(mask)
         return self._mask_numbers[key]
 
-    def finish(self) -> None:
-        """Complete the folder and give it its name; an older template there is replaced."""
+    def close(self) -> None:
+        """Complete the folder and give it its name; a closed writer does nothing.
+
+        An older template of that name is replaced.
+
+        Raises
+        ------
+        InputError
+            If no frame was added, or other files now lie in the older template.
+        TemplateError
+            If the disk refuses.
+        """
+        if self._closed:
+            return
         if not self._rects:
             self.abort()
             raise InputError("a template needs at least one frame, got none")
@@ -264,6 +280,7 @@ class TemplateWriter:
             (self._part / HEAD).write_text(json.dumps(head, indent=1) + "\n", "utf-8")
             check_target(self.path)  # again: something may have been put there meanwhile
             self._folder.finish()
+            self._closed = True
         except OSError as error:
             self.abort()
             raise TemplateError(f"{self.path} cannot be written: {error.strerror}") from None
@@ -272,7 +289,10 @@ class TemplateWriter:
             raise
 
     def abort(self) -> None:
-        """Remove what was written, and the folders that were made to hold it."""
+        """Remove the unfinished folder, and parents made for it; a closed writer does nothing."""
+        if self._closed:
+            return
+        self._closed = True
         for writer in self._writers.values():
             with suppress(OSError):  # a full disk: the folder goes anyway
                 writer.close()
@@ -283,6 +303,6 @@ class TemplateWriter:
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         if kind is None:
-            self.finish()
+            self.close()
         else:
             self.abort()

@@ -106,13 +106,13 @@ class Case:
 
 def drifting(template: lf.Template, index: int) -> np.ndarray:
     """The reference in wrong colours: (3, S, S) float32."""
-    row = template.preset
-    first = 3 * row.visual.split("+").index("reference")
-    v, u = np.mgrid[-1 : 1 : 1j * row.view, -1 : 1 : 1j * row.view]
+    preset = template.preset
+    first = 3 * preset.visual.split("+").index("reference")
+    v, u = np.mgrid[-1 : 1 : 1j * preset.view, -1 : 1 : 1j * preset.view]
     levels = np.stack([10 + 4 * u + 2 * v, -8 + 3 * u - 4 * v, 6 - 5 * u + 3 * v])
     gain = 1 + 0.4 * np.sin(4 * np.pi * index / float(template.fps))
     made = template.visual(index)[first : first + 3] + (levels * gain + 0.5) / 255
-    return np.clip(made, row.low, row.high).astype(np.float32)
+    return np.clip(made, preset.low, preset.high).astype(np.float32)
 
 
 def insets(frame: np.ndarray, rect: np.ndarray) -> list[float]:

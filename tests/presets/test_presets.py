@@ -1,4 +1,4 @@
-"""Presets: the rows agree with themselves, models find theirs, and users add their own."""
+"""Presets: they are consistent, models find theirs, and users add their own."""
 
 import json
 from dataclasses import replace
@@ -16,7 +16,7 @@ from lipsync_fast.timing import LOOPS
 
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
-def test_row_is_consistent(preset):
+def test_a_preset_is_consistent(preset):
     assert preset.crop == preset.view + 2 * preset.border
     assert preset.visual_shape[0] == 3 * (1 + preset.visual.count("+"))
     assert preset.low < preset.high
@@ -132,9 +132,9 @@ def test_a_toml_file_changes_what_it_names(tmp_path):
 
 def test_a_toml_file_may_hold_every_field(tmp_path):
     for preset in PRESETS.values():
-        row = {**preset.to_mapping(), "name": f"my-{preset.name}"}
-        constants = row.pop("constants")
-        lines = [f"{name} = {json.dumps(v)}" for name, v in row.items() if v is not None]
+        fields = {**preset.to_mapping(), "name": f"my-{preset.name}"}
+        constants = fields.pop("constants")
+        lines = [f"{name} = {json.dumps(v)}" for name, v in fields.items() if v is not None]
         lines += ["[constants]", *(f"{name} = {list(v)}" for name, v in constants.items())]
         assert load_preset(own(tmp_path, "\n".join(lines))) == replace(
             preset, name=f"my-{preset.name}"

@@ -1,5 +1,6 @@
 """Templates in memory and on disk: what is written is what is read, damage is noticed."""
 
+import gc
 import io
 import json
 import os
@@ -171,6 +172,16 @@ def test_views_outlive_the_template(tmp_path):
     assert np.array_equal(background, before[1])
     with pytest.raises(TemplateError, match="closed"):
         template.bgr24(0)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="Linux lists its mappings")
+def test_close_unmaps_the_files(tmp_path):
+    path = write(tmp_path / "t", "wav2lip384", store=("jpeg", "i420", "bgr24"))
+    with Template.open(path) as template:
+        assert str(path) in Path("/proc/self/maps").read_text()
+    gc.collect()
+    assert str(path) not in Path("/proc/self/maps").read_text()
+    assert template.count == 4
 
 
 def test_an_older_template_is_replaced_only_when_the_new_one_is_complete(tmp_path):

@@ -93,7 +93,8 @@ static lf_paste_row *paste_row_of(const lf_rows *rows, int dst_channels, int src
     return rows->paste_u8x3_u8x4;
 }
 
-/* First and past-the-end pixel of a patch of `size` at `at` that lie on a background of `limit`. */
+/* The half-open run of a patch's `size` pixels that lies on a background of `limit` pixels when
+ * the patch begins at `at`. */
 static void clip(int at, int size, int limit, int *begin, int *end)
 {
     const int64_t left = -(int64_t)at, room = (int64_t)limit - at;

@@ -9,15 +9,15 @@
 #include <cpuid.h>
 #endif
 
-/* Registers of CPUID leaf 7 that say what there is, and what of the registers' state the system
- * saves (XGETBV); zeros where either cannot be asked. */
-typedef struct lf_cpu {
+/* Words of CPUID leaf 7, which list the instructions there are, and XGETBV's word, which lists the
+ * registers that the system saves; zeros where either cannot be asked. */
+typedef struct cpu_words {
     unsigned ebx, ecx, saved;
-} lf_cpu;
+} cpu_words;
 
-static lf_cpu lf_cpu_ask(void)
+static cpu_words ask_cpu(void)
 {
-    lf_cpu cpu = {0, 0, 0};
+    cpu_words cpu = {0, 0, 0};
 #if defined(_MSC_VER)
     int r[4];
     __cpuid(r, 0);
@@ -42,29 +42,29 @@ static lf_cpu lf_cpu_ask(void)
     return cpu;
 }
 
-static int lf_all_set(unsigned word, unsigned bits)
+static int all_set(unsigned word, unsigned bits)
 {
     return (word & bits) == bits;
 }
 
-static int lf_cpu_has_avx2(void)
+static int has_avx2(void)
 {
-    const lf_cpu cpu = lf_cpu_ask();
-    return lf_all_set(cpu.saved, 0x06 /* xmm, ymm */) && lf_all_set(cpu.ebx, 1u << 5);
+    const cpu_words cpu = ask_cpu();
+    return all_set(cpu.saved, 0x06 /* xmm, ymm */) && all_set(cpu.ebx, 1u << 5);
 }
 
 #if defined(LF_HAVE_AVX512)
 /* F, DQ, BW, VL in ebx, VBMI and VNNI in ecx: Ice Lake, Zen 4 and later. */
-static int lf_cpu_has_avx512(void)
+static int has_avx512(void)
 {
-    const lf_cpu cpu = lf_cpu_ask();
-    return lf_all_set(cpu.saved, 0xe6 /* xmm, ymm, masks, zmm */) &&
-           lf_all_set(cpu.ebx, 1u << 5 | 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31) &&
-           lf_all_set(cpu.ecx, 1u << 1 | 1u << 11);
+    const cpu_words cpu = ask_cpu();
+    return all_set(cpu.saved, 0xe6 /* xmm, ymm, masks, zmm */) &&
+           all_set(cpu.ebx, 1u << 5 | 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31) &&
+           all_set(cpu.ecx, 1u << 1 | 1u << 11);
 }
 #endif
 
-/* The rows of both; AVX-512 has its own only where that pays. */
+/* Rows that both tables share: AVX-512 has its own only where that pays. */
 #define LF_ROWS_OF_AVX2 \
     .convert_u8x3_f32p3 = lf_convert_u8x3_f32p3_row_avx2, \
     .resize_taps_across = lf_resize_taps_across_avx2, \
@@ -85,7 +85,7 @@ static int lf_cpu_has_avx512(void)
     .yuv_i420_to_u8x4 = lf_yuv_i420_to_u8x4_row_avx2, \
     .mel = lf_mel_f64_row_avx2
 
-static const lf_rows lf_rows_avx2 = {
+static const lf_rows rows_avx2 = {
     .isa = LF_ISA_AVX2,
     .convert_f32p3_u8x3 = lf_convert_f32p3_u8x3_row_avx2,
     .convert_f32p3_u8x4 = lf_convert_f32p3_u8x4_row_avx2,
@@ -98,7 +98,7 @@ static const lf_rows lf_rows_avx2 = {
 };
 
 #if defined(LF_HAVE_AVX512)
-static const lf_rows lf_rows_avx512 = {
+static const lf_rows rows_avx512 = {
     .isa = LF_ISA_AVX512,
     .convert_f32p3_u8x3 = lf_convert_f32p3_u8x3_row_avx512,
     .convert_f32p3_u8x4 = lf_convert_f32p3_u8x4_row_avx512,
@@ -113,7 +113,7 @@ static const lf_rows lf_rows_avx512 = {
 #endif
 
 #if defined(LF_HAVE_NEON)
-static const lf_rows lf_rows_neon = {
+static const lf_rows rows_neon = {
     .isa = LF_ISA_NEON,
     /* convert */
     .convert_f32p3_u8x3 = lf_convert_f32p3_u8x3_row_neon,
@@ -150,7 +150,7 @@ static const lf_rows lf_rows_neon = {
 };
 #endif
 
-static const lf_rows lf_rows_c = {
+static const lf_rows rows_c = {
     .isa = LF_ISA_C,
     /* convert */
     .convert_f32p3_u8x3 = lf_convert_f32p3_u8x3_row_c,
@@ -190,18 +190,18 @@ const lf_rows *lf_rows_for(lf_isa isa)
 {
     switch (isa) {
     case LF_ISA_C:
-        return &lf_rows_c;
+        return &rows_c;
 #if defined(LF_HAVE_AVX2)
     case LF_ISA_AVX2:
-        return lf_cpu_has_avx2() ? &lf_rows_avx2 : NULL;
+        return has_avx2() ? &rows_avx2 : NULL;
 #endif
 #if defined(LF_HAVE_AVX512)
     case LF_ISA_AVX512:
-        return lf_cpu_has_avx512() ? &lf_rows_avx512 : NULL;
+        return has_avx512() ? &rows_avx512 : NULL;
 #endif
 #if defined(LF_HAVE_NEON)
     case LF_ISA_NEON:
-        return &lf_rows_neon;
+        return &rows_neon;
 #endif
     default:
         return NULL;

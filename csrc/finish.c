@@ -1,4 +1,4 @@
-/* One frame from a model's output to its finished form: the patch is made, then put on the
+/* finish: one frame from a model's output to its finished form. The patch is made, then put on the
  * background as packed pixels, I420 or JPEG. */
 #include <string.h>
 
@@ -101,7 +101,7 @@ static int find_mask(const job *j, lf_image *mask)
             mixed[i] = (uint8_t)((t + (t >> 8)) >> 8);
         }
     }
-    return mask->data != NULL;
+    return mask->data ? 1 : 0;
 }
 
 /* Puts the patch onto packed pixels whose pixel (0, 0) is the frame's (left, top). Where nothing is

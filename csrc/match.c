@@ -1,5 +1,5 @@
-/* match: how the colours of a patch differ from its background along the border, as a plane for
- * each channel, and the patch moved by it. */
+/* match: measures how the colours of a patch differ from its background along the border, as a
+ * plane for each channel, and moves the patch by it. */
 #include "image.h"
 #include "rows.h"
 
@@ -96,7 +96,8 @@ static void add_pixels(ring_sums *sums, const uint8_t *patch, const uint8_t *bac
     sums->count += count;
 }
 
-/* The ring is symmetric, so the sums of u, v and uv are 0 and least squares need no elimination. */
+/* The ring is symmetric, so the sums of u, v and uv are 0 and the planes follow without
+ * elimination. */
 static void solve(lf_match_planes *planes, const ring_sums *sums)
 {
     for (int c = 0; c < 3; c++) {

@@ -1,11 +1,11 @@
-/* Mel columns: window, magnitude, sparse bands, decibels, clip. One row is one frame's spectrum. */
+/* mel: window, magnitude, sparse bands, decibels, clip. One row is one frame's spectrum. */
 #include "mel.h"
 
 #include <string.h>
 
 static void magnitudes(double *LF_RESTRICT dst, const double *LF_RESTRICT spectrum, int bins)
 {
-    for (int i = 0; i < bins; i++) dst[i] = lf_mel_magnitude(spectrum + 2 * i);
+    for (int i = 0; i < bins; i++) dst[i] = magnitude_at(spectrum + 2 * i);
 }
 
 static double band_sum(const double *magnitude, const float *weights, int count)
@@ -18,10 +18,11 @@ static double band_sum(const double *magnitude, const float *weights, int count)
     return (lane[0] + lane[1]) + (lane[2] + lane[3]);
 }
 
-/* The steps and their order are those of the SIMD rows: same bits, whatever the C library. */
+/* The steps and their order are those of the SIMD rows, so the bits are the same whatever the C
+ * library. */
 static float level_of(double m)
 {
-    m = m > LF_MEL_SILENT ? m : LF_MEL_SILENT; /* a NaN too becomes silent */
+    m = m > LF_MEL_SILENT ? m : LF_MEL_SILENT; /* a NaN becomes silent too */
     m = m < LF_MEL_LOUD ? m : LF_MEL_LOUD;
 
     uint64_t bits, step;

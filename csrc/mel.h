@@ -7,7 +7,8 @@
  * 8 (20 log10(m) - 20 + 100) / 100 - 4 = 1.6 log10(m) + 2.4, clipped to -4 .. 4, which m = 1e-4
  * and m = 10 reach (so the formula's own floor at m = 1e-5 never shows). With m = 2^e z,
  * sqrt(1/2) <= z < sqrt(2) and s = (z - 1) / (z + 1), log z = 2 (s + s^3 / 3 + s^5 / 5 + ...);
- * |s| < 0.1716, so the terms left out from s^13 on are below 2e-11, a ten-thousandth of a float's step.
+ * |s| < 0.1716, so the terms left out from s^13 on are below 2e-11, a ten-thousandth of a float's
+ * step.
  */
 #ifndef LF_MEL_H
 #define LF_MEL_H
@@ -16,8 +17,8 @@
 
 #include "rows.h"
 
-/* Magnitude of a bin once its frame is windowed; the bins beside it are read too. */
-static inline double lf_mel_magnitude(const double *bin)
+/* Magnitude of a bin after its frame is windowed; the bins on both sides are read too. */
+static inline double magnitude_at(const double *bin)
 {
     double re = 0.5 * bin[0] - 0.25 * (bin[-2] + bin[2]);
     double im = 0.5 * bin[1] - 0.25 * (bin[-1] + bin[3]);

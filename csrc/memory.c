@@ -2,8 +2,6 @@
 #if !defined(_GNU_SOURCE)
 #define _GNU_SOURCE /* MAP_ANONYMOUS, MADV_HUGEPAGE */
 #endif
-#include "kernels.h"
-
 #include <stdlib.h>
 
 #if defined(_WIN32)
@@ -12,23 +10,27 @@
 #include <sys/mman.h>
 #endif
 
+#include "kernels.h"
+
 #if !defined(__linux__)
-static size_t lf_memory_alignment(size_t size)
+static size_t alignment_of(size_t size)
 {
     return size < LF_MEMORY_LARGE ? LF_MEMORY_ALIGNMENT : LF_MEMORY_LARGE;
 }
 #endif
 
-/* One write a page: the kernel hands out zero pages at the first touch, better here than on the
- * frame path. 4096 is the smallest page of the systems we know; smaller steps are only slower. */
-static void lf_memory_touch(uint8_t *block, size_t size)
+/* Writes once to every page: the system hands out zero pages at the first touch, better here than
+ * on the frame path. 4096 is the smallest page of the systems we know; a larger page is merely
+ * touched more than once. */
+static void touch(uint8_t *block, size_t size)
 {
     for (size_t i = 0; i < size; i += 4096) ((volatile uint8_t *)block)[i] = 0;
 }
 
 #if defined(__linux__)
-/* A mapping starts at any page, so one alignment more is mapped and both ends are given back. */
-static void *lf_memory_map(size_t size)
+/* Maps one alignment more than asked for, as a mapping may start at any page, and gives back both
+ * ends. */
+static void *map_aligned(size_t size)
 {
     if (size > SIZE_MAX - LF_MEMORY_LARGE) return NULL;
     size_t span = size + LF_MEMORY_LARGE;
@@ -39,7 +41,8 @@ static void *lf_memory_map(size_t size)
     if (head) munmap(start, head);
     if (tail) munmap(start + head + size, tail);
 #if defined(MADV_HUGEPAGE)
-    madvise(start + head, size, MADV_HUGEPAGE); /* advice: a kernel without huge pages serves small ones */
+    /* advice only: a system without huge pages serves small ones */
+    madvise(start + head, size, MADV_HUGEPAGE);
 #endif
     return start + head;
 }
@@ -52,16 +55,16 @@ void *lf_memory_obtain(size_t size)
 #if defined(__linux__)
     if (size >= LF_MEMORY_LARGE) {
         if (size % LF_MEMORY_LARGE_STEP) return NULL;
-        block = lf_memory_map(size);
+        block = map_aligned(size);
     } else {
         block = aligned_alloc(LF_MEMORY_ALIGNMENT, size);
     }
 #elif defined(_WIN32)
-    block = _aligned_malloc(size, lf_memory_alignment(size));
+    block = _aligned_malloc(size, alignment_of(size));
 #else
-    if (posix_memalign(&block, lf_memory_alignment(size), size)) block = NULL;
+    if (posix_memalign(&block, alignment_of(size), size)) block = NULL;
 #endif
-    if (block && size >= LF_MEMORY_LARGE) lf_memory_touch(block, size);
+    if (block && size >= LF_MEMORY_LARGE) touch(block, size);
     return block;
 }
 

@@ -235,7 +235,7 @@ static lf_resize_axis axis_of(const lf_resize_plan *plan, int src_channels, int 
     return axis;
 }
 
-/* What both loops over rows need. */
+/* Shared by both loops over rows. */
 typedef struct passes {
     lf_resize_across *across;
     lf_resize_down_row *down_row;
@@ -281,7 +281,7 @@ static int16_t *ring_row(const passes *p, int row)
     return (int16_t *)(p->scratch + p->at.ring + (size_t)(row % p->at.ring_rows) * p->at.pitch);
 }
 
-/* Weights the ring's rows into destination row `y`, or what shall become it. */
+/* Weights the ring's rows into destination row `y`, or into the row that will become it. */
 static void weigh_down(const passes *p, uint8_t *dst, int y, int count)
 {
     const int16_t **taken = (const int16_t **)(p->scratch + p->at.taken);

@@ -47,7 +47,7 @@ struct lf_resize_plan {
 };
 
 /* Gives the pixels of a row of the source. Rows are asked for once each, from the top down, not
- * necessarily all; a pointer has to stay good while LF_RESIZE_ROWS - 1 more are asked for. */
+ * necessarily all; a pointer must stay valid while LF_RESIZE_ROWS - 1 more are asked for. */
 typedef const uint8_t *lf_resize_fetch(void *context, int y);
 
 /* Resizes the rows that `fetch` gives. Their pixels have `src_channels` bytes, of which the first

@@ -19,7 +19,7 @@ static size_t round_up(size_t size, size_t step)
     return (size + step - 1) / step * step;
 }
 
-/* ---- nearest, linear, cubic: OpenCV's sampling, in its own precisions ---------------------- */
+/* ---- nearest, linear, cubic: OpenCV's sampling, in its own precision - ---------------------- */
 
 /* Source pixels per destination pixel, as OpenCV rounds it: the inverse of the inverse. */
 static double opencv_scale(const axis *a)
@@ -144,8 +144,8 @@ static double kernel_value(const axis *a, const window *w, int k)
     return kernel_at(a->filter, (k + w->first - w->centre + 0.5) * (1.0 / w->stretch));
 }
 
-/* The part of the box of `d` that pixel first + k covers, rounded so that all weights of a box
- * sum to 2^22: the difference of two rounded running sums. */
+/* The share of the box of `d` that pixel first + k covers, as the difference of two rounded running
+ * sums, so that all weights of a box sum to 2^22. */
 static int32_t area_weight(const axis *a, const window *w, int d, int k)
 {
     const int64_t begin = (int64_t)d * a->src, end = begin + a->src;
@@ -191,7 +191,8 @@ static int32_t first_inside(const axis *a, int wanted)
     return clamp(wanted, 0, a->src > a->taps ? a->src - a->taps : 0);
 }
 
-/* Across, taps beyond an edge are folded into the edge's pixel: no kernel has to know of edges. */
+/* Across, taps beyond an edge are folded into the edge's pixel, so that no kernel has to know of
+ * edges. */
 static void fill_short_across(const axis *a, int32_t *first, int16_t *weights)
 {
     for (int d = 0; d < a->dst; d++, weights += a->taps) {
@@ -248,7 +249,7 @@ static size_t weights_size(const axis *a)
     return padded_count(a) * sizeof(int16_t) * a->taps * (a->kind == LF_RESIZE_TAPS ? 2 : 1);
 }
 
-/* The pixels that pad the table sample what the last one does, with weight 0. */
+/* Pixels that pad the table sample where the last one does, with weight 0. */
 static void fill_axis(const axis *a, int is_across, int32_t *first, int16_t *weights)
 {
     memset(weights, 0, weights_size(a));

@@ -1,15 +1,16 @@
 /* Private: the spectrum of several frames at once, whatever the vectors are made of.
  *
- * Before it is included, a file says what a vector of LF_LANES doubles is, one frame a lane:
+ * Before it includes this, a file says what a vector of LF_LANES doubles is, one frame a lane:
  *   vec, v_set1(double), v_add, v_sub, v_mul,
  *   v_gather(vec four[4], const double *const *frames): values 0..3 of each frame,
- *   v_scatter(double *const *frames, const vec four[4], int count): the way back, for `count` frames.
+ *   v_scatter(double *const *frames, const vec four[4], int count): the way back, for `count`
+ *   frames.
  * Every lane goes through the same operations in the same order, so a frame's bits do not depend
  * on the lanes beside it or on their number.
  *
  * The 800 real samples are 400 complex ones, even samples real and odd ones imaginary. Their
  * transform is four passes of Stockham's self-sorting kind, radix 4, 4, 5, 5 (decimation in
- * frequency); the last step parts the spectra of even and odd samples and joins them.
+ * frequency); the last step separates the spectra of even and odd samples and joins them.
  *
  * Table, complex numbers exp(-2 pi i a / b) in order of use: a = j p, b = 400 for p < 100 and
  * j = 1..3; b = 100 for p < 25, j = 1..3; b = 25 for p < 5, j = 1..4; then a = k, b = 800 for
@@ -76,7 +77,7 @@ static inline const double *pass4(complex_vec *LF_RESTRICT y, const complex_vec 
     return w;
 }
 
-/* The same of five; the last pass of all turns nothing. */
+/* The same of five; the last pass of all rotates nothing. */
 static inline const double *pass5(complex_vec *LF_RESTRICT y, const complex_vec *LF_RESTRICT x,
                                   int parts, int run, const double *w)
 {

@@ -5,8 +5,8 @@
 
 /* Integer matrices, in source order blue, green, red. With the luma weights kr, kb of the
  * standard (BT.601: 0.299, 0.114; BT.709: 0.2126, 0.0722), ranges 219 and 224 of 255 if
- * limited, LF_YUV_LUMA_BITS and LF_YUV_BITS fraction bits: every weight is rounded to nearest
- * but green's, which is what the sum needs, so that grey has chroma 128 exactly. */
+ * limited, LF_YUV_LUMA_BITS and LF_YUV_BITS fraction bits: every weight is rounded to the nearest
+ * except green's, which makes up the sum, so that grey has chroma 128 exactly. */
 typedef struct matrix_row {
     int16_t luma[3], u[3], v[3]; /* weights of b, g, r */
     int16_t offset;              /* luma of black */

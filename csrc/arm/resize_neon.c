@@ -153,8 +153,8 @@ static inline uint8x8_t cubic8(const int16_t *const *src, const int16_t *weights
     return vqmovun_s16(vshrq_n_s16(sum, 6));
 }
 
-/* Moves what the low sums have above 11 bits to the high ones: 32 more rows of at most 255 * 128
- * by low halves below 2048 then stay below 2^31. */
+/* Carries what the low sums have above 11 bits over to the high ones: 32 more rows of at most
+ * 255 * 128 by low halves below 2048 then stay below 2^31. */
 static inline void carry(int32x4_t *high, int32x4_t *low)
 {
     *high = vaddq_s32(*high, vshrq_n_s32(*low, 11));

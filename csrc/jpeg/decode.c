@@ -1,4 +1,4 @@
-/* jpeg: a stored background back to pixels. */
+/* jpeg: decodes a stored background to pixels. */
 #include <setjmp.h>
 #include <stdio.h> /* jpeglib.h needs FILE */
 
@@ -25,7 +25,7 @@ static void stay_silent(j_common_ptr common)
     (void)common;
 }
 
-/* Below 0 is a warning: bytes that were not what they should be. */
+/* Levels below 0 are warnings: the bytes are damaged. */
 static void leave_on_warning(j_common_ptr common, int level)
 {
     if (level < 0) leave(common);

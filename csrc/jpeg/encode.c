@@ -74,7 +74,7 @@ static void ready(j_compress_ptr compress)
     (void)compress; /* the buffer was set before libjpeg was called */
 }
 
-/* libjpeg calls this as soon as no byte is free, be there another to come or not. So that a file
+/* libjpeg calls this as soon as no byte is free, whether or not another is to come. So that a file
  * may fill its buffer exactly, the first call only takes note. */
 static boolean refuse_more(j_compress_ptr compress)
 {
@@ -104,7 +104,7 @@ static void set_sampling(struct jpeg_compress_struct *compress, lf_sampling samp
     luma->v_samp_factor = sampling == LF_420 ? 2 : 1;
 }
 
-/* Every table and parameter that stays the same from picture to picture. */
+/* Sets every table and parameter that stays the same from picture to picture. */
 static lf_status set_up(lf_jpeg *jpeg, int quality, const uint8_t (*quant)[64],
                         lf_sampling sampling, int restart_interval)
 {
@@ -220,7 +220,7 @@ static void feed(lf_jpeg *jpeg, const lf_image *src)
     }
 }
 
-/* The compressor is set for the picture; what libjpeg cannot do comes back through on_error. */
+/* Runs the compressor, which is set for the picture; libjpeg reports errors through on_error. */
 static lf_status run(lf_jpeg *jpeg, const lf_image *src, size_t *header_size)
 {
     struct jpeg_compress_struct *compress = &jpeg->compress;
@@ -229,7 +229,7 @@ static lf_status run(lf_jpeg *jpeg, const lf_image *src, size_t *header_size)
         jpeg_abort_compress(&jpeg->compress);
         return jpeg->status;
     }
-    jpeg_suppress_tables(compress, header_size != NULL);
+    jpeg_suppress_tables(compress, header_size ? TRUE : FALSE);
     jpeg_start_compress(compress, FALSE);
     if (header_size) {
         jpeg_write_scanlines(compress, jpeg->rows, 0); /* no row: writes the header alone */

@@ -93,6 +93,8 @@ static const char *read_huffman(header *h, const uint8_t *p, size_t size)
     return NULL;
 }
 
+static const char other_sampling[] = "has a subsampling other than 4:2:0, 4:2:2, 4:4:4";
+
 static const char *read_frame(header *h, lf_jpeg_info *info, const uint8_t *p, size_t size)
 {
     if (h->components) return "has two frame headers";
@@ -104,13 +106,13 @@ static const char *read_frame(header *h, lf_jpeg_info *info, const uint8_t *p, s
     info->width = (int)word(p + 3);
     if (info->width < 1 || info->height < 1 || info->width > LF_JPEG_MAX_SIDE ||
         info->height > LF_JPEG_MAX_SIDE)
-        return "has a width or height out of 1..65500";
+        return "has a width or height outside 1..65500";
     for (int c = 0; c < h->components; c++) {
         const uint8_t *component = p + 6 + 3 * c;
         h->ids[c] = component[0];
         h->quant_of[c] = component[2];
         if (component[2] > 3) return "has a broken frame header";
-        if (c > 0 && component[1] != 0x11) return "has a subsampling other than 4:2:0, 4:2:2, 4:4:4";
+        if (c > 0 && component[1] != 0x11) return other_sampling;
     }
     const unsigned luma = p[7];
     if (h->components == 1)
@@ -122,11 +124,11 @@ static const char *read_frame(header *h, lf_jpeg_info *info, const uint8_t *p, s
     else if (luma == 0x11)
         info->sampling = LF_444;
     else
-        return "has a subsampling other than 4:2:0, 4:2:2, 4:4:4";
+        return other_sampling;
     return NULL;
 }
 
-/* Fills the rest of `info` too, since SOS is the header's last segment. */
+/* Also fills the rest of `info`, since SOS is the last segment of a header. */
 static const char *read_scan(const header *h, lf_jpeg_info *info, const uint8_t *p, size_t size)
 {
     const int n = h->components;
@@ -142,7 +144,8 @@ static const char *read_scan(const header *h, lf_jpeg_info *info, const uint8_t 
             info->standard_huffman = 0;
     }
     const uint8_t *spectrum = p + 1 + 2 * n;
-    if (spectrum[0] != 0 || spectrum[1] != 63 || spectrum[2] != 0) return "has a broken scan header";
+    if (spectrum[0] != 0 || spectrum[1] != 63 || spectrum[2] != 0)
+        return "has a broken scan header";
     if (n == 3 && h->quant_of[1] != h->quant_of[2])
         return "has different quantisation tables for its two chroma components";
     memcpy(info->quant[0], h->quant[h->quant_of[0]], 64);
@@ -190,7 +193,7 @@ static const char *read_header(const uint8_t *data, size_t size, lf_jpeg_info *i
     header h;
     memset(&h, 0, sizeof h);
     memset(info, 0, sizeof *info);
-    if (size < 4 || data[0] != 0xFF || data[1] != LF_JPEG_SOI) return "is no JPEG";
+    if (size < 4 || data[0] != 0xFF || data[1] != LF_JPEG_SOI) return "is not a JPEG";
     if (size > UINT32_MAX) return "is 4 GiB or longer";
     size_t at = 2;
     for (;;) {
@@ -258,7 +261,7 @@ lf_status lf_jpeg_index(const uint8_t *data, size_t size, lf_jpeg_info *info, ui
         offsets[k + 1] = (uint32_t)(at - data);
     }
     if (at != end) {
-        info->problem = "goes on behind its end marker";
+        info->problem = "has bytes after its end marker";
         return LF_ERR_DATA;
     }
     return LF_OK;

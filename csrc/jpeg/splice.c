@@ -1,4 +1,4 @@
-/* jpeg: regions of whole segments, and a finished file from a background's bytes and new ones. */
+/* jpeg: finds regions of whole segments, and joins a background's bytes with new segments. */
 #include <string.h>
 
 #include "jpeg/parts.h"
@@ -144,8 +144,8 @@ static int put(output *out, const uint8_t *bytes, size_t size)
     return 1;
 }
 
-/* Gives the next `columns` segments of a piece the markers of the segments `first`... of the
- * picture and puts them out. */
+/* Gives the next `columns` segments of a piece the markers of the picture's segments from `first`
+ * on, and writes them. */
 static lf_status put_row(output *out, piece *p, uint32_t first, uint32_t last_of_picture)
 {
     uint8_t *const begin = p->next;

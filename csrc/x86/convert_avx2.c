@@ -26,6 +26,7 @@ static inline __m256i to_planes8(const float *c0, const float *c1, const float *
                                _mm256_packs_epi32(third, _mm256_set1_epi32(255)));
 }
 
+/* Nine parameters, here and in to_u8x4: registers and constants once inlined. */
 static inline void to_u8x3(uint8_t *dst, const float *c0, const float *c1, const float *c2,
                            int width, float low, float gain, int truncate, int from_zero)
 {

@@ -14,6 +14,7 @@ static inline __m512i to_bytes16(const float *src, __mmask16 inside, __m512 low,
     return truncate ? _mm512_cvttps_epi32(v) : _mm512_cvtps_epi32(v);
 }
 
+/* Ten parameters: registers and constants once inlined. */
 static inline void to_pixels(uint8_t *dst, const float *c0, const float *c1, const float *c2,
                              int width, float low, float gain, int truncate, int from_zero,
                              int channels)

@@ -1,4 +1,5 @@
-/* Mel columns, AVX2: four bins or bands at a time. Every step is one exact rounding, in C's order. */
+/* mel rows for AVX2: four bins or bands at a time. Every step is one exact rounding, in the order
+ * of the scalar row. */
 #include <immintrin.h>
 
 #include "mel.h"
@@ -20,7 +21,7 @@ static void magnitudes(double *LF_RESTRICT dst, const double *LF_RESTRICT spectr
         __m256d sum = _mm256_hadd_pd(_mm256_mul_pd(a, a), _mm256_mul_pd(b, b)); /* 0 2 1 3 */
         _mm256_storeu_pd(dst + i, _mm256_sqrt_pd(_mm256_permute4x64_pd(sum, 0xD8)));
     }
-    for (; i < bins; i++) dst[i] = lf_mel_magnitude(spectrum + 2 * i);
+    for (; i < bins; i++) dst[i] = magnitude_at(spectrum + 2 * i);
 }
 
 static double band_sum(const double *magnitude, const float *weights, int count)

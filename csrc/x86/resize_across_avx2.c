@@ -15,7 +15,7 @@ static inline __m256i load_pair(const void *low, const void *high)
 }
 
 /* Shuffle of four pixels of 16 bytes into (tap, next tap) of each channel as int16 pairs;
- * `tap` is 0 or 2. A fourth channel that is not there becomes 0. */
+ * `tap` is 0 or 2. A missing fourth channel becomes 0. */
 static inline __m256i pick_taps(int channels, int tap)
 {
     const __m128i three = _mm_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -99, -1, -99, -1);
@@ -89,7 +89,7 @@ static inline __m256i weigh_pair(const uint8_t *low, const uint8_t *high, __m256
     return _mm256_srai_epi32(_mm256_add_epi32(sum, rest), 8);
 }
 
-/* Four pixels as int16 of four channels each, the last not there where channels is 3. */
+/* Four pixels as int16 of four channels each, the last missing where channels is 3. */
 static inline void store_four(int16_t *dst, __m256i v, int channels)
 {
     if (channels == 4) {
@@ -259,7 +259,7 @@ static inline void taps_across(int16_t *const *dst, const uint8_t *const *src, i
 
 /* ---- across: one channel ------------------------------------------------------------------- */
 
-/* Four bytes from `at` on; what lies past the row's end is 0. */
+/* Four bytes from `at` on, 0 past the row's end. */
 static inline int load_four(const uint8_t *row, ptrdiff_t size, ptrdiff_t at, int checked)
 {
     int v = 0;
@@ -323,7 +323,8 @@ static inline void taps_u8x1(int16_t *dst, const uint8_t *src, const lf_resize_a
         __m256i high = _mm256_setzero_si256(), low = high;
         for (int k = 0; k < axis->taps; k += 4, w += 8) {
             const __m256i pixels = _mm256_cvtepu8_epi16(load_pixels(src, axis, x, k, checked));
-            const __m256i even = load_pair(w, w + 2 * step), odd = load_pair(w + step, w + 3 * step);
+            const __m256i even = load_pair(w, w + 2 * step);
+            const __m256i odd = load_pair(w + step, w + 3 * step);
             high = _mm256_add_epi32(
                 high, _mm256_madd_epi16(pixels, _mm256_unpacklo_epi64(even, odd)));
             low = _mm256_add_epi32(

@@ -1,6 +1,7 @@
-/* resize rows for AVX-512 with VBMI and VNNI (arithmetic: resize.h). Across, a step makes the 15 or 16
- * values of five pixels of three channels, or four of four: one load holds all their taps, and
- * one byte permutation a pair of taps brings them to their weights. Down, a step makes 64 bytes.
+/* resize rows for AVX-512 with VBMI and VNNI (arithmetic: resize.h). Across, a step makes the 15
+ * values of five pixels of three channels, or the 16 of four pixels of four: one load holds all
+ * their taps, and one byte permutation a pair of taps brings them to their weights. Down, a step
+ * makes 64 bytes.
  * Many taps, one channel and steep shrinking are left to the AVX2 rows. */
 #include "resize.h"
 
@@ -22,7 +23,7 @@ static int fits(const lf_resize_axis *axis, int taps)
     return span * axis->src_channels <= 64;
 }
 
-/* The pixel of the step, and the channel, that each of the 16 values belongs to; of three
+/* The pixel of the step, and the channel, that each of the 16 values belongs to; with three
  * channels the last value belongs to none. */
 static inline __m512i pixel_of_value(int to)
 {
@@ -41,7 +42,7 @@ static inline __m512i twice(__m512i low16)
     return _mm512_or_si512(low16, _mm512_slli_epi32(low16, 16));
 }
 
-/* What is the same in all rows of a step. */
+/* Values that all rows of a step share. */
 typedef struct step {
     __m512i pick01, pick23; /* bytes of the load: a pair of taps of each value, as int16 */
     __m512i w01, w23;

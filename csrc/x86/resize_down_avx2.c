@@ -60,8 +60,8 @@ static inline void add_rows(__m256i *high, __m256i *low, const int16_t *r0, cons
     low[1] = _mm256_add_epi32(low[1], _mm256_madd_epi16(second, low_pair));
 }
 
-/* Moves what the low sums have above 11 bits to the high ones: 32 more rows of at most 255 * 128
- * by low halves below 2048 then stay below 2^31. */
+/* Carries what the low sums have above 11 bits over to the high ones: 32 more rows of at most
+ * 255 * 128 by low halves below 2048 then stay below 2^31. */
 static inline void carry(__m256i *high, __m256i *low)
 {
     for (int k = 0; k < 4; k++) {

@@ -1,8 +1,8 @@
-/* yuv, AVX2 rows: the arithmetic of yuv.c, equal bit for bit.
+/* yuv rows for AVX2: the arithmetic of yuv.c, equal bit for bit.
  *
- * Pixels are taken in units of 8 (24 bytes), four units to a block of 32. Rows that are no
- * multiple of the block end with one more block that overlaps the one before; where the row is
- * read and written that block is computed first and stored last, so it too reads old values. */
+ * Pixels are taken in units of 8 (24 bytes), four units to a block of 32. A row that does not end
+ * with a whole block gets one more, which overlaps the one before; where the row is both read and
+ * written, that block is computed first and stored last, so that it reads old values too. */
 #include "rows.h"
 
 #include <immintrin.h>
@@ -10,7 +10,8 @@
 
 enum { UNIT = 8, BLOCK = 32 };
 
-/* 8 packed pixels: pixels 0-3 are bytes 0..11 of the lower lane, pixels 4-7 bytes 4..15 of the upper. */
+/* 8 packed pixels: pixels 0-3 are bytes 0..11 of the lower lane, pixels 4-7 are bytes 4..15 of
+ * the upper. */
 static inline __m256i load_unit(const uint8_t *p)
 {
     __m128i low = _mm_loadu_si128((const __m128i *)p),

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def jpeg_headers(tmp_path_factory):
-    """A folder of libjpeg's headers alone, as the rest of /usr/include is this system's; or None."""
+    """A folder of libjpeg's headers alone, or None: the rest of /usr/include is for this CPU."""
     folder = tmp_path_factory.mktemp("jpeg")
     for name in HEADERS:
         places = [*Path("/usr/include").glob(name), *Path("/usr/include").glob(f"*/{name}")]

@@ -276,7 +276,7 @@ def test_foreign_files_are_refused_in_one_sentence(rng):
     plain = save(frame)
     sof = plain.index(b"\xff\xc0")
     cases = {
-        "is no JPEG": [b"", b"\xff", b"\x89PNG\r\n\x1a\n", bytes(1000)],
+        "is not a JPEG": [b"", b"\xff", b"\x89PNG\r\n\x1a\n", bytes(1000)],
         "ends within its header": [plain[:4], plain[:100], plain[: plain.index(b"\xff\xda") + 5]],
         "is progressive": [save(frame, progressive=True)],
         "has no restart interval": [save(frame, restart_marker_blocks=0)],
@@ -322,7 +322,7 @@ def test_damaged_scans_are_refused(rng):
     at = data.index(b"\xff\xd3")
     for problem, damaged in {
         "cut off": data[:-2],
-        "goes on behind": data + b"\0",
+        "has bytes after": data + b"\0",
         "out of order": data[:at] + b"\xff\xd4" + data[at + 2 :],
     }.items():
         with pytest.raises(InputError, match=problem):

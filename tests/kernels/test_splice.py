@@ -215,7 +215,7 @@ def test_bad_arguments(rng):
         SplicedJpeg(frame, segments=_jpeg.jpeg_segments(data))
     with pytest.raises(InputError, match="is cut off"):
         SplicedJpeg(data[:-1])
-    with pytest.raises(InputError, match="is no JPEG"):
+    with pytest.raises(InputError, match="is not a JPEG"):
         SplicedJpeg(b"")
     with pytest.raises(LayoutError, match="must be an array of uint8, got NoneType"):
         SplicedJpeg(None)

@@ -1,4 +1,4 @@
-"""One process, many conversations: live sound in, frames out, one net and one template for all.
+"""One process, many conversations: live sound in, frames out, one model and one template for all.
 
 python examples/batch_service.py anna/ --generator unet.onnx --audio-encoder ave.onnx a.wav b.wav
 
@@ -16,44 +16,41 @@ CHUNK = 640  # samples of 40 ms
 REQUEST = 8  # frames of one request at most
 
 
-# --8<-- [start:session]
-class Session:
-    """A conversation: its own sound and its own place in the template's loop, nothing else."""
+# --8<-- [start:conversation]
+class Conversation:
+    """Its own sound and its own place in the template's loop, nothing else."""
 
     def __init__(self, pipeline):
-        preset, fps = pipeline.template.preset, pipeline.template.fps
-        self.heard = lf.FeatureStream(preset.features, fps, encoder=pipeline.audio_encoder)
-        self.hush = lf.NoiseGate()  # no noise or breath in pauses
-        self.shown = 0
+        self.heard = pipeline.listen()  # SpeechFeatures: audio encoder and silence are inside
         self.over = False
 
     def push(self, samples):
         """Sound as it comes, (n,) float32 at 16 kHz; None when it is over."""
         if samples is None:
             self.over = True
-            self.heard.push(self.gate.finish())
-            self.heard.finish()
+            self.heard.flush()
         else:
-            self.heard.push(self.gate.push(samples))
+            self.heard.push(samples)
 
 
-def serve(pipeline, sessions, deliver):
-    """One turn of the loop: every session that has frames due gets one request."""
-    for name, session in sessions.items():
-        count = min(session.heard.ready, REQUEST)
+def serve(pipeline, conversations, deliver):
+    """One turn of the loop: every conversation that has frames due gets one request."""
+    for name, conversation in conversations.items():
+        count = min(conversation.heard.ready, REQUEST)
         if not count:
             continue
-        windows = session.heard.take(count)
-        with pipeline.composite(windows, start=session.shown, format="jpeg") as frames:
+        due = conversation.heard.take(count)
+        with pipeline.composite(
+            due.features, due.start, format="jpeg", alphas=due.alphas
+        ) as frames:
             for frame in frames:
                 deliver(name, frame.index, frame.data)  # copy or send it now: it is lent
-        session.shown += count
-    done = [name for name, s in sessions.items() if s.over and not s.heard.ready]
+    done = [name for name, c in conversations.items() if c.over and not c.heard.ready]
     for name in done:
-        del sessions[name]
+        del conversations[name]
 
 
-# --8<-- [end:session]
+# --8<-- [end:conversation]
 
 
 def main(arguments=None):
@@ -73,14 +70,14 @@ def main(arguments=None):
     with lf.Pipeline.open(options.template, options.generator, options.audio_encoder) as pipeline:
         pipeline.pool.limit = 512 << 20  # what goes beyond raises PoolExhausted, never swaps
         sounds = {path: load_audio(path) for path in options.speech}
-        sessions = {path: Session(pipeline) for path in sounds}
+        conversations = {path: Conversation(pipeline) for path in sounds}
         at = 0
-        while sessions:
-            for path, session in sessions.items():
-                if not session.over:
+        while conversations:
+            for path, conversation in conversations.items():
+                if not conversation.over:
                     chunk = sounds[path][at : at + CHUNK]
-                    session.push(np.ascontiguousarray(chunk) if len(chunk) else None)
-            serve(pipeline, sessions, deliver)
+                    conversation.push(np.ascontiguousarray(chunk) if len(chunk) else None)
+            serve(pipeline, conversations, deliver)
             at += CHUNK
         pool = pipeline.pool.stats()
         print(f"pool: {pool.peak / 1e6:.1f} MB at most, {pool.misses} misses")

@@ -3,8 +3,8 @@
     python tools/soak.py                    an hour
     python tools/soak.py --minutes 1        a short one
 
-The demo's person and nets, in one process: three live sessions, each of which hears speech in
-tenths of a second at the pace of a speaker and takes JPEG, I420 or packed frames, pauses and
+The demo's person and models, in one process: three live conversations, each of which hears speech
+in tenths of a second at the pace of a speaker and takes JPEG, I420 or packed frames, pauses and
 speaks again; and bursts, requests of 25 frames of any format as fast as they can be made.
 First all of them run at once and without pace, over the template's whole loop and in requests of
 every size, and the pool is asked for all that may ever be held at the same moment, as a service
@@ -28,13 +28,13 @@ from pathlib import Path
 
 import numpy as np
 
-from lipsync_fast import Pipeline
+from lipsync_fast import Pipeline, default_pool
 from lipsync_fast.bench.memory import anonymous_bytes
 from lipsync_fast.demo import COUNT, speech
 from lipsync_fast.demo.run import open_pipeline
 
 FORMATS = ("jpeg", "i420", "bgr24")
-RATE, CHUNK = 16000, 1600  # samples a second, and what a session hears at a time
+RATE, CHUNK = 16000, 1600  # samples a second, and what a conversation hears at a time
 SPEECHES = (3.0, 12.0)  # seconds that one may last
 PAUSE, BETWEEN_BURSTS = 2.0, 6.0  # seconds at most
 BURST = 25
@@ -76,7 +76,7 @@ class Service:
                 size += len(frame.data)
         self.count(-(-frames // self.pipeline.request), frames, size)
 
-    def session(self, format: str, chance: random.Random) -> None:
+    def converse(self, format: str, chance: random.Random) -> None:
         while not self.stop.wait(chance.uniform(0, PAUSE)):
             start = chance.randrange(len(self.sound))
             self.speak(format, chance.uniform(*SPEECHES), start, paced=True)
@@ -118,9 +118,10 @@ class Service:
             for _ in range(2 * users):  # a request is finished while the next one is drawn
                 held.append(pipe.pool.empty((size, 3, preset.view, preset.view), "float32"))
                 held.append(pipe.pool.empty((size, *preset.audio_shape), "float32"))
-            for _ in range(users if size > pipe.generator.micro_batch else users + 1):
-                few = min(size, pipe.generator.micro_batch)
-                held.append(pipe.pool.empty((few, *preset.visual_shape), "float32"))
+            most = pipe.generator.sizes.most
+            for _ in range(users if size > most else users + 1):
+                few = min(size, most)
+                held.append(default_pool().empty((few, *preset.visual_shape), "float32"))
         for format in FORMATS:
             shape = pipe.compositor.canvas(format).shape
             held += [pipe.pool.empty(shape) for _ in range(2 * pipe.request + BURST)]
@@ -145,14 +146,14 @@ class Service:
         return threads
 
     def live(self) -> list[threading.Thread]:
-        """The sessions and the bursts, until `stop`."""
+        """The conversations and the bursts, until `stop`."""
         chances = [random.Random(f"{self.seed} {i}") for i in range(len(FORMATS) + 1)]
 
         def lives(format: str, chance: random.Random) -> Callable[[], None]:
-            return lambda: self.session(format, chance)
+            return lambda: self.converse(format, chance)
 
-        sessions = (lives(f, c) for f, c in zip(FORMATS, chances, strict=False))
-        return self.start([*sessions, lambda: self.bursts(chances[-1])])
+        conversations = (lives(f, c) for f, c in zip(FORMATS, chances, strict=False))
+        return self.start([*conversations, lambda: self.bursts(chances[-1])])
 
 
 def resident_bytes() -> int:

@@ -94,7 +94,8 @@ class Case:
         if self.real:
             speech = load_audio(ASSETS / "audio" / "jfk_16k.wav")[: FRAMES * 16000 // self.fps]
             net = ASSETS / "models" / "liteavatar384.onnx"
-            with lf.Pipeline.open(template, net, colour_match=match, silence="net") as pipeline:
+            mouth = lf.MouthOptions(colour_match=match, silence="net")
+            with lf.Pipeline.open(template, net, mouth=mouth) as pipeline:
                 yield from (frame.array for frame in pipeline.frames(speech))
             return
         smoother = lf.ColourSmoother(self.fps, self.preset.view)

@@ -19,7 +19,7 @@ except ImportError as error:
 from .preparation import FaceOptions, prepare
 
 # pipeline: the road, from speech to frames
-from .pipeline.pipeline import Pipeline, PipelineStats
+from .pipeline import MouthOptions, Pipeline, PipelineStats, SpeechFeatures
 
 # templates: a prepared person, in memory or on disk
 from .templates import JpegSettings, Template, TemplateOptions, TemplateWriter
@@ -85,8 +85,10 @@ __all__ = [
     "FaceOptions",
     "prepare",
     # pipeline
+    "MouthOptions",
     "Pipeline",
     "PipelineStats",
+    "SpeechFeatures",
     # templates
     "JpegSettings",
     "Template",

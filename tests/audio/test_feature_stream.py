@@ -236,7 +236,7 @@ def test_windows_go_into_the_callers_memory():
 @pytest.mark.parametrize("features", ["mel", "ave"])
 def test_memory_stays_flat_over_ten_minutes(features):
     second = synthetic_voice(1)
-    # The stand-in's product costs more than all else here; what it says does not matter.
+    # The stand-in's product costs more than all else here; any answer will do.
     answer = np.ones((1, 512), np.float32)
     stream = FeatureStream(features, 25, encoder=lambda window: answer)
     out = np.empty((70, *stream.shape), np.float32)

@@ -1,4 +1,4 @@
-"""The rule-based driver: what the mouth does, chunk by chunk the same, and on the real net."""
+"""The rule-based driver: the mouth follows the voice, the same in any chunks."""
 
 import math
 import re
@@ -36,7 +36,7 @@ def vowel(seconds, first, second, pitch=120.0, loudness=0.3):
     return (loudness * sound / np.abs(sound).max()).astype(np.float32)
 
 
-# ---- what the mouth does ---------------------------------------------------------------
+# ---- the mouth -------------------------------------------------------------------------
 
 
 def test_silence_is_the_mouth_at_rest():

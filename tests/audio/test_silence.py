@@ -1,4 +1,4 @@
-"""Silence: what is speech by energy alone, how mouths fade, how pauses are hushed."""
+"""Silence: speech is told by energy alone, mouths fade, pauses are gated."""
 
 import itertools
 import math
@@ -24,7 +24,7 @@ def fades(samples, fps=25, **options):
     return np.concatenate([whole.push(samples), whole.flush(count)]).astype(int)
 
 
-def hushed(samples):
+def gated(samples):
     gate = NoiseGate()
     return np.concatenate([gate.push(samples), gate.flush()])
 
@@ -48,7 +48,7 @@ def syllables(seconds, decibels=-20.0, seed=0):
     return (np.sin(np.pi * 4 * time) ** 2 * noise(seconds, decibels, seed)).astype(np.float32)
 
 
-# ---- what is speech --------------------------------------------------------------------
+# ---- speech or silence -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("make", [noise, hum])
@@ -57,12 +57,12 @@ def test_a_steady_noise_of_any_level_is_silence(make, decibels):
     """From the first frame on: the floor is known from the sound itself."""
     sound = make(6, decibels)
     assert not fades(sound).any()
-    assert not hushed(sound).any()
+    assert not gated(sound).any()
 
 
 def test_digital_silence_is_silence():
     assert not fades(silence(2)).any()
-    assert not hushed(silence(2)).any()
+    assert not gated(silence(2)).any()
 
 
 @pytest.mark.parametrize("background", [None, -80, -55, -40])
@@ -199,7 +199,7 @@ def test_random_chunks_of_a_real_voice_equal_the_whole(assets, name, rng):
         parts.append(gate.push(samples[start : start + size]))
         assert len(parts[-1]) % 200 == 0
         start += size
-    assert np.concatenate([*parts, gate.flush()]).tobytes() == hushed(samples).tobytes()
+    assert np.concatenate([*parts, gate.flush()]).tobytes() == gated(samples).tobytes()
 
 
 @pytest.mark.parametrize(
@@ -235,13 +235,13 @@ def test_memory_stays_flat_over_minutes():
     assert max(peaks[1:]) - peaks[1] < 8192
 
 
-# ---- hushing ---------------------------------------------------------------------------
+# ---- the gate ---------------------------------------------------------------------------
 
 
 def test_speech_is_left_as_it_is_and_pauses_are_digital_silence():
     spoken = syllables(1)
     sound = np.concatenate([noise(1, -60), spoken, noise(2, -60, seed=1), spoken])
-    quiet = hushed(sound)
+    quiet = gated(sound)
     assert len(quiet) == len(sound)
     assert not quiet[: 15 * 1000].any()
     assert np.array_equal(quiet[17500 : 2 * 16000], sound[17500 : 2 * 16000])
@@ -253,7 +253,7 @@ def test_speech_is_left_as_it_is_and_pauses_are_digital_silence():
 
 def test_a_sound_without_noise_stays_as_it_is():
     sound = np.concatenate([silence(1), syllables(1), silence(1), syllables(1, seed=2)])
-    quiet = hushed(sound)
+    quiet = gated(sound)
     changed = np.flatnonzero(quiet != sound)
     # But for its faintest beginnings.
     assert ((changed - 16000) % 32000 < 1200).all()
@@ -264,7 +264,7 @@ def test_a_sound_without_noise_stays_as_it_is():
 def test_mel_windows_hear_no_noise_in_pauses(assets, name):
     samples = read_voice(assets, name)
     alphas = fades(samples)
-    windows = feature_windows(hushed(samples), "mel", 25)
+    windows = feature_windows(gated(samples), "mel", 25)
     plain = feature_windows(samples, "mel", 25)
     still = [i for i in range(len(alphas) - 8) if not alphas[i : i + 5].any()]
     assert still
@@ -275,7 +275,7 @@ def test_mel_windows_hear_no_noise_in_pauses(assets, name):
 
 
 @pytest.mark.parametrize("features", ["mel", "ave"])
-def test_hushed_features_are_ready_no_later(features):
+def test_gated_features_are_ready_no_later(features):
     def encoder(window):
         return np.zeros((1, 512), np.float32)
 

@@ -188,7 +188,7 @@ def test_the_real_net_leaves_no_seam(assets):
     pytest.importorskip("av")
     pytest.importorskip("onnxruntime")
     from lipsync_fast.media import AudioSource, VideoReader
-    from lipsync_fast.pipeline.pipeline import Pipeline
+    from lipsync_fast.pipeline import MouthOptions, Pipeline
 
     reader = VideoReader(assets / "video" / "liteavatar_890x1920_30fps.mp4")
     form = {"width": reader.width, "height": reader.height}
@@ -203,7 +203,7 @@ def test_the_real_net_leaves_no_seam(assets):
     }.items():
         template = Template.from_arrays(frames, rect, preset=preset, fps=30)
         net = assets / "models" / "liteavatar384.onnx"
-        with Pipeline.open(template, net, colour_match=name == "feather") as pipeline:
+        with Pipeline.open(template, net, mouth=MouthOptions(name == "feather")) as pipeline:
             shown = pipeline.frames(speech)
             errors[name] = np.mean([seam_error(f.array, rect) for f in shown])
     assert errors["hard"] > 1.5

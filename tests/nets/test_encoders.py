@@ -1,7 +1,5 @@
 """HuBERT's and wenet's rows are those that the families' own scripts make."""
 
-from fractions import Fraction
-
 import numpy as np
 import pytest
 
@@ -11,10 +9,8 @@ from tests.support.nets import tiny_encoder, tiny_generator, tiny_hubert, tiny_w
 from tests.support.voices import read_voice, synthetic_voice
 
 from lipsync_fast.errors import InputError, LipsyncError, ModelError
-from lipsync_fast.memory._pool import BufferPool
 from lipsync_fast.nets.encoders import HubertEncoder, WenetEncoder
-from lipsync_fast.pipeline.speech import SpeechFeatures
-from lipsync_fast.pipeline.stages import Stages
+from lipsync_fast.pipeline.speech import SpeechFeatures, open_speech, read_requests
 from lipsync_fast.presets import PRESETS
 
 # ---- HuBERT ----------------------------------------------------------------------------------
@@ -93,10 +89,9 @@ def test_nets_that_are_no_hubert(tmp_path):
     ],
 )
 def test_speech_of_another_kind_is_refused_before_it_is_joined(hubert, speech, said):
-    preset = PRESETS["synctalk328-hubert"]
-    options = {"fps": Fraction(25), "pool": BufferPool(), "stages": Stages()}
+    features = SpeechFeatures(PRESETS["synctalk328-hubert"], 25, hubert)
     with pytest.raises(LipsyncError, match=said):
-        SpeechFeatures(speech, None, preset=preset, encoder=hubert, **options)
+        list(read_requests(features, open_speech(speech), 8, live=False))
 
 
 # ---- wenet -----------------------------------------------------------------------------------

@@ -287,24 +287,24 @@ def test_a_busy_device_gets_nothing_more(tmp_path, monkeypatch):
 
 def test_the_net_runs_while_the_request_before_is_finished(tmp_path, monkeypatch):
     path, template = tiny_generator(tmp_path / "net.onnx", WAV2LIP), template_of(WAV2LIP)
-    with Pipeline.open(template, path, request=4) as pipeline:
+    with Pipeline.open(template, path) as pipeline:
         begun = [threading.Event() for _ in range(4)]
         number = iter(begun)
-        run, finish = pipeline.inference.run, pipeline.compositor.composite
+        draw, finish = pipeline.inference._draw, pipeline.compositor.composite
 
-        def inference(*arguments):
+        def inference(job):
             next(number).set()
-            return run(*arguments)
+            return draw(job)
 
         def composite(*arguments, start, **named):
             following = start // 4 + 1
             assert following == 4 or begun[following].wait(30), "the net waits for the compositor"
             return finish(*arguments, start=start, **named)
 
-        monkeypatch.setattr(pipeline.inference, "run", inference)
+        monkeypatch.setattr(pipeline.inference, "_draw", inference)
         monkeypatch.setattr(pipeline.compositor, "composite", composite)
         features = windows_of(WAV2LIP, 16).reshape(16, -1)
-        assert len(list(pipeline.frames(None, features=features))) == 16
+        assert len(list(pipeline.frames(None, features=features, request=4))) == 16
 
 
 def refused(pipeline, features):

@@ -1,4 +1,4 @@
-"""What reaches the net: frames that have a face and an alpha, in micro-batches."""
+"""Only frames that have a face and an alpha reach the model."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The whole road: speech, template and nets to frames, files and video."""
+"""The whole road: speech, template and models to frames, files and video."""
 
 from fractions import Fraction
 
@@ -9,13 +9,13 @@ pytest.importorskip("onnxruntime")
 from tests.support.nets import drifting_generator, tiny_encoder, tiny_generator
 from tests.support.person import speech, template_of
 
-from lipsync_fast.audio import frame_count
-from lipsync_fast.audio.silence import SilenceFades
+from lipsync_fast.audio import SilenceFades, frame_count
 from lipsync_fast.compositing import ColourSmoother
 from lipsync_fast.errors import ArgumentTypeError, FileMissingError, InputError
 from lipsync_fast.nets.generator import Generator
-from lipsync_fast.pipeline.pipeline import Pipeline
+from lipsync_fast.pipeline import MouthOptions, Pipeline
 from lipsync_fast.presets import PRESETS, get_preset
+from lipsync_fast.timing import Loop
 
 NAMES = ["synctalk328", "wav2lip96", "wav2lip384", "liteavatar384"]
 
@@ -80,6 +80,7 @@ def test_chunks_of_any_size_give_the_same_frames(pipeline):
 def test_the_size_of_a_request_changes_nothing(pipeline, request_size):
     samples = speech(1.2)
     want = [bytes(f.data) for f in pipeline.frames(samples)]
+    assert [bytes(f.data) for f in pipeline.frames(samples, request=request_size)] == want
     pipeline.request = request_size
     assert [bytes(f.data) for f in pipeline.frames(samples)] == want
 
@@ -162,7 +163,7 @@ def test_colours_that_drift_are_matched(tmp_path):
     net = drifting_generator(tmp_path / "net.onnx", preset)
     shown = {}
     for match in (False, True):
-        with Pipeline.open(person, net, threads=2, colour_match=match) as pipeline:
+        with Pipeline.open(person, net, threads=2, mouth=MouthOptions(match)) as pipeline:
             shown[match] = list(pipeline.frames(samples))
     for plain, matched in zip(shown[False], shown[True], strict=True):
         background = person.bgr24(plain.template_index).astype(int)
@@ -175,7 +176,7 @@ def test_colours_that_drift_are_matched(tmp_path):
             continue
         inside = np.s_[y : y + h, x : x + w]
         off = [np.abs(f.array[inside] - background[inside]).mean() for f in (plain, matched)]
-        # What is left is the net's own flicker with the sound, which the track smooths.
+        # The rest is the model's own flicker with the sound, which is smoothed.
         assert off[0] > 5
         assert off[1] < 3
 
@@ -185,15 +186,20 @@ def test_colours_that_drift_are_matched(tmp_path):
 def test_matched_colours_do_not_depend_on_requests(tmp_path, name, format):
     preset, samples = get_preset(name), speech(1.2)
     net = drifting_generator(tmp_path / "net.onnx", preset)
-    with Pipeline.open(template_of(preset), net, threads=2, colour_match=True) as pipeline:
+    mouth = MouthOptions(colour_match=True)
+    with Pipeline.open(template_of(preset), net, threads=2, mouth=mouth) as pipeline:
         want = [bytes(f.data) for f in pipeline.frames(samples, format=format)]
         for size in (1, 25):
-            pipeline.request = size
-            assert [bytes(f.data) for f in pipeline.frames(samples, format=format)] == want
+            sized = pipeline.frames(samples, format=format, request=size)
+            assert [bytes(f.data) for f in sized] == want
         pieces = np.split(samples, [900, 901, 12000])
         assert [bytes(f.data) for f in pipeline.frames(pieces, format=format)] == want
         smoother, got = ColourSmoother(pipeline.template.fps, preset.view), []
-        for heard in pipeline._listen(samples, None).requests(7):
+        speech_features = pipeline.listen()
+        speech_features.push(samples)
+        speech_features.flush()
+        while speech_features.ready:
+            heard = speech_features.take(min(7, speech_features.ready))
             with pipeline.composite(
                 heard.features, heard.start, format=format, alphas=heard.alphas, smoother=smoother
             ) as frames:
@@ -213,7 +219,9 @@ def test_silence_shows_the_background_and_skips_the_net(tmp_path, name):
     net = tiny_generator(tmp_path / "g.onnx", preset)
     shown, faded = {}, {}
     for silence, frames in (("net", shown), ("background", faded)):
-        with Pipeline.open(template_of(preset), net, silence=silence) as pipeline:
+        with Pipeline.open(
+            template_of(preset), net, mouth=MouthOptions(silence=silence)
+        ) as pipeline:
             for frame in pipeline.frames(samples):
                 frames[frame.index] = frame.array.copy()
             ran = pipeline.stats().stages["net"].frames
@@ -229,7 +237,7 @@ def test_silence_shows_the_background_and_skips_the_net(tmp_path, name):
     alphas = np.concatenate([listener.push(samples), listener.flush(len(faded))])
     assert ran == np.count_nonzero((alphas > 0) & (indices != 2)) < len(faded) - 20
     assert all(np.array_equal(faded[i], shown[i]) for i in range(10, 20))
-    # Half shown, the mouth is on its way from the film to what the net draws.
+    # Half shown, the mouth lies between the film and the model's picture.
     way = [np.abs(faded[i] - b.astype(float)).sum() for i, b in enumerate(backgrounds)]
     whole = [np.abs(shown[i] - b.astype(float)).sum() for i, b in enumerate(backgrounds)]
     fading = np.flatnonzero((alphas > 0) & (alphas < 255) & (indices != 2))
@@ -242,9 +250,9 @@ def test_what_is_shown_in_silence_by_default(tmp_path):
         preset = get_preset(name)
         net = tiny_generator(tmp_path / f"{name}.onnx", preset)
         with Pipeline.open(template_of(preset), net) as pipeline:
-            assert pipeline.silence == silence
+            assert pipeline.mouth.silence == silence
         with pytest.raises(InputError, match="silence must be one of closed, background, net"):
-            Pipeline.open(template_of(preset), net, silence="quiet")
+            MouthOptions(silence="quiet")
 
 
 def test_a_closed_mouth_in_silence_ignores_noise(tmp_path):
@@ -253,7 +261,9 @@ def test_a_closed_mouth_in_silence_ignores_noise(tmp_path):
     mute[16000 + 4800 : 40000] = 0
     frames = {}
     for silence, sound in [("closed", samples), ("net", samples), ("net", mute)]:
-        with Pipeline.open(template_of(preset), net, silence=silence) as pipeline:
+        with Pipeline.open(
+            template_of(preset), net, mouth=MouthOptions(silence=silence)
+        ) as pipeline:
             shown = [bytes(f.data) for f in pipeline.frames(sound)]
             frames[silence, sound is mute] = shown[35:55]
     assert frames["closed", False] == frames["net", True]
@@ -266,8 +276,10 @@ def test_another_neutral_pose_order_and_start(tmp_path):
     np.save(tmp_path / "pose.npy", pose)
     samples = speech(0.5)
 
-    def shown(**options):
-        with Pipeline.open(template_of(preset), net, silence="net", **options) as pipeline:
+    def shown(loop=None, start=None, neutral=None):
+        person = template_of(preset).looped(Loop(loop, start))
+        mouth = MouthOptions(silence="net", neutral=neutral)
+        with Pipeline.open(person, net, mouth=mouth) as pipeline:
             frames = list(pipeline.frames(samples))
             return [f.template_index for f in frames], [bytes(f.data) for f in frames]
 
@@ -283,7 +295,7 @@ def test_another_neutral_pose_order_and_start(tmp_path):
         shown(neutral="no.npy")
     other = tiny_generator(tmp_path / "o.onnx", get_preset("wav2lip96"))
     with pytest.raises(InputError, match="a neutral pose is for presets that hear params"):
-        Pipeline.open(template_of("wav2lip96"), other, neutral=pose)
+        Pipeline.open(template_of("wav2lip96"), other, mouth=MouthOptions(neutral=pose))
 
 
 def test_what_does_not_match_is_refused(tmp_path):
@@ -299,6 +311,8 @@ def test_what_does_not_match_is_refused(tmp_path):
     with Pipeline.open(template_of(preset), generator, encoder) as pipeline:
         with pytest.raises(ArgumentTypeError, match=r"the speech must be a path, .* got int"):
             pipeline.frames(5)
+        with pytest.raises(InputError, match="request must be a whole number of frames"):
+            pipeline.frames(speech(), request=0)
         windows = np.zeros((2, *preset.audio_shape), np.float32)
         for start in (-3, 0.5):
             with pytest.raises(InputError, match="start must be a whole number of frames"):
@@ -311,10 +325,6 @@ def test_what_does_not_match_is_refused(tmp_path):
         Pipeline.open(tmp_path / "nothing", generator, encoder)
     with pytest.raises(FileMissingError, match=r"no\.onnx"):
         Pipeline.open(template_of(preset), tmp_path / "no.onnx", encoder)
-    with pytest.raises(InputError, match="request"):
-        Pipeline.open(template_of(preset), generator, encoder, request=0)
-    with pytest.raises(InputError, match="border and label are said where a template is opened"):
-        Pipeline.open(template_of("synctalk328"), generator, label=False)
 
 
 def test_bad_speech_and_bad_outputs(pipeline, tmp_path):
@@ -343,6 +353,7 @@ def test_parts_that_are_none_are_named(tmp_path):
         (lambda: Pipeline(made, "a.onnx"), f"generator must be of type .*, got str{opens}"),
         (lambda: Pipeline(made, [net, path]), f"generator must be of type .*Path{opens}"),
         (lambda: Pipeline(made, net, path), f"audio_encoder must be of type .*Path{opens}"),
+        (lambda: Pipeline(made, net, mouth="net"), "mouth must be of type MouthOptions, got str"),
         (lambda: Pipeline(made, net, pool=5), "pool must be of type BufferPool, got int"),
         (lambda: Pipeline.open(5, path), "path of a template must be of type str or Path"),
         (lambda: Pipeline.open(made, None), "generator must be of type .*, got NoneType"),

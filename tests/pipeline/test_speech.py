@@ -1,42 +1,46 @@
-"""What the generator hears, and the alphas that silence gives the frames."""
-
-from fractions import Fraction
+"""SpeechFeatures: windows and alphas, the same in any chunks and requests."""
 
 import numpy as np
 import pytest
 from tests.support.voices import VOICES, random_cuts, read_voice, synthetic_voice
 
-from lipsync_fast.audio import FeatureStream, feature_windows, frame_count
-from lipsync_fast.audio.lite_avatar import LiteAvatarDriver
-from lipsync_fast.audio.silence import NoiseGate, SilenceFades
+from lipsync_fast.audio import (
+    FeatureFile,
+    FeatureStream,
+    LiteAvatarDriver,
+    NoiseGate,
+    SilenceFades,
+    feature_windows,
+    frame_count,
+)
+from lipsync_fast.errors import InputError
 from lipsync_fast.memory._pool import BufferPool
-from lipsync_fast.pipeline.speech import SpeechFeatures
-from lipsync_fast.pipeline.stages import Stages
+from lipsync_fast.pipeline import MouthOptions, SpeechFeatures
+from lipsync_fast.pipeline.speech import open_speech, read_requests
 from lipsync_fast.presets import get_preset
 
 
-def listening(speech, preset="wav2lip96", features=None, fps=25, **options):
-    return SpeechFeatures(
-        speech,
-        features,
-        preset=get_preset(preset),
-        fps=Fraction(fps),
-        encoder=None,
-        pool=BufferPool(),
-        stages=Stages(),
-        **options,
-    )
+def listener(preset="wav2lip96", features=None, silence="net", neutral=None):
+    mouth = MouthOptions(silence=silence, neutral=neutral)
+    pool = BufferPool()
+    return SpeechFeatures(get_preset(preset), 25, features=features, mouth=mouth, pool=pool)
+
+
+def requests(speech, preset="wav2lip96", size=8, **options):
+    """The requests of a speech, as a pipeline reads it."""
+    chunks = () if speech is None else open_speech(speech)
+    return read_requests(listener(preset, **options), chunks, size, live=False)
 
 
 def heard(speech, preset="wav2lip96", size=8, **options):
     """Feature windows and alphas of all frames; no alphas where a request has none."""
-    requests = list(listening(speech, preset, **options).requests(size))
-    starts = np.cumsum([0, *(len(r.features) for r in requests)])
-    assert [r.start for r in requests] == starts[:-1].tolist()
-    features = np.concatenate([r.features for r in requests])
+    found = list(requests(speech, preset, size, **options))
+    starts = np.cumsum([0, *(len(r.features) for r in found)])
+    assert [r.start for r in found] == starts[:-1].tolist()
+    features = np.concatenate([r.features for r in found])
     alphas = None
-    if requests[0].alphas is not None:
-        alphas = np.concatenate([r.alphas for r in requests])
+    if found[0].alphas is not None:
+        alphas = np.concatenate([r.alphas for r in found])
         assert alphas.dtype == np.uint8
         assert len(alphas) == len(features)
     return features, alphas
@@ -61,7 +65,7 @@ def test_the_background_comes_with_alphas(preset, options):
 
 
 @pytest.mark.parametrize("name", VOICES)
-def test_a_closed_mouth_hears_a_hushed_sound(assets, name):
+def test_a_closed_mouth_hears_a_gated_sound(assets, name):
     samples = read_voice(assets, name)
     gate = NoiseGate()
     quiet = np.concatenate([gate.push(samples), gate.flush()])
@@ -119,7 +123,7 @@ def test_frames_of_live_speech_come_as_early_as_their_features(preset, silence):
             yield samples[start:pushed]
 
     came, when = [], []
-    for request in listening(chunks(), preset, silence=silence).requests(1):
+    for request in requests(chunks(), preset, 1, silence=silence):
         came.append(pushed)
         assert request.start == len(came) - 1
     for start in range(0, len(samples), 170):
@@ -143,11 +147,11 @@ def test_what_was_heard_before_the_sound_broke_off_comes_first(silence, size):
 
     live, got = [], []
     with pytest.raises(EOFError):
-        live.extend(r.start for r in listening(chunks(), silence=silence).requests(1))
+        live.extend(r.start for r in requests(chunks(), size=1, silence=silence))
     came = len(live)
     assert 40 < came < 50
     with pytest.raises(EOFError):
-        got.extend(r.features.copy() for r in listening(chunks(), silence=silence).requests(size))
+        got.extend(r.features.copy() for r in requests(chunks(), size=size, silence=silence))
     assert [len(part) for part in got[:-1]] == [size] * (len(got) - 1)
     assert np.concatenate(got).tobytes() == whole[:came].tobytes()
 
@@ -158,3 +162,71 @@ def test_another_persons_neutral_pose():
     features, _ = heard(samples, "liteavatar384", neutral=pose)
     expected = feature_windows(samples, "params", 25, driver=LiteAvatarDriver(25, pose))
     assert np.array_equal(features, expected)
+
+
+@pytest.mark.parametrize("silence", ["closed", "background", "net"])
+def test_pushing_and_taking_by_hand(silence):
+    """Push tells what can be taken, take counts on from there, and more is refused."""
+    samples = synthetic_voice(2)
+    features, alphas = heard(samples, silence=silence)
+    stream = listener(silence=silence)
+    assert (stream.ready, stream.taken) == (0, 0)
+    ready = stream.push(samples[:20000])
+    assert ready == stream.ready > 20
+    with pytest.raises(InputError, match=f"{ready + 1} frames were asked for and {ready} are"):
+        stream.take(ready + 1)
+    first = stream.take(ready)
+    assert (first.start, stream.taken, stream.ready) == (0, ready, 0)
+    stream.push(samples[20000:])
+    assert stream.flush() == stream.ready == len(features) - ready
+    second = stream.take(stream.ready)
+    assert second.start == ready
+    assert np.array_equal(np.concatenate([first.features, second.features]), features)
+    if silence == "background":
+        assert np.array_equal(np.concatenate([first.alphas, second.alphas]), alphas)
+    for again in (stream.flush, lambda: stream.push(samples)):
+        with pytest.raises(InputError, match="has ended; make a new one"):
+            again()
+
+
+@pytest.mark.parametrize("silence", ["closed", "background", "net"])
+@pytest.mark.parametrize("preset", ["wav2lip96", "liteavatar384"])
+def test_a_refused_chunk_changes_nothing(preset, silence):
+    samples = synthetic_voice(2)
+    features, alphas = heard(samples, preset, silence=silence)
+    stream = listener(preset, silence=silence)
+    stream.push(samples[:20000])
+    bad = samples[20000:].copy()
+    bad[-1] = np.nan
+    with pytest.raises(InputError, match="finite"):
+        stream.push(bad)
+    stream.push(samples[20000:])
+    whole = stream.take(stream.flush())
+    assert np.array_equal(whole.features, features)
+    assert alphas is None or np.array_equal(whole.alphas, alphas)
+
+
+@pytest.mark.parametrize("silence", ["closed", "background", "net"])
+def test_an_encoder_of_whole_speeches_hears_all_at_the_end(tmp_path, silence, rng):
+    pytest.importorskip("onnxruntime")
+    tiny_hubert = pytest.importorskip("tests.support.nets").tiny_hubert
+    from lipsync_fast.nets.encoders import HubertEncoder
+
+    hubert, samples = HubertEncoder(tiny_hubert(tmp_path / "h.onnx")), synthetic_voice(2)
+    stream = SpeechFeatures(
+        get_preset("synctalk328-hubert"), 25, hubert, mouth=MouthOptions(silence=silence)
+    )
+    buffer = np.empty(6000, np.float32)  # one that the caller uses again
+    start = 0
+    for size in random_cuts(rng, len(samples), 6000):
+        buffer[:size] = samples[start : start + size]
+        assert stream.push(buffer[:size]) == 0
+        start += size
+    assert stream.flush() == 50
+    taken = stream.take(50)
+    gate = NoiseGate()
+    sound = np.concatenate([gate.push(samples), gate.flush()]) if silence == "closed" else samples
+    given = FeatureFile(hubert.features(sound), "synctalk328-hubert")
+    given.push(samples)
+    assert np.array_equal(taken.features, given.take(given.flush()))
+    assert (taken.alphas is not None) == (silence == "background")

@@ -1,4 +1,4 @@
-"""Stages: what a clock of a stage adds up, keeps and leaves out."""
+"""Stages: a clock adds up, keeps the last runs, and leaves out those that failed."""
 
 import threading
 

@@ -163,13 +163,13 @@ def test_batch_service_makes_what_the_pipeline_makes(demo, speech, rng, tmp_path
     noise = rng.normal(0, 0.002, 12000).astype(np.float32)
     sound = np.concatenate([load_audio(speech(9000)), noise])
     with lf.Pipeline.open(demo[0], generator, tiny_encoder(tmp_path / "e.onnx")) as pipeline:
-        session = module.Session(pipeline)
-        session.push(sound[:5000])
-        session.push(sound[5000:])
-        session.push(None)
-        sessions, made = {"one": session}, []
-        while sessions:
-            module.serve(pipeline, sessions, lambda *frame: made.append(bytes(frame[2])))
+        conversation = module.Conversation(pipeline)
+        conversation.push(sound[:5000])
+        conversation.push(sound[5000:])
+        conversation.push(None)
+        waiting, made = {"one": conversation}, []
+        while waiting:
+            module.serve(pipeline, waiting, lambda *frame: made.append(bytes(frame[2])))
         assert made == [bytes(f.data) for f in pipeline.frames(sound, format="jpeg")]
 
 

@@ -1,10 +1,12 @@
 """A small person and speech for the tests of faults."""
 
+import time
+
 import numpy as np
 import pytest
 
 from lipsync_fast.formats import VideoFormat
-from lipsync_fast.pipeline.pipeline import Pipeline
+from lipsync_fast.pipeline import Pipeline
 from lipsync_fast.presets import get_preset
 from lipsync_fast.templates import TemplateOptions, TemplateWriter
 from tests.support.jpeg_tools import photo
@@ -49,4 +51,8 @@ def open_pipeline(folder, net):
 
 
 def nothing_is_lent(pipeline):
+    """Whether all memory comes back, once the run of a model that is under way has ended."""
+    deadline = time.monotonic() + 60
+    while pipeline.pool.stats().lent and time.monotonic() < deadline:
+        time.sleep(0.001)
     return pipeline.pool.stats().lent == 0

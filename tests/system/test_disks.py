@@ -1,6 +1,6 @@
 """Disks that fill and processes that are killed: one clear error, and nothing is lost.
 
-What is in the files afterwards is what was there before, or all of the new.
+Afterwards the files hold the old, whole, or the new, whole.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
-"""Faults from outside: templates that vanish, nets and speech that fail.
+"""Faults from outside: templates that vanish, models and speech that fail.
 
-Each ends in one clear error or a defined picture, and what was good before is good afterwards.
+Each ends in one clear error or a defined picture, and whatever worked before works afterwards.
 """
 
 import os
@@ -134,7 +134,7 @@ def test_truncating_a_mapped_template_is_fatal_as_documented(folder, how, status
     assert done.returncode == status
 
 
-# ---- nets that fail ----------------------------------------------------------------------------
+# ---- models that fail ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("colour_match", [False, True])
@@ -160,7 +160,7 @@ def test_a_mouth_that_is_not_a_number_is_black(folder, format, colour_match):
 
 @pytest.mark.parametrize("format", ["jpeg", "i420", "bgr24"])
 def test_a_net_that_draws_no_numbers_makes_black_mouths(folder, tmp_path, format):
-    """On its way through the net, in whatever form its pictures leave it."""
+    """In whatever form the pictures leave the model."""
     pytest.importorskip("onnxruntime")
     nets = pytest.importorskip("tests.support.nets")
     from onnx import helper
@@ -195,7 +195,7 @@ def test_a_net_that_draws_no_numbers_makes_black_mouths(folder, tmp_path, format
 
 @pytest.fixture
 def failing_net(tmp_path):
-    """The tiny generator, which fails on what it hears where that is loud."""
+    """The tiny generator, failing where its features are loud."""
     nets = pytest.importorskip("tests.support.nets")
     from onnx import helper
 
@@ -230,11 +230,11 @@ def loud_from(second, seconds=4.0):
 
 def test_a_net_that_raises_is_one_error_after_the_frames_before(folder, failing_net, tmp_path):
     pytest.importorskip("onnxruntime")
-    with Pipeline.open(folder, failing_net, request=5) as pipeline:
+    with Pipeline.open(folder, failing_net) as pipeline:
         want = [bytes(frame.data) for frame in pipeline.frames(np.zeros(64000, np.float32))]
         got = []
         with pytest.raises(ModelError, match=r"failing\.onnx: failed on a batch of") as caught:
-            got.extend(bytes(frame.data) for frame in pipeline.frames(loud_from(2.0)))
+            got.extend(bytes(f.data) for f in pipeline.frames(loud_from(2.0), request=5))
         assert "\n" not in str(caught.value)
         del caught
         # A window hears 16 columns of 1/80 s: 5 frames; requests are of 5 as well.
@@ -294,7 +294,7 @@ def test_speech_that_breaks_off(pipeline, tmp_path, bad, error):
     got = []
     with pytest.raises(error):
         got.extend(bytes(frame.data) for frame in pipeline.frames(broken()))
-    assert len(got) >= len(want) - 12  # what is heard beyond a frame: its window, and silence
+    assert len(got) >= len(want) - 12  # a window reaches beyond its frame, and so does silence
     assert len(got) % pipeline.request, "the last request is not full: it is delivered too"
     assert got == want[: len(got)]
     with pytest.raises(error):

@@ -53,7 +53,7 @@ def test_frames_are_those_of_the_familys_script(name, people, tmp_path):
     constants = {n: np.array(v, np.float32) for n, v in preset.constants}
     rate = preset.feature_rate or 25
     template = Template.from_arrays(frames, rects, preset=preset, fps=rate, loop=Loop("forward", 0))
-    with Pipeline.open(template, path, request=3) as pipeline:
+    with Pipeline.open(template, path) as pipeline:
         finished = [f.array for f in pipeline.composite(heard)]
     for i, (frame, rect) in enumerate(zip(frames, rects, strict=True)):
 
@@ -70,6 +70,6 @@ def test_frames_are_those_of_the_familys_script(name, people, tmp_path):
         # The scripts truncate where they blend, and we round.
         assert off[y : y + h, x : x + w].mean() < (0.5 if preset.edge else 0.1)
         changed = np.abs(wanted[y : y + h, x : x + w].astype(int) - frame[y : y + h, x : x + w])
-        assert changed.mean() > 5, "the net must be seen in the frame"
+        assert changed.mean() > 5, "the model must be seen in the frame"
         off[y : y + h, x : x + w] = 0
         assert not off.any()

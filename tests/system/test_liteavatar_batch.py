@@ -11,7 +11,7 @@ from tests.support.voices import read_voice
 from lipsync_fast.cli.main import main
 from lipsync_fast.nets.generator import Generator
 from lipsync_fast.nets.micro_batches import MicroBatches
-from lipsync_fast.pipeline.pipeline import Pipeline
+from lipsync_fast.pipeline import MouthOptions, Pipeline
 from lipsync_fast.preparation import prepare
 from lipsync_fast.templates import Template, TemplateOptions
 
@@ -31,9 +31,9 @@ def place(assets, tmp_path_factory):
 
 
 def frames_of(place, net, samples, request):
-    # Pauses, too, are drawn: every frame counts here.
-    with Pipeline.open(place / "anna", net, request=request, silence="net") as pipeline:
-        return [frame.array.copy() for frame in pipeline.frames(samples)]
+    mouth = MouthOptions(silence="net")  # pauses, too, are drawn: every frame counts here
+    with Pipeline.open(place / "anna", net, mouth=mouth) as pipeline:
+        return [frame.array.copy() for frame in pipeline.frames(samples, request=request)]
 
 
 def test_a_request_of_25_equals_single_frames(place, assets, monkeypatch):

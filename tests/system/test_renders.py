@@ -11,7 +11,7 @@ from tests.support.scripts import HEARS
 from lipsync_fast.cli.main import main
 from lipsync_fast.errors import InputError
 from lipsync_fast.nets.resident import ResidentGenerator
-from lipsync_fast.pipeline.pipeline import Pipeline
+from lipsync_fast.pipeline import MouthOptions, Pipeline
 from lipsync_fast.presets import PRESETS
 from lipsync_fast.templates.template import Template
 
@@ -30,13 +30,13 @@ def heard(preset):
     return samples, rows_for(preset) if preset.features in ("hubert", "wenet") else None
 
 
-def opened(preset, folder, batch, request):
+def opened(preset, folder, batch):
     net = folder / f"{batch}.onnx"
     if not net.exists():
         mixing_generator(net, preset, batch)
     encoder = tiny_encoder(folder / "e.onnx") if preset.features == "ave" else None
     person = template_of(preset, fps=preset.feature_rate or 25)
-    return Pipeline.open(person, net, encoder, request=request)
+    return Pipeline.open(person, net, encoder)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -45,12 +45,13 @@ def test_every_preset_renders(name, tmp_path):
     samples, features = heard(preset)
     outputs = {}
     for batch in (1, 4, "batch"):
-        for request in (1, 8, 25):
-            with opened(preset, tmp_path, batch, request) as pipeline:
-                assert pipeline.generator.batch == (None if batch == "batch" else batch)
+        with opened(preset, tmp_path, batch) as pipeline:
+            assert pipeline.generator.batch == (None if batch == "batch" else batch)
+            for request in (1, 8, 25):
                 path = tmp_path / f"{batch}-{request}"
-                assert pipeline.render(samples, path, features=features) == COUNT
-            outputs[path.name] = [f.read_bytes() for f in sorted(path.iterdir())]
+                count = pipeline.render(samples, path, features=features, request=request)
+                assert count == COUNT
+                outputs[path.name] = [f.read_bytes() for f in sorted(path.iterdir())]
     wanted = outputs.pop("1-1")
     assert len(wanted) == COUNT
     assert len(set(wanted)) > COUNT // 2, "the mouth must move"
@@ -63,7 +64,7 @@ def test_to_a_video(name, tmp_path):
     av = pytest.importorskip("av")
     preset = PRESETS[name]
     samples, features = heard(preset)
-    with opened(preset, tmp_path, "batch", 8) as pipeline:
+    with opened(preset, tmp_path, "batch") as pipeline:
         assert pipeline.render(samples, tmp_path / "out.mp4", features=features) == COUNT
     with av.open(tmp_path / "out.mp4") as video:
         assert video.streams.video[0].average_rate == (preset.feature_rate or 25)
@@ -75,7 +76,7 @@ def test_features_alone_make_a_silent_video(tmp_path):
     av = pytest.importorskip("av")
     preset = PRESETS["synctalk328-wenet"]
     reports = []
-    with opened(preset, tmp_path, "batch", 8) as pipeline:
+    with opened(preset, tmp_path, "batch") as pipeline:
         count = pipeline.render(
             None,
             tmp_path / "out.mp4",
@@ -110,7 +111,8 @@ def test_wenet_listens(tmp_path):
     net = mixing_generator(tmp_path / "g.onnx", preset)
     samples = speech(1.5)
     person = template_of(preset, fps=20)
-    with Pipeline.open(person, net, tiny_wenet(tmp_path / "w.onnx"), silence="net") as pipeline:
+    wenet = tiny_wenet(tmp_path / "w.onnx")
+    with Pipeline.open(person, net, wenet, mouth=MouthOptions(silence="net")) as pipeline:
         rows = pipeline.audio_encoder.features(samples)
         assert rows.shape == (31, 16, 512)
         got = [f.array.copy() for f in pipeline.frames(samples)]
@@ -124,7 +126,8 @@ def test_hubert_listens(tmp_path):
     net = mixing_generator(tmp_path / "g.onnx", preset)
     hubert = tiny_hubert(tmp_path / "h.onnx")
     samples = speech(1.5)
-    with Pipeline.open(template_of(preset), net, hubert, silence="net") as pipeline:
+    mouth = MouthOptions(silence="net")
+    with Pipeline.open(template_of(preset), net, hubert, mouth=mouth) as pipeline:
         rows = pipeline.audio_encoder.features(samples)
         assert rows.shape == (37, 2, 1024)
         got = [f.array.copy() for f in pipeline.frames(samples)]

@@ -14,7 +14,7 @@ from lipsync_fast.compositing import ColourSmoother
 from lipsync_fast.formats import VideoFormat
 from lipsync_fast.nets.generator import Generator
 from lipsync_fast.nets.resident import ResidentGenerator
-from lipsync_fast.pipeline.pipeline import Pipeline
+from lipsync_fast.pipeline import MouthOptions, Pipeline
 from lipsync_fast.presets import get_preset
 from lipsync_fast.templates import TemplateOptions, TemplateWriter
 
@@ -59,7 +59,7 @@ def pipeline(request, tmp_path_factory):
         encoder,
         threads=2,
         providers=None if packed else ["cpu"],
-        colour_match=match,
+        mouth=MouthOptions(colour_match=match),
     ) as opened:
         assert isinstance(opened.generator, Generator if packed else ResidentGenerator)
         yield opened
@@ -125,7 +125,7 @@ def test_resident_memory_stays(road):
 
 
 def test_the_counters_count():
-    """Each counter sees what it is there for."""
+    """No counter is blind."""
     pytest.importorskip("memray")
 
     def wasteful():

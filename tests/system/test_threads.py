@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.support.jpeg_tools import photo
+from tests.support.small_person import nothing_is_lent
 
 import lipsync_fast
 from lipsync_fast import BufferPool, Compositor, Template
@@ -50,7 +51,7 @@ def avatars(tmp_path, rng):
 
 
 class Requests:
-    """Requests of a few frames for any avatar and format, and what they must give."""
+    """Requests of a few frames for any avatar and format, with the frames expected of them."""
 
     def __init__(self, avatars, rng):
         self.avatars = avatars
@@ -179,7 +180,7 @@ def test_a_pipeline_closed_while_it_speaks_says_so(tmp_path, avatars):
     with pytest.raises(InputError, match="this compositor is closed; make another one"):
         got.extend(frame.array.tobytes() for frame in frames)
     assert got == want[: pipeline.request], "the request that was finished is delivered"
-    assert pipeline.pool.stats().lent == 0
+    assert nothing_is_lent(pipeline)
 
 
 # ---- the pool under contention -----------------------------------------------------------------

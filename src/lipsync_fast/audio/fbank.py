@@ -30,7 +30,7 @@ _SHAPE = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / (WINDOW - 1))) ** 0
 
 
 def _triangles() -> NDArray[np.float64]:
-    """Weights (bins, bands) of the bins below half the sample rate."""
+    """Return the weights (bins, bands) of the bins below half the sample rate."""
     edges = np.linspace(_mel(LOWEST), _mel(SAMPLE_RATE / 2), BANDS + 2)
     bins = _mel(np.arange(POINTS // 2, dtype=np.float64) * (SAMPLE_RATE / POINTS))[:, None]
     left, centre, right = edges[:-2], edges[1:-1], edges[2:]
@@ -47,7 +47,7 @@ _WEIGHTS = _triangles()
 
 
 def log_mel_energies(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Natural logarithms of the energy in 80 mel bands, 100 times a second.
+    """Return natural logarithms of the energy in 80 mel bands, 100 times a second.
 
     Parameters
     ----------
@@ -57,12 +57,12 @@ def log_mel_energies(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     Returns
     -------
     (1 + (n - 400) // 160, 80) float32, fresh
-        Frames that lie wholly in the samples.
+        One for each frame that lies wholly in the samples.
 
     Raises
     ------
     LayoutError, InputError
-        Other samples than these.
+        Samples of another dtype or shape, not finite, or fewer than 400.
     """
     check_samples(samples)
     if len(samples) < WINDOW:

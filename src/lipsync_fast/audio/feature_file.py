@@ -132,7 +132,7 @@ def _load(path: Path) -> NDArray[Any]:
 
 
 def _check_rows(array: Any, name: str, preset: Preset) -> NDArray[np.floating[Any]]:
-    """The rows as (T, size), a view."""
+    """Return the rows as (T, size), a view."""
     if not isinstance(array, np.ndarray) or array.dtype not in (np.float16, np.float32, np.float64):
         got = getattr(array, "dtype", type(array).__name__)
         raise LayoutError(f"{name} must hold float32 (or float16, float64), got {got}")

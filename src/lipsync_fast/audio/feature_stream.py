@@ -94,7 +94,7 @@ def feature_windows(
     pad: Pad = "constant",
     out: Floats | None = None,
 ) -> Floats:
-    """Feature windows of a whole sound.
+    """Return the feature windows of a whole sound.
 
     Parameters
     ----------

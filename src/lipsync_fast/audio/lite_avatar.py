@@ -1,4 +1,4 @@
-"""Mel columns -> the 32 mouth parameters of a LiteAvatar generator, by rule, no net.
+"""Mel columns -> the 32 mouth parameters of a LiteAvatar generator, by rule, without a model.
 
 The jaw follows the level of the voiced bands against the speaker's own slowly tracked peak;
 lips are drawn wide or together where the spectrum leans to front or back vowels, against the
@@ -43,7 +43,7 @@ _JAW, _PUCKER, _STRETCH_LEFT, _STRETCH_RIGHT = 5, 12, 24, 25
 # is matched best (half the difference to the film) with these, and stays as closed.
 _REST_JAW, _REST_STRETCH = 0.20, 0.20
 # The lip gap grows with the square of the jaw beyond rest and reaches a tenth of the distance
-# between the outer eye corners here; a little farther the net stains the cheeks.
+# between the outer eye corners here; a little farther the model stains the cheeks.
 _OPEN_JAW = 0.22
 _FULL_PUCKER = 0.30
 _WIDE_STRETCH = 0.20
@@ -99,7 +99,7 @@ _LOG_OFFSET = (12.5 * 4.0 - 80.0) * math.log(10.0) / 10.0
 
 
 def neutral_pose(neutral: Neutral) -> NDArray[np.float64]:
-    """A person's closed mouth, checked: (32,) float64, fresh.
+    """Return a person's closed mouth, checked: (32,) float64, fresh.
 
     Parameters
     ----------
@@ -269,7 +269,7 @@ class LiteAvatarDriver:
             self._tilt_mean += _TILT_LEARN * (tilt - self._tilt_mean)
 
     def _frame(self) -> NDArray[np.float32] | None:
-        """The next frame's parameters, or None while its columns are not all here."""
+        """Return the next frame's parameters, or None while columns of it are missing."""
         # Middle of the frame in columns, plus what easing lags behind, over the rate's numerator.
         rate = self.fps.numerator
         place = COLUMNS_PER_SECOND * (2 * self._made + 1) * self.fps.denominator + 2 * _LAG * rate

@@ -57,17 +57,17 @@ Pad = Literal["constant", "reflect"]
 
 
 def _slaney_mel(hz: float) -> float:
-    """Slaney mel of a frequency: linear (200/3 Hz a mel) to 1 kHz, logarithmic above."""
+    """Return the Slaney mel of a frequency: linear (200/3 Hz a mel) to 1 kHz, logarithmic above."""
     return hz * 3.0 / 200.0 if hz < 1000.0 else 15.0 + math.log(hz / 1000.0) / _LOG_STEP
 
 
 def _slaney_hz(mel: float) -> float:
-    """The inverse of `_slaney_mel`."""
+    """Return the frequency of a Slaney mel; see `_slaney_mel`."""
     return mel * 200.0 / 3.0 if mel < 15.0 else 1000.0 * math.exp((mel - 15.0) * _LOG_STEP)
 
 
 def slaney_bands() -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """The mel filter bank as sparse bands: triangles of equal area, 55 to 7600 Hz.
+    """Return the mel filter bank as sparse bands: triangles of equal area, 55 to 7600 Hz.
 
     Returns
     -------
@@ -104,7 +104,7 @@ _EDGES, _WEIGHTS = slaney_bands()
 
 
 def check_samples(samples: Any) -> NDArray[np.float32]:
-    """The samples as they are, or one clear sentence.
+    """Return the samples as they are, if they are finite float32 with one axis.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def check_samples(samples: Any) -> NDArray[np.float32]:
 
 
 def check_out(out: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """`out` if it is a writable float32 array of this shape.
+    """Return `out` if it is a writable float32 array of this shape.
 
     Raises
     ------
@@ -162,7 +162,7 @@ def check_out(out: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
 
 
 def mel_columns(samples: int) -> int:
-    """Number of mel columns of a sound: 1 + samples // 200, and none of no samples."""
+    """Return the number of mel columns of a sound: 1 + samples // 200, 0 without samples."""
     return 1 + samples // HOP if samples > 0 else 0
 
 
@@ -271,7 +271,7 @@ class MelStream:
         return out
 
     def _run(self, samples: NDArray[np.float32], out: NDArray[np.float32]) -> int:
-        """Take checked samples, write the columns they complete into out, return their number."""
+        """Take checked samples, write the columns they complete into out; return how many."""
         self.samples += samples.size
         start = written = 0
         while start < samples.size:
@@ -301,7 +301,7 @@ class MelStream:
         self._unmirrored = False
 
     def _emit(self, out: NDArray[np.float32]) -> int:
-        """Write the columns whose samples are all in the buffer, return their number."""
+        """Write the columns whose samples are all in the buffer; return how many."""
         if self._unmirrored or self._filled < _WINDOW:
             return 0
         count = (self._filled - _WINDOW) // HOP + 1
@@ -317,7 +317,7 @@ class MelStream:
 
 
 def _mirror(index: NDArray[np.int64], size: int) -> NDArray[np.int64]:
-    """Places outside a sound of `size` samples, reflected into it without doubled ends."""
+    """Reflect places outside a sound of `size` samples into it, without doubling its ends."""
     period = max(2 * size - 2, 1)
     folded = np.abs(index) % period
     return np.minimum(folded, period - folded) if size > 1 else folded
@@ -326,7 +326,7 @@ def _mirror(index: NDArray[np.int64], size: int) -> NDArray[np.int64]:
 def mel_spectrogram(
     samples: NDArray[np.float32], pad: Pad = "constant", *, out: NDArray[np.float32] | None = None
 ) -> NDArray[np.float32]:
-    """Mel columns of a whole sound, 80 a second.
+    """Return the mel columns of a whole sound, 80 a second.
 
     Parameters
     ----------

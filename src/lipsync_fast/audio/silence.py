@@ -1,10 +1,10 @@
-"""Silence: which parts of a sound are speech, by energy alone, and what becomes of the rest.
+"""Silence: tell speech from pauses by energy alone, and fade the mouth, or the noise, in pauses.
 
 `SilenceFades` says how much of the mouth each frame shows, `NoiseGate` takes noise and breath
 out of the pauses. Both listen in steps of 12.5 ms, one after the other, so that their results are
 bit for bit the same however the sound was cut. A step is speech where its level stands out from
-the noise floor, which is the least level of the last seconds, and from the speaker's peak: a
-steady noise of any level is no speech, not even where the sound begins with it.
+the noise floor, which is the least level of the last seconds, and from the speaker's peak: steady
+noise of any level counts as silence, even where the sound begins with it.
 
 References
 ----------
@@ -35,7 +35,7 @@ STEPS_PER_SECOND = COLUMNS_PER_SECOND
 STEP = HOP  # samples
 
 _PRE_EMPHASIS = 0.97  # as in the mel: hum counts little, consonants count
-_SMOOTHED = 4  # steps that a level is the mean power of
+_SMOOTHED = 4  # steps over which the power is averaged
 _DIGITAL = 3e-10  # mean square, -95 dB of full scale; no microphone is that quiet
 _UNHEARD = -58.0  # dB; the noise floor that digital silence, cut in or synthesised, stands for
 _MEMORY = 200  # steps, 2.5 s, whose least level is the noise floor
@@ -46,13 +46,13 @@ _LOWEST_PEAK = -45.0  # dB; it never sinks below
 _PEAK_RISE = 0.15  # of the way to a louder step, each step
 _PEAK_FALL = 1.0 / STEPS_PER_SECOND  # dB a step, while someone speaks
 _HOLD = 16  # steps, 0.2 s, that speech lasts beyond its last loud step: gaps in and between words
-_HUSHING = 8  # steps, 0.1 s, in which the sound of a pause fades
+_FADING = 8  # steps, 0.1 s, in which the sound of a pause fades
 
 Floats = NDArray[np.float32]
 
 
 class _VoiceDetector:
-    """Tells for each step of a sound whether someone speaks in it."""
+    """Tell for each step of a sound whether someone speaks in it."""
 
     def __init__(self) -> None:
         self._last = 0.0
@@ -61,7 +61,7 @@ class _VoiceDetector:
         self._peak = _FIRST_PEAK
 
     def hear(self, steps: Floats) -> list[bool]:
-        """Whether each of the next (n, 200) steps is loud enough for speech."""
+        """Tell whether each of the next (n, 200) steps is loud enough for speech."""
         sound = np.empty(steps.size + 1)
         sound[0] = self._last
         sound[1:] = steps.reshape(-1)
@@ -82,14 +82,14 @@ class _VoiceDetector:
 
 
 class _Steps:
-    """Cuts a sound that arrives in chunks into whole steps."""
+    """Cut a sound that arrives in chunks into whole steps."""
 
     def __init__(self) -> None:
         self.rest = np.zeros(0, np.float32)
         self.samples = 0
 
     def push(self, samples: Floats) -> Floats:
-        """The steps that the next samples complete: (n, 200), fresh; n may be 0."""
+        """Return the steps that the next samples complete: (n, 200), fresh; n may be 0."""
         check_samples(samples)
         self.samples += samples.size
         sound = np.concatenate([self.rest, samples])
@@ -101,9 +101,9 @@ class _Steps:
 class SilenceFades:
     """How much of the mouth each frame of a sound shows, as alphas for the compositor.
 
-    255 while someone speaks, 0 in silence, where the net need not be asked; in between it eases in
+    255 while someone speaks, 0 in silence, where the model need not run; in between it eases in
     and out, so that nothing jumps. The first frame rises from 0 and the last ones sink towards
-    it, so that a speech can stand between backgrounds. Make a fresh one for each sound. One
+    it, so that a speech can stand between stretches of film. Make a fresh one for each sound. One
     thread at a time.
 
     Parameters
@@ -111,13 +111,12 @@ class SilenceFades:
     fps : Fraction, number or str
         Video frames a second, any.
     ahead : int
-        Steps of 12.5 ms after a frame's middle that are waited for, so that the mouth is there when
-        the voice begins: 12, the default, are no more than mel windows wait for (from 12.5 frames a
-        second on), 7 no more than `LiteAvatarDriver` does; so they cost no time beyond the
-        features'.
+        Steps of 12.5 ms to wait for after a frame's middle, so that the mouth is there when the
+        voice begins. They cost no time where the features wait as long: mel windows wait for 12
+        steps (from 12.5 frames a second on), `LiteAvatarDriver` for 7.
     attack, release : int
-        Frames in which the mouth appears and disappears. An attack of 2 is over before a driver
-        opens the mouth where `ahead` is 7.
+        Frames in which the mouth appears and disappears. With 7 steps ahead an attack of 2 is over
+        before `LiteAvatarDriver` opens the mouth.
 
     Raises
     ------
@@ -148,13 +147,13 @@ class SilenceFades:
             )
         self._ahead = ahead
         self._rise, self._fall = -(-255 // attack), -(-255 // release)
-        # Frames of which it is certain that none is settled before the end of the sound is known.
+        # Frames that are certainly not settled before the end of the sound is known.
         rate = self.fps
         covered = (STEPS_PER_SECOND // 2 * rate.denominator + ahead * rate.numerator) // (
             STEPS_PER_SECOND * rate.denominator
         )
         self._sinking = min(release, covered)
-        self._steps, self._ear = _Steps(), _VoiceDetector()
+        self._steps, self._voice = _Steps(), _VoiceDetector()
         self._heard = 0  # steps
         self._loud = -_HOLD - 1  # the last loud step
         self._alpha = self._made = 0
@@ -178,7 +177,7 @@ class SilenceFades:
         alphas: list[int] = []
         check_samples(samples)
         for start in range(0, samples.size, SAMPLE_RATE):
-            for loud in self._ear.hear(self._steps.push(samples[start : start + SAMPLE_RATE])):
+            for loud in self._voice.hear(self._steps.push(samples[start : start + SAMPLE_RATE])):
                 self._hear(loud, alphas)
         return np.array(alphas, np.uint8)
 
@@ -223,7 +222,7 @@ class SilenceFades:
 
 
 class NoiseGate:
-    """A sound whose pauses are digital silence: no noise, hum or breath for a net to follow.
+    """Turn pauses into digital silence: no noise, hum or breath for a model to follow.
 
     Someone who speaks is heard from the first loud step on; 0.2 s after the last one the sound
     fades within 0.1 s. Where the pauses are digital silence already nothing changes. Make a fresh
@@ -231,13 +230,13 @@ class NoiseGate:
 
     Notes
     -----
-    Samples come back in whole steps of 200, which is what mel columns wait for anyway: features of
-    the hushed sound are ready no later.
+    Samples come back in whole steps of 200, which mel columns wait for anyway: features of
+    the gated sound are ready no later.
     """
 
     def __init__(self) -> None:
-        self._steps, self._ear = _Steps(), _VoiceDetector()
-        self._since = _HOLD + _HUSHING  # steps since the last loud one
+        self._steps, self._voice = _Steps(), _VoiceDetector()
+        self._since = _HOLD + _FADING  # steps since the last loud one
         self._gain = 0.0
 
     def push(self, samples: Floats) -> Floats:
@@ -257,20 +256,20 @@ class NoiseGate:
             Samples of another dtype or shape, or not finite.
         """
         steps = self._steps.push(samples)
-        for step, loud in zip(steps, self._ear.hear(steps), strict=True):
-            self._hush(step, loud)
+        for step, loud in zip(steps, self._voice.hear(steps), strict=True):
+            self._fade(step, loud)
         return steps.reshape(-1)
 
     def flush(self) -> Floats:
         """End the sound and return what is left of it: (m,) float32, fresh, m < 200."""
         rest = self._steps.rest
-        self._hush(rest, self._since == 0)
+        self._fade(rest, self._since == 0)
         return rest
 
-    def _hush(self, step: Floats, loud: bool) -> None:
-        """Bring one step, in place, from the gain of the last one to its own, up at once."""
+    def _fade(self, step: Floats, loud: bool) -> None:
+        """Lead one step, in place, from the gain before to its own; a rise comes at once."""
         self._since = 0 if loud else self._since + 1
-        gain = min(max(1.0 - (self._since - _HOLD) / _HUSHING, 0.0), 1.0)
+        gain = min(max(1.0 - (self._since - _HOLD) / _FADING, 0.0), 1.0)
         if gain < self._gain:
             step *= np.linspace(self._gain, gain, step.size, dtype=np.float32)
         elif gain < 1.0:

@@ -67,7 +67,7 @@ class Windows(Protocol):
 
 
 def frame_count(samples: int, fps: Fraction | float | int | str) -> int:
-    """Number of video frames that cover a sound: ceil(samples · fps / 16000), in integers.
+    """Return how many video frames cover a sound: ceil(samples · fps / 16000), in integers.
 
     Parameters
     ----------
@@ -87,12 +87,12 @@ def frame_count(samples: int, fps: Fraction | float | int | str) -> int:
 
 
 def window_start(frame: int, rate: Fraction | int) -> int:
-    """First mel column of a frame's window: floor(80 · frame / rate), in integers."""
+    """Return the first mel column of a frame's window: floor(80 · frame / rate), in integers."""
     return COLUMNS_PER_SECOND * frame * rate.denominator // rate.numerator
 
 
 def windows_within(columns: int, rate: Fraction | int) -> int:
-    """Number of windows that end within the first `columns` columns."""
+    """Return how many windows end within the first `columns` columns."""
     # floor(80 i / rate) + 16 <= columns  <=>  80 i / rate < columns - 15
     spare = columns - WINDOW_COLUMNS + 1
     return max(0, -(-spare * rate.numerator // (COLUMNS_PER_SECOND * rate.denominator)))
@@ -120,7 +120,7 @@ class RecentRows:
         self.end += len(rows)
 
     def get(self, start: int, stop: int) -> Floats:
-        """A view of rows [start, stop), good until the next `append`."""
+        """Return a view of rows [start, stop), valid until the next `append`."""
         assert self.first <= start <= stop <= self.end
         return self._memory[start - self._offset : stop - self._offset]
 

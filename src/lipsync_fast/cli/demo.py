@@ -30,9 +30,9 @@ def add_demo(commands: Any) -> None:
 def _demo(options: argparse.Namespace) -> None:
     from .. import demo, media
     from ..demo.run import open_pipeline
-    from ..pipeline.pipeline import check_target
+    from ..pipeline import render_target
 
-    check_target(options.output)
+    render_target(options.output)
     speech = demo.speech() if options.audio is None else media.require_file(options.audio)
     with ExitStack() as stack:
         with Progress("draw", options.quiet) as progress:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..pipeline.pipeline import Pipeline, PipelineStats
+    from ..pipeline import Pipeline, PipelineStats
 
 __all__ = ["add_render", "render_speech"]
 
@@ -82,27 +82,35 @@ def _add_models(command: argparse.ArgumentParser) -> None:
 
 
 def _render(options: argparse.Namespace) -> None:
-    from ..pipeline.pipeline import Pipeline, check_target
+    from ..pipeline import MouthOptions, Pipeline, render_target
+    from ..templates import Template
+    from ..timing import Loop
 
-    check_target(options.output)
-    with Pipeline.open(
+    render_target(options.output)
+    template = Template.open(
         options.template,
+        border=options.border,
+        label=options.label,
+        loop=Loop(options.loop, options.start),
+    )
+    with Pipeline.open(
+        template,
         options.generator,
         options.audio_encoder,
         providers=options.provider,
         devices=options.device,
+        mouth=MouthOptions(options.colour_match, options.silence, options.neutral),
         threads=options.threads,
-        request=options.request,
-        border=options.border,
-        label=options.label,
-        colour_match=options.colour_match,
-        silence=options.silence,
-        neutral=options.neutral,
-        loop=options.loop,
-        start=options.start,
     ) as pipeline:
         speech = None if options.speech == "-" else options.speech
-        render_speech(pipeline, speech, options, features=options.features, quality=options.quality)
+        render_speech(
+            pipeline,
+            speech,
+            options,
+            features=options.features,
+            quality=options.quality,
+            request=options.request,
+        )
         if options.stats:
             _print_stats(pipeline.stats())
 

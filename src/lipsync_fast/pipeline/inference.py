@@ -1,8 +1,10 @@
-"""What the net draws for a request: frames that show a mouth go through it, on some device."""
+"""The models' part of a request: frames that show a mouth are drawn on some device."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +18,7 @@ from ..nets.devices import least_busy
 from ..nets.opening import AnyGenerator
 from ..templates.template import Template
 from ..timing import check_start
+from .speech import Request
 from .stages import Stages
 
 __all__ = ["Inference", "NetOutputs", "device_names"]
@@ -23,7 +26,7 @@ __all__ = ["Inference", "NetOutputs", "device_names"]
 
 @dataclass(frozen=True)
 class NetOutputs:
-    """Net outputs of one request, on their way to the compositor.
+    """Model outputs of one request, on their way to the compositor.
 
     Attributes
     ----------
@@ -31,8 +34,8 @@ class NetOutputs:
         Number of the first frame.
     indices : (N,) int64
         Backgrounds.
-    outputs : (N, 3, S, S) float32, or (N, S, S, 3) uint8 bgr24 of a resident generator
-        Pooled; what belongs to a frame without a mouth is undefined.
+    outputs : (N, 3, S, S) float32, or (N, S, S, 3) uint8 bgr24, as the generator makes them
+        Pooled; undefined in frames without a mouth.
     alphas : (N,) uint8
         Fade of each frame's mouth: 255 shows it, 0 the background alone.
     """
@@ -43,15 +46,28 @@ class NetOutputs:
     alphas: NDArray[np.uint8]
 
 
+@dataclass(frozen=True)
+class _Job:
+    """A request that was checked, and the generator that draws it."""
+
+    generator: AnyGenerator
+    load: ExitStack  # counts the frames as under way until it is closed
+    features: NDArray[np.float32]
+    start: int
+    indices: NDArray[np.int64]
+    alphas: NDArray[np.uint8]
+    mouths: NDArray[np.bool_]  # frames that the model is run for
+
+
 class Inference:
-    """A template's visual inputs and generators; threads may share it.
+    """A template's generators, one for each device; threads may share it.
 
     Parameters
     ----------
     template : Template
-    generators : sequence of Generator or ResidentGenerator
-        One for each device; a request goes to the one with the fewest frames under way, those of
-        other pipelines included.
+    generators : sequence of AnyGenerator
+        A request goes to the one whose device has the fewest frames under way, those of other
+        pipelines included.
     pool : BufferPool
     stages : Stages
         With a clock for each of `device_names`.
@@ -72,7 +88,7 @@ class Inference:
     def run(
         self, features: NDArray[np.float32], start: int, alphas: ArrayLike | None = None
     ) -> NetOutputs:
-        """Run the net for the frames that show a mouth: that have a face, and an alpha.
+        """Draw the frames that show a mouth: that have a face, and an alpha.
 
         Parameters
         ----------
@@ -81,7 +97,7 @@ class Inference:
         start : int
             Number of the first frame.
         alphas : (N,) integers, 0 to 255, optional
-            Fade of each frame's mouth; 255 by default. Frames of 0 do not reach the net.
+            Fade of each frame's mouth; 255 by default. Frames of 0 do not reach the model.
 
         Raises
         ------
@@ -91,8 +107,23 @@ class Inference:
             If they have another shape than the preset's, the alphas do not fit them, or `start`
             is not a whole number from 0 on.
         ModelError, DeviceMemoryError
-            If the net fails on them.
+            If the model fails on them.
         """
+        return self._draw(self._plan(features, start, alphas))
+
+    def submit(self, request: Request) -> Future[NetOutputs]:
+        """Start `run` on a thread of the device; what waits there counts as its load.
+
+        Nothing holds the features or the outputs once the future is dropped and a run under way
+        has ended.
+        """
+        job = self._plan(request.features, request.start, request.alphas)
+        load = job.load
+        future: Future[NetOutputs] = job.generator.device.submit(self._draw, job)
+        future.add_done_callback(lambda _: load.close())  # where it was cancelled
+        return future
+
+    def _plan(self, features: NDArray[np.float32], start: int, alphas: ArrayLike | None) -> _Job:
         preset = self.template.preset
         if not isinstance(features, np.ndarray) or features.dtype != np.float32:
             got = getattr(features, "dtype", type(features).__name__)
@@ -106,20 +137,29 @@ class Inference:
         fades = check_alphas(alphas, count)
         indices = self.template.indices(start, count)
         mouths = (self.template.rects[indices, 2] > 0) & (fades > 0)
-        generator = least_busy(self.generators)
+        generator, load = least_busy(self.generators), ExitStack()
+        load.enter_context(generator.device.busy(int(np.count_nonzero(mouths))))
+        return _Job(generator, load, features, start, indices, fades, mouths)
+
+    def _draw(self, job: _Job) -> NetOutputs:
+        generator, indices = job.generator, job.indices
         pool = self.pool if generator.pool is None else generator.pool
-        drawn = int(mouths.sum())
-        with generator.device.busy(drawn), self._clocks[generator](drawn):
-            outputs: NDArray[Any] = pool.empty(*generator.output(count))
-            for part in _stretches(mouths):
+        frames = int(np.count_nonzero(job.mouths))
+        with job.load, self._clocks[generator](frames):
+            outputs: NDArray[Any] = pool.empty(*generator.output(len(indices)))
+            for part in _stretches(job.mouths):
                 generator.draw(
-                    self.template, indices[part], features[part], outputs[part], clock=self.stages
+                    self.template,
+                    indices[part],
+                    job.features[part],
+                    outputs[part],
+                    clock=self.stages,
                 )
-        return NetOutputs(start, indices, outputs, fades)
+        return NetOutputs(job.start, indices, outputs, job.alphas)
 
 
 def device_names(generators: Sequence[AnyGenerator]) -> list[str]:
-    """Where each of them runs: "cuda:0", "cpu"; numbered where two run in one place."""
+    """Name where each of them runs: "cuda:0", "cpu"; numbered where two run in one place."""
     places = [generator.device.name for generator in generators]
     return [
         place if places.count(place) == 1 else f"{place} #{places[: i + 1].count(place)}"

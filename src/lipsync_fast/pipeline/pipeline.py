@@ -1,10 +1,10 @@
-"""Pipeline: speech, template and nets in, frames out; it wires the rest together."""
+"""Pipeline: speech, template and models in, frames out; it wires the rest together."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,22 +14,27 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import media
-from ..audio.lite_avatar import Neutral, neutral_pose
-from ..audio.silence import SILENCE
 from ..checks import check_int, check_type
 from ..compositing import ColourSmoother, Compositor, CompositorStats, Frame, Frames
-from ..errors import InputError, MediaError
-from ..files.targets import check_file, check_new_folder
+from ..errors import InputError
 from ..memory._pool import BufferPool, PoolStats
-from ..memory.once import OneShot
 from ..nets.encoders import ROW_ENCODERS, AudioEncoder, RowEncoder
 from ..nets.opening import OPENS, AnyGenerator, open_generators, share_generators
 from ..nets.options import DeviceOptions, Provider
 from ..templates.template import Template
-from ..timing import Loop
 from .inference import Inference, NetOutputs, device_names
-from .speech import Features, Request, Speech, SpeechFeatures
+from .mouth import MouthOptions
+from .speech import (
+    Features,
+    Requests,
+    Speech,
+    SpeechFeatures,
+    expected_frames,
+    open_speech,
+    read_requests,
+)
 from .stages import Stages, StageStats
+from .target import render_target
 
 __all__ = ["Pipeline", "PipelineStats"]
 
@@ -45,10 +50,10 @@ class PipelineStats:
     Attributes
     ----------
     stages : dict of str to StageStats
-        In the order of the road: features, visual, net, finish, write. The net works on the
+        In the order of the road: features, visual, net, finish, write. The model works on the
         next request while one is finished and written, so they overlap.
     devices : dict of str to StageStats
-        The requests that each device drew.
+        The requests of this pipeline that each device drew.
     pool : PoolStats
     compositor : CompositorStats
     """
@@ -60,7 +65,7 @@ class PipelineStats:
 
 
 class Pipeline:
-    """A template with its nets, ready to speak.
+    """A template with its models, ready to speak.
 
     Several threads may call `composite`; `frames` and `render` may run side by side, each
     with its own speech.
@@ -74,25 +79,14 @@ class Pipeline:
     audio_encoder : AudioEncoder, HubertEncoder or WenetEncoder, optional
         Makes the features of speech where the preset hears "ave", "hubert" or "wenet"; not
         needed where they are given.
+    mouth : MouthOptions, optional
+        Its colours, what pauses show, and the closed mouth.
     request : int
-        Frames that are asked for at once.
+        Frames of a request of `frames` and `render` that name no other number.
     threads : int, optional
         Threads of the compositor; the machine's cores by default, at most 8.
     pool : BufferPool, optional
         Memory of all buffers on the frame path; a pool of its own by default.
-    colour_match : bool
-        Move the colours of every mouth to those round it, smoothed over each speech; see
-        `Compositor`. No reference does that.
-    silence : {"closed", "background", "net"}, optional
-        What is shown while nobody speaks, which energy alone decides. "closed": the mouth as the
-        net closes it; it hears digital silence there instead of noise and breath (`NoiseGate`).
-        "background": the film itself, the mouth being faded out and in (`SilenceFades`), also at
-        both ends of the speech, so that it can stand between films; silent frames do not reach the
-        net. That is for films with a closed mouth. "net": what the net makes of the sound as it
-        is, which is what the references do. By default "background" for presets with
-        "params", whose films have a closed mouth, and else "closed".
-    neutral : str, Path or (32,) numbers, optional
-        The person's closed mouth for presets with "params"; see `LiteAvatarDriver`.
 
     Raises
     ------
@@ -108,37 +102,25 @@ class Pipeline:
         generator: AnyGenerator | Sequence[AnyGenerator],
         audio_encoder: AudioEncoder | RowEncoder | None = None,
         *,
+        mouth: MouthOptions | None = None,
         request: int = REQUEST,
         threads: int | None = None,
         pool: BufferPool | None = None,
-        colour_match: bool = False,
-        silence: str | None = None,
-        neutral: Neutral | None = None,
     ) -> None:
         _check_match(template)
-        request = check_int("request", request, 1, unit="frames")
-        by_rule = template.preset.features == "params"
-        if neutral is not None and not by_rule:
-            raise InputError(
-                "a neutral pose is for presets that hear params, which "
-                f"{template.preset.name} does not; leave it out"
-            )
-        self.silence = ("background" if by_rule else "closed") if silence is None else silence
-        if self.silence not in SILENCE:
-            raise InputError(f"silence must be one of {', '.join(SILENCE)}, got {silence!r}")
-        self._neutral = None if neutral is None else neutral_pose(neutral)
+        self.mouth = MouthOptions.of(mouth, template.preset)
+        self.request = check_int("request", request, 1, unit="frames")
         nets = share_generators(generator, template)
         _check_encoder(audio_encoder)
         if pool is not None:
             check_type("pool", pool, BufferPool)
         self.template, self.audio_encoder = template, audio_encoder
         self.generators = tuple(nets)
-        self.request = request
         self.pool = BufferPool() if pool is None else pool
         self.stages = Stages(device_names(self.generators))
         self.inference = Inference(template, self.generators, self.pool, self.stages)
         self.compositor = Compositor(
-            template, threads=threads, pool=self.pool, colour_match=colour_match
+            template, threads=threads, pool=self.pool, colour_match=self.mouth.colour_match
         )
 
     @classmethod
@@ -151,23 +133,17 @@ class Pipeline:
         providers: Sequence[Provider] | None = None,
         devices: Sequence[int] | None = None,
         options: DeviceOptions | None = None,
+        mouth: MouthOptions | None = None,
         threads: int | None = None,
-        request: int = REQUEST,
-        border: int | None = None,
-        label: bool | None = None,
-        colour_match: bool = False,
-        silence: str | None = None,
-        neutral: Neutral | None = None,
-        loop: str | None = None,
-        start: int | None = None,
     ) -> Pipeline:
-        """Open a template folder and its nets.
+        """Open a template folder and its models.
 
         Parameters
         ----------
         template : str, Path or Template
-            A folder that `prepare` made, or a template at hand.
-        generator, audio_encoder : path, or an open net
+            A folder that `prepare` made; or a template at hand: `Template.open` takes border,
+            label and loop.
+        generator, audio_encoder : path, or an open model
             ONNX files; the encoder is for presets with "ave", "hubert" or "wenet" features. The
             template is put into the generator where that is possible (extra `models`), which then
             takes frame indices and gives pictures; else its visual inputs are packed for each
@@ -177,49 +153,34 @@ class Pipeline:
         devices : sequence of int, optional
             Numbers of CUDA devices that requests are spread over.
         options : DeviceOptions, optional
-            How nets run on a device.
-        threads, request, colour_match, silence, neutral : see `Pipeline`
-        loop, start : optional
-            Override the template's; see `Template.looped`.
-        border, label : see `Template.open`
-            Only with a folder.
+            How models run on a device.
+        mouth, threads : see `Pipeline`
 
         Raises
         ------
-        FileMissingError, TemplateError, ModelError, InputError, LayoutError, MissingExtraError
-        DeviceMemoryError
+        FileMissingError, TemplateError, ModelError, InputError, ArgumentTypeError
+        MissingExtraError, DeviceMemoryError
         """
         if not isinstance(template, Template):
-            template = Template.open(template, border=border, label=label)
-        elif border is not None or label is not None:
-            raise InputError(
-                "border and label are said where a template is opened or made; "
-                "give its folder, or leave them out"
-            )
+            template = Template.open(template)
         if options is not None:
             check_type("options", options, DeviceOptions)
         if not isinstance(audio_encoder, (str, Path)):
             _check_encoder(audio_encoder)
-        opened = template.looped(Loop(loop, start))
         nets = open_generators(
-            generator, opened, providers=providers, devices=devices, options=options
+            generator, template, providers=providers, devices=devices, options=options
         )
         if isinstance(audio_encoder, (str, Path)):
-            kind = ROW_ENCODERS.get(opened.preset.features, AudioEncoder)
+            kind = ROW_ENCODERS.get(template.preset.features, AudioEncoder)
             audio_encoder = kind(audio_encoder, providers=providers, options=nets[0].options)
-        return cls(
-            opened,
-            nets,
-            audio_encoder,
-            request=request,
-            threads=threads,
-            colour_match=colour_match,
-            silence=silence,
-            neutral=neutral,
-        )
+        return cls(template, nets, audio_encoder, mouth=mouth, threads=threads)
 
     def close(self) -> None:
-        """End the compositor's threads and let go of the template's files."""
+        """End the compositor's threads: requests under way finish, new ones raise InputError.
+
+        The template and the models stay open for those who share them; `Template.close` releases
+        the template's files.
+        """
         self.compositor.close()
 
     def __enter__(self) -> Pipeline:
@@ -265,8 +226,8 @@ class Pipeline:
             are shown.
         format, quality, smoother : see `Compositor.composite`
         alphas : (N,) integers, 0 to 255, optional
-            Fade of each frame's mouth; 255 by default. Where it is 0 the net is not asked and the
-            background is shown alone.
+            Fade of each frame's mouth; 255 by default. Where it is 0 the model is not run and
+            the background is shown alone.
 
         Returns
         -------
@@ -291,6 +252,29 @@ class Pipeline:
 
     # ---- whole speeches ----------------------------------------------------------------
 
+    def listen(self, features: Features | None = None) -> SpeechFeatures:
+        """Return fresh `SpeechFeatures` for a speech that someone else pushes.
+
+        Parameters
+        ----------
+        features : path or array, optional
+            What the generator hears, made elsewhere; see `FeatureFile`.
+
+        Raises
+        ------
+        InputError, FileMissingError, LayoutError
+            As `SpeechFeatures`.
+        """
+        return SpeechFeatures(
+            self.template.preset,
+            self.template.fps,
+            self.audio_encoder,
+            features=features,
+            mouth=self.mouth,
+            pool=self.pool,
+            stages=self.stages,
+        )
+
     def frames(
         self,
         speech: Speech | None,
@@ -298,10 +282,14 @@ class Pipeline:
         features: Features | None = None,
         format: str = "bgr24",
         quality: int | None = None,
+        request: int | None = None,
     ) -> Iterator[Frame]:
         """Frames of a speech, one after the other, as soon as they can be made.
 
-        The net works on the next request while frames of this one are finished and used.
+        The model works on the next request while frames of this one are finished and used. An
+        iterable is read in the thread that asks for frames; before more of it is read, frames
+        that have been drawn are handed out. Leaving early, by ``break`` or `close`, waits for
+        nothing and holds nothing once a run of the model that is under way has ended.
 
         Parameters
         ----------
@@ -313,6 +301,9 @@ class Pipeline:
         features : path or array, optional
             What the generator hears, made elsewhere; see `FeatureFile`.
         format, quality : see `Compositor.composite`
+        request : int, optional
+            Frames that are drawn and finished at once, the pipeline's own number by default; it
+            changes no frame.
 
         Yields
         ------
@@ -320,53 +311,67 @@ class Pipeline:
             ceil(samples · fps / 16000) frames; each lent until it is released or dropped.
             Where the speech breaks off with an error, the frames that were heard whole, then it.
         """
-        return self._frames(self._listen(speech, features), format, quality)
+        heard = self._hear(speech, features)
+        return self._frames(heard, speech, format, quality, request)
+
+    def _hear(self, speech: Speech | None, features: Features | None) -> SpeechFeatures:
+        if speech is None and features is None:
+            raise InputError("frames need a speech or features, got neither")
+        return self.listen(features)
 
     def _frames(
-        self, listening: SpeechFeatures, format: str, quality: int | None
+        self,
+        heard: SpeechFeatures,
+        speech: Speech | None,
+        format: str,
+        quality: int | None,
+        request: int | None,
     ) -> Iterator[Frame]:
+        size = check_int("request", self.request if request is None else request, 1, unit="frames")
+        chunks = () if speech is None else open_speech(speech)
+        live = not isinstance(speech, (str, Path, np.ndarray))
+        return self._draw_ahead(read_requests(heard, chunks, size, live), format, quality)
+
+    def _draw_ahead(self, requests: Requests, format: str, quality: int | None) -> Iterator[Frame]:
+        """Finish a request while each device draws one of those after it."""
         smoother = ColourSmoother(self.template.fps, self.template.preset.view)
-        devices = len(self.generators)
-        with (
-            ThreadPoolExecutor(1, "lipsync-ear") as ear,  # what is heard comes in its order
-            ThreadPoolExecutor(devices, "lipsync-net") as net,
-        ):
-            heard = listening.requests(self.request)
+        under_way: deque[Future[NetOutputs]] = deque()
 
-            def draw() -> Future[NetOutputs | None]:
-                return net.submit(OneShot(self._draw, ear.submit(next, heard, None)))
+        def finish(drawn: NetOutputs) -> Frames:
+            return self._finish(drawn, format, quality, smoother)
 
-            following = deque(draw() for _ in range(devices))
-            try:
-                while (request := following.popleft().result()) is not None:
-                    following.append(draw())
-                    yield from self._finish(request, format, quality, smoother)
-            finally:
-                for waiting in following:
-                    waiting.cancel()
-                following.clear()  # an error in it would hold this frame, and so its traceback
+        def rest() -> Iterator[Frame]:
+            while under_way:
+                yield from finish(under_way.popleft().result())
 
-    def _draw(self, hearing: Future[Request | None]) -> NetOutputs | None:
         try:
-            heard = hearing.result()
+            while True:
+                try:
+                    request = next(requests)
+                except StopIteration:
+                    break
+                except Exception:
+                    yield from rest()  # heard whole before the speech broke off
+                    raise
+                if request is None:
+                    while under_way and under_way[0].done():
+                        yield from finish(under_way.popleft().result())
+                    continue
+                full = len(under_way) == len(self.generators)
+                drawn = under_way.popleft().result() if full else None
+                under_way.append(self.inference.submit(request))
+                del request
+                if drawn is not None:
+                    frames = finish(drawn)
+                    del drawn  # its memory serves the next request
+                    yield from frames
+                    del frames
+            yield from rest()
         finally:
-            del hearing  # as above
-        if heard is None:
-            return None
-        return self.inference.run(heard.features, heard.start, heard.alphas)
-
-    def _listen(self, speech: Speech | None, features: Features | None) -> SpeechFeatures:
-        return SpeechFeatures(
-            speech,
-            features,
-            preset=self.template.preset,
-            fps=self.template.fps,
-            encoder=self.audio_encoder,
-            pool=self.pool,
-            stages=self.stages,
-            silence=self.silence,
-            neutral=self._neutral,
-        )
+            for waiting in under_way:
+                waiting.cancel()
+            under_way.clear()  # an error in it would hold this frame, and so its traceback
+            requests.close()
 
     def render(
         self,
@@ -375,6 +380,7 @@ class Pipeline:
         *,
         features: Features | None = None,
         quality: int | None = None,
+        request: int | None = None,
         progress: Progress | None = None,
     ) -> int:
         """Render a speech to a video file or a folder of JPEG files.
@@ -386,7 +392,7 @@ class Pipeline:
         path : str or Path
             ``.mp4`` for H.264 with AAC sound; a name without a suffix for a folder of
             ``00000000.jpg``, ``00000001.jpg``, …
-        features : see `frames`
+        features, request : see `frames`
         quality : int, optional
             JPEG quality; the template's own by default.
         progress : callable, optional
@@ -402,16 +408,17 @@ class Pipeline:
         MediaError
             If the speech cannot be read or the output cannot be written.
         InputError, FileMissingError
-            As `check_target`, before anything is computed; or features that do not fit.
+            As `render_target`, before anything is computed; or features that do not fit.
         """
-        target, to_mp4 = check_target(path)
+        target, to_mp4 = render_target(path)
         if to_mp4 and quality is not None:
             raise InputError("quality is for JPEG files; an mp4 takes none")
-        listening = self._listen(speech, features)
-        total = listening.expected()
+        heard = self._hear(speech, features)
+        total = expected_frames(speech, heard, self.template.fps)
+        frames = self._frames(heard, speech, "i420" if to_mp4 else "jpeg", quality, request)
         done = 0
         with self._open_video(target, speech) if to_mp4 else media.JpegFolder(target) as output:
-            for frame in self._frames(listening, "i420" if to_mp4 else "jpeg", quality):
+            for frame in frames:
                 with frame, self.stages.write(1):
                     data: Any = frame.array if to_mp4 else frame.data
                     output.write(data)
@@ -433,25 +440,6 @@ class Pipeline:
             audio=speech,
             label=t.label,
         )
-
-
-def check_target(path: str | Path) -> tuple[Path, bool]:
-    """Where a speech is rendered to, and whether that is an mp4.
-
-    Raises
-    ------
-    InputError
-        A name of neither an mp4 nor a folder.
-    FileMissingError, MediaError
-        There is no folder for it, or something that is not to be replaced is there.
-    """
-    target = Path(path)
-    to_mp4 = ".mp4" in (target.suffix.lower(), target.name.lower())
-    if target.suffix and not to_mp4:
-        raise InputError(f"{target}: output must be .mp4 or a folder name without a suffix")
-    if to_mp4:
-        return check_file(path, MediaError, (".mp4",)), True
-    return check_new_folder(path, MediaError), False
 
 
 def _check_match(template: Template) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,23 +12,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import media
-from ..audio import SAMPLE_RATE, FeatureStream, frame_count
-from ..audio.feature_file import FeatureFile
-from ..audio.lite_avatar import LiteAvatarDriver
+from ..audio import (
+    SAMPLE_RATE,
+    FeatureFile,
+    FeatureSource,
+    FeatureStream,
+    LiteAvatarDriver,
+    NoiseGate,
+    SilenceFades,
+    frame_count,
+)
 from ..audio.mel import check_samples
-from ..audio.silence import NoiseGate, SilenceFades
 from ..errors import ArgumentTypeError, InputError
-from ..memory._pool import BufferPool
+from ..memory._pool import BufferPool, default_pool
 from ..nets.encoders import ROW_ENCODERS, AudioEncoder, RowEncoder
 from ..presets import Preset
+from ..timing import parse_fps
+from .mouth import MouthOptions
 from .stages import Stages
 
-__all__ = ["Features", "Request", "Speech", "SpeechFeatures"]
+__all__ = [
+    "Features",
+    "Request",
+    "Requests",
+    "Speech",
+    "SpeechFeatures",
+    "expected_frames",
+    "open_speech",
+    "read_requests",
+]
 
 Speech = str | Path | NDArray[np.float32] | Iterable[NDArray[np.float32]]
 Features = str | Path | NDArray[np.floating[Any]]
+Floats = NDArray[np.float32]
 
 _ENCODERS = {"hubert": "HuBERT", "wenet": "wenet's encoder"}
+_END = np.zeros(0, np.float32)  # stands for the end of the chunks; compared by identity
 
 
 @dataclass(frozen=True)
@@ -50,150 +69,169 @@ class Request:
     alphas: NDArray[np.uint8] | None = None
 
 
+Requests = Generator[Request | None, None, None]
+
+
 class SpeechFeatures:
-    """One speech on its way to feature windows; one thread at a time.
+    """One speech on its way to feature windows: silence, encoder and driver are inside.
+
+    Push the sound as it comes, take the frames that are ready, flush at its end. Where the
+    features are given, the sound only says how many frames there are; without one, `flush` makes a
+    frame for each of their rows. HuBERT and wenet hear all of the sound before the first frame, so
+    that nothing is ready before `flush`. Make a fresh one for each speech. One thread at a time.
 
     Parameters
     ----------
-    speech, features : see `Pipeline.frames`
     preset : Preset
-    fps : Fraction
+    fps : Fraction, number or str
         Video frames a second.
     encoder : AudioEncoder, HubertEncoder or WenetEncoder, optional
-    pool : BufferPool
-    stages : Stages
-    silence : {"closed", "background", "net"}
-        See `Pipeline`. Features that come without a speech know no silence.
-    neutral : (32,) float64, optional
-        See `LiteAvatarDriver`.
+        Needed where the preset hears "ave", "hubert" or "wenet" and no features are given.
+    features : path or array, optional
+        What the generator hears, made elsewhere; see `FeatureFile`.
+    mouth : MouthOptions, optional
+        What pauses show, and the neutral pose.
+    pool : BufferPool, optional
+        Memory of the feature windows; `default_pool` by default.
+    stages : Stages, optional
+        Its clock `features` times what is done here.
+
+    Attributes
+    ----------
+    taken : int
+        Frames handed out: the number of the next frame.
+    rows : int or None
+        Rows of the features that were given.
 
     Raises
     ------
     InputError
-        If there is nothing to hear, or the preset's features cannot be made from it.
+        The preset's features cannot be made from a speech with this encoder, or those given do
+        not fit the preset.
+    FileMissingError, LayoutError
+        As `FeatureFile` and `MouthOptions`.
     """
 
     def __init__(
         self,
-        speech: Speech | None,
-        features: Features | None,
-        *,
         preset: Preset,
-        fps: Fraction,
-        encoder: AudioEncoder | RowEncoder | None,
-        pool: BufferPool,
-        stages: Stages,
-        silence: str = "net",
-        neutral: NDArray[np.float64] | None = None,
+        fps: Fraction | float | int | str,
+        encoder: AudioEncoder | RowEncoder | None = None,
+        *,
+        features: Features | None = None,
+        mouth: MouthOptions | None = None,
+        pool: BufferPool | None = None,
+        stages: Stages | None = None,
     ) -> None:
-        if speech is None and features is None:
-            raise InputError("frames need a speech or features, got neither")
-        self.preset, self.fps, self.encoder = preset, fps, encoder
-        self.pool, self.stages = pool, stages
-        self._speech, self._neutral = speech, neutral
-        self._chunks: Iterable[NDArray[np.float32]] = () if speech is None else _chunks(speech)
+        mouth = MouthOptions.of(mouth, preset)
+        self._shape = preset.audio_shape
+        self._pool = default_pool() if pool is None else pool
+        self._stages = Stages() if stages is None else stages
+        rate = parse_fps(fps)
+        self._windows: FeatureSource
+        self.rows: int | None = None
+        if features is None:
+            self._windows = _open_windows(preset, rate, encoder, mouth)
+        else:
+            self._windows = given = FeatureFile(features, preset, rate)
+            self.rows = given.rows
         # A driver hears for itself what is noise, and feature files are what they are.
-        hushed = silence == "closed" and features is None and preset.features != "params"
-        self._hush = NoiseGate() if hushed else None
-        self._windows = self._open(features)
-        self._fades: SilenceFades | None = None
-        if silence == "background" and speech is not None:
-            by_rule = preset.features == "params"
-            self._fades = SilenceFades(fps, ahead=7, attack=2) if by_rule else SilenceFades(fps)
+        gated = mouth.silence == "closed" and features is None and not preset.driven_by_rule
+        self._gate = NoiseGate() if gated else None
+        self._fades = _open_fades(preset, rate) if mouth.silence == "background" else None
         self._alphas = np.zeros(0, np.uint8)
+        self._has_sound = False
 
-    def _open(self, features: Features | None) -> FeatureStream | FeatureFile:
-        preset, fps, encoder = self.preset, self.fps, self.encoder
-        if features is not None:
-            return FeatureFile(features, preset, fps)
-        if preset.features in ("mel", "ave", "params"):
-            params = preset.features == "params"
-            return FeatureStream(
-                preset.features,
-                fps,
-                encoder=encoder if isinstance(encoder, AudioEncoder) else None,
-                driver=LiteAvatarDriver(fps, self._neutral) if params else None,
-            )
-        kind = ROW_ENCODERS.get(preset.features)
-        if kind is None or not isinstance(encoder, kind):
-            raise InputError(_no_features(preset))
-        samples = np.concatenate([np.zeros(0, np.float32), *map(check_samples, self._chunks)])
-        self._chunks = (samples,)
-        with self.stages.features(0):
-            heard = samples
-            if self._hush is not None:
-                heard = np.concatenate([self._hush.push(samples), self._hush.flush()])
-                self._hush = None
-            rows = encoder.features(heard)
-        return FeatureFile(rows, preset, fps)
+    @property
+    def taken(self) -> int:
+        """Frames handed out: the number of the next frame."""
+        return self._windows.taken
 
-    def expected(self) -> int | None:
-        """Frames there will be, where that can be told before."""
-        if self._speech is None:
-            return self._windows.rows if isinstance(self._windows, FeatureFile) else None
-        if isinstance(self._speech, (str, Path)):
-            duration = media.duration(self._speech)
-            return None if duration is None else -(-duration * self.fps // 1)
-        if isinstance(self._speech, np.ndarray):
-            return frame_count(len(self._speech), self.fps)
-        return None
+    @property
+    def ready(self) -> int:
+        """Frames that can be taken now."""
+        ready = self._windows.ready
+        return ready if self._fades is None else min(ready, len(self._alphas))
 
-    def requests(self, size: int) -> Iterator[Request]:
-        """What is heard, `size` frames at a time and as soon as the sound allows it.
+    def push(self, samples: Floats) -> int:
+        """Push samples; return the number of frames that can be taken.
 
-        Where the sound breaks off with an error, the frames of which all was heard come first.
+        Parameters
+        ----------
+        samples : (n,) float32, 16 kHz mono, any n including 0
+
+        Returns
+        -------
+        int
+            `ready`.
+
+        Raises
+        ------
+        LayoutError, InputError
+            Samples of another dtype or shape, or not finite; nothing has changed then. InputError
+            also after `flush`.
         """
-        start = ready = 0
-        hearing = self._hear()
-        while True:
-            try:
-                told = next(hearing, None)
-            except Exception:
-                if ready:
-                    yield self._take(start, ready)
-                raise
-            if told is None:
-                break
-            ready = told
-            while ready >= size:
-                yield self._take(start, size)
-                start += size
-                ready -= size
-        with self.stages.features(0):
-            ready = self._finish(start)
-        while ready:
-            count = min(size, ready)
-            yield self._take(start, count)
-            start += count
-            ready -= count
+        check_samples(samples)
+        with self._stages.features(0):
+            self._windows.push(samples if self._gate is None else self._gate.push(samples))
+            if self._fades is not None:
+                self._alphas = np.concatenate([self._alphas, self._fades.push(samples)])
+        self._has_sound = True
+        return self.ready
 
-    def _hear(self) -> Iterator[int]:
-        """After each chunk, the frames of which all is known and that were not taken."""
-        for chunk in self._chunks:
-            with self.stages.features(0):
-                ready = self._push(chunk)
-            yield ready
+    def flush(self) -> int:
+        """End the sound; return the number of frames that can be taken.
 
-    def _push(self, chunk: NDArray[np.float32]) -> int:
-        """Hear the next samples; the frames of which all is known."""
-        ready = self._windows.push(chunk if self._hush is None else self._hush.push(chunk))
-        if self._fades is None:
-            return ready
-        self._alphas = np.concatenate([self._alphas, self._fades.push(chunk)])
-        return min(ready, len(self._alphas))
+        Returns
+        -------
+        int
+            `ready`; with those taken before ceil(samples · fps / 16000).
 
-    def _finish(self, taken: int) -> int:
-        """End the sound after `taken` frames; the frames that are left."""
-        if self._hush is not None:
-            self._windows.push(self._hush.flush())
-        ready = self._windows.flush()
-        if self._fades is not None:
-            self._alphas = np.concatenate([self._alphas, self._fades.flush(taken + ready)])
-        return ready
+        Raises
+        ------
+        InputError
+            No samples, or too few for the encoder; or flushed before.
+        ModelError
+            The encoder fails on the sound.
+        """
+        with self._stages.features(0):
+            if self._gate is not None:
+                self._windows.push(self._gate.flush())
+            ready = self._windows.flush()
+            if not self._has_sound:
+                self._fades = None  # features alone know no silence
+            if self._fades is not None:
+                self._alphas = np.concatenate([self._alphas, self._fades.flush(self.taken + ready)])
+        return self.ready
 
-    def _take(self, start: int, count: int) -> Request:
-        features = self.pool.empty((count, *self.preset.audio_shape), "float32")
-        with self.stages.features(count):
+    def take(self, count: int) -> Request:
+        """Take the next frames.
+
+        Parameters
+        ----------
+        count : int
+            Frames wanted, at most `ready`.
+
+        Returns
+        -------
+        Request
+            Its features are pooled.
+
+        Raises
+        ------
+        InputError
+            More frames than are ready.
+        ModelError
+            The audio encoder fails on the sound.
+        """
+        if not 0 <= count <= self.ready:
+            raise InputError(
+                f"{count} frames were asked for and {self.ready} are ready; push more sound, "
+                "or flush it, first"
+            )
+        start = self.taken
+        features = self._pool.empty((count, *self._shape), "float32")
+        with self._stages.features(count):
             self._windows.take(count, out=features)
         if self._fades is None:
             return Request(start, features)
@@ -201,8 +239,82 @@ class SpeechFeatures:
         return Request(start, features, alphas)
 
 
-def _chunks(speech: Speech) -> Iterable[NDArray[np.float32]]:
-    """Speech as chunks of 16 kHz mono samples."""
+class _WholeSpeech(FeatureSource):
+    """Windows of an encoder that hears all of the sound before its first row."""
+
+    def __init__(self, encoder: RowEncoder, preset: Preset, fps: Fraction) -> None:
+        super().__init__(fps)
+        self.shape = preset.audio_shape
+        self._encoder, self._preset = encoder, preset
+        self._heard: list[Floats] = []
+        self._made: FeatureFile | None = None
+
+    def _settled(self) -> int:
+        return 0
+
+    def _add(self, samples: Floats) -> None:
+        self._heard.append(samples.copy())
+
+    def _end(self) -> int:
+        sound = np.concatenate([np.zeros(0, np.float32), *self._heard])
+        self._heard.clear()
+        self._made = FeatureFile(self._encoder.features(sound), self._preset, self.fps)
+        self._made.push(sound)
+        return self._made.flush()
+
+    def _write(self, frame: int, out: Floats) -> None:
+        assert self._made is not None  # frames are ready after `_end` alone
+        self._made.take(1, out[None])
+
+
+def _open_windows(
+    preset: Preset, fps: Fraction, encoder: AudioEncoder | RowEncoder | None, mouth: MouthOptions
+) -> FeatureSource:
+    if preset.streams:
+        return FeatureStream(
+            preset.features,
+            fps,
+            encoder=encoder if isinstance(encoder, AudioEncoder) else None,
+            driver=LiteAvatarDriver(fps, mouth.neutral) if preset.driven_by_rule else None,
+        )
+    kind = ROW_ENCODERS.get(preset.features)
+    if kind is None or not isinstance(encoder, kind):
+        raise InputError(_no_features(preset))
+    return _WholeSpeech(encoder, preset, fps)
+
+
+def _no_features(preset: Preset) -> str:
+    how = "give their .npy file as features= (--features)"
+    if preset.features in ROW_ENCODERS:
+        model = _ENCODERS[preset.features]
+        how += f", or {model} as an ONNX file as audio_encoder= (--audio-encoder)"
+    return f"preset {preset.name} hears {preset.features} features: {how}"
+
+
+def _open_fades(preset: Preset, fps: Fraction) -> SilenceFades:
+    if preset.driven_by_rule:
+        # A driver settles a frame with the sound up to 100 ms after its middle, which is (7 + 1)
+        # steps of 12.5 ms: fades that look farther ahead would delay it. As they see less of the
+        # coming voice, they have 2 frames in place of 4 before the driver opens the mouth.
+        return SilenceFades(fps, ahead=7, attack=2)
+    return SilenceFades(fps)
+
+
+def open_speech(speech: Speech) -> Iterable[Floats]:
+    """Open a speech as chunks of 16 kHz mono samples.
+
+    Parameters
+    ----------
+    speech : path, (n,) float32 samples, or an iterable of such chunks
+        A file is read a part at a time; an iterable is handed back as it is.
+
+    Raises
+    ------
+    FileMissingError, MediaError, MissingExtraError
+        The file cannot be read.
+    ArgumentTypeError
+        None of these.
+    """
     if isinstance(speech, (str, Path)):
         return media.AudioSource(speech)
     if isinstance(speech, np.ndarray):
@@ -215,9 +327,59 @@ def _chunks(speech: Speech) -> Iterable[NDArray[np.float32]]:
     return speech
 
 
-def _no_features(preset: Preset) -> str:
-    how = "give their .npy file as features= (--features)"
-    if preset.features in ROW_ENCODERS:
-        net = _ENCODERS[preset.features]
-        how += f", or {net} as an ONNX file as audio_encoder= (--audio-encoder)"
-    return f"preset {preset.name} hears {preset.features} features: {how}"
+def expected_frames(speech: Speech | None, heard: SpeechFeatures, fps: Fraction) -> int | None:
+    """Return how many frames a speech will have; None where only its end tells."""
+    if speech is None:
+        return heard.rows
+    if isinstance(speech, (str, Path)):
+        duration = media.duration(speech)
+        return None if duration is None else -(-duration * fps // 1)
+    if isinstance(speech, np.ndarray):
+        return frame_count(len(speech), fps)
+    return None
+
+
+def read_requests(
+    heard: SpeechFeatures, chunks: Iterable[Floats], size: int, live: bool
+) -> Requests:
+    """Read a sound and take its frames, `size` at a time and as soon as the sound allows it.
+
+    Parameters
+    ----------
+    heard : SpeechFeatures
+        Fresh.
+    chunks : iterable of (n,) float32
+        Read in the caller's thread.
+    size : int
+        Frames of a request.
+    live : bool
+        Whether a chunk may be as long in coming as someone needs to say it.
+
+    Yields
+    ------
+    Request or None
+        None, where `live`, before a chunk is read.
+
+    Raises
+    ------
+    Exception
+        What reading a chunk raised, after the frames that were heard whole.
+    """
+    sound = iter(chunks)
+    while True:
+        if live:
+            yield None
+        try:
+            chunk = next(sound, _END)
+            if chunk is _END:
+                break
+            heard.push(chunk)
+        except Exception:
+            if heard.ready:
+                yield heard.take(heard.ready)
+            raise
+        while heard.ready >= size:
+            yield heard.take(size)
+    heard.flush()
+    while heard.ready:
+        yield heard.take(min(size, heard.ready))

@@ -1,4 +1,4 @@
-"""Where each millisecond went: a clock per stage of the road."""
+"""Where each millisecond went: a clock for each stage of the road."""
 
 from __future__ import annotations
 
@@ -88,8 +88,8 @@ class Stages:
     ----------
     features : speech to feature windows, audio encoder included
     visual : crops to visual inputs
-    net : the generator
-    finish : net outputs to finished frames
+    net : the generator's model
+    finish : model outputs to finished frames
     write : finished frames to files, the video's encoding included
 
     Parameters

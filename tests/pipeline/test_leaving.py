@@ -1,0 +1,185 @@
+"""Leaving a speech early: it waits for nothing, and everything comes back."""
+
+import gc
+import signal
+import sys
+import threading
+import weakref
+from concurrent.futures import Future
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnxruntime")
+from tests.support.small_person import nothing_is_lent, open_pipeline, photos, speech
+from tests.support.small_person import write_template as write
+
+WAIT = 60  # seconds after which a test gives up
+
+
+@pytest.fixture
+def pipeline(tmp_path, rng):
+    with open_pipeline(write(tmp_path / "anna", photos(rng)), tmp_path / "net.onnx") as opened:
+        yield opened
+
+
+class SlowModel:
+    """Holds every request but the first ones in the model until `go` is set."""
+
+    def __init__(self, pipeline, monkeypatch, quick=1):
+        self.entered, self.go = threading.Event(), threading.Event()
+        self.running, self.quick = 0, quick
+        self.draw = pipeline.inference._draw
+        monkeypatch.setattr(pipeline.inference, "_draw", self)
+
+    def __call__(self, job):
+        self.quick -= 1
+        if self.quick < 0:
+            self.running += 1
+            self.entered.set()
+            assert self.go.wait(WAIT)
+            self.running -= 1
+        return self.draw(job)
+
+
+def by_close(frames):
+    frames.close()
+
+
+def by_break(frames):
+    for _ in frames:
+        break
+    del frames
+
+
+def by_error(frames):
+    def fail(frames):
+        for _ in frames:
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail(frames)
+
+
+def by_collection(frames):
+    ring = [frames]
+    ring.append(ring)
+    del frames, ring
+    gc.collect()
+
+
+@pytest.mark.parametrize("leave", [by_close, by_break, by_error, by_collection])
+def test_leaving_does_not_wait_for_the_model(pipeline, monkeypatch, leave):
+    model = SlowModel(pipeline, monkeypatch)
+    device = pipeline.generator.device
+
+    def speak():
+        frames = pipeline.frames(speech())
+        with next(frames):
+            assert model.entered.wait(WAIT)
+        leave(frames)
+
+    speak()
+    assert model.running == 1, "it waited until the model was done"
+    assert device.load > 0
+    model.go.set()
+    assert nothing_is_lent(pipeline)
+    assert device.load == 0
+    assert len(list(pipeline.frames(speech()))) == 50
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals interrupt no waiting thread there")
+def test_ctrl_c_does_not_wait_for_the_model(pipeline, monkeypatch):
+    model = SlowModel(pipeline, monkeypatch)
+    frames = pipeline.frames(speech())
+
+    def interrupt():
+        assert model.entered.wait(WAIT)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        list(frames)
+    assert model.running == 1, "it waited until the model was done"
+    thread.join()
+    model.go.set()
+    assert nothing_is_lent(pipeline)
+    assert next(frames, None) is None
+
+
+def test_the_sound_is_read_in_the_callers_thread(pipeline):
+    """So that no thread can be left waiting for it."""
+    threads = set()
+
+    def microphone():
+        for chunk in np.split(speech(), 50):
+            threads.add(threading.current_thread())
+            yield chunk
+
+    assert len(list(pipeline.frames(microphone()))) == 50
+    assert threads == {threading.current_thread()}
+
+
+def test_the_sound_is_let_go(pipeline):
+    def microphone():
+        while True:
+            yield speech(0.5)
+
+    sound = microphone()
+    alive = weakref.ref(sound)
+    frames = pipeline.frames(sound)
+    del sound
+    with next(frames):
+        assert alive()
+    frames.close()
+    assert alive() is None
+    assert nothing_is_lent(pipeline)
+
+
+def test_ctrl_c_while_the_sound_is_read(pipeline):
+    def microphone():
+        yield speech(1.0)
+        raise KeyboardInterrupt
+
+    got = []
+    with pytest.raises(KeyboardInterrupt):
+        got.extend(frame.index for frame in pipeline.frames(microphone()))
+    assert got == list(range(len(got)))
+    assert nothing_is_lent(pipeline)
+
+
+def test_frames_that_are_drawn_do_not_wait_for_more_sound(pipeline, monkeypatch):
+    """Live speech: drawn frames come before the next chunk is waited for."""
+
+    def submit(request):
+        drawn = Future()
+        drawn.set_result(pipeline.inference.run(request.features, request.start, request.alphas))
+        return drawn
+
+    monkeypatch.setattr(pipeline.inference, "submit", submit)
+    got, shown = [], []
+
+    def microphone():
+        for chunk in np.split(speech(4.0), 20):
+            shown.append(len(got))
+            yield chunk
+
+    for frame in pipeline.frames(microphone()):
+        got.append(frame.index)
+    heard = pipeline.listen()
+    whole = [0]
+    for chunk in np.split(speech(4.0), 20)[:-1]:
+        whole.append(heard.push(chunk) // pipeline.request * pipeline.request)
+    assert shown == whole
+
+
+@pytest.mark.parametrize("started", [False, True])
+def test_abandoned_speeches_hold_nothing(pipeline, started):
+    for _ in range(20):
+        frames = pipeline.frames(speech())
+        if started:
+            next(frames).release()
+        del frames
+    assert nothing_is_lent(pipeline)
+    assert pipeline.generator.device.load == 0

@@ -204,7 +204,7 @@ def test_a_neutral_pose_from_a_file(tmp_path):
     (tmp_path / "text.npy").write_text("no numbers")
     with pytest.raises(InputError, match=r"text\.npy cannot be read"):
         neutral_pose(tmp_path / "text.npy")
-    with pytest.raises(InputError, match="is no plain file; name a"):
+    with pytest.raises(InputError, match="it is not a plain file"):
         neutral_pose(tmp_path)
 
 

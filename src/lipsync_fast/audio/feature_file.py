@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FileMissingError, InputError, LayoutError
-from ..files.untrusted import read_npy
+from ..errors import InputError, LayoutError
+from ..files.untrusted import load_npy
 from ..presets import ROW_SIZES, Preset, get_preset
 from .feature_source import FeatureSource, Floats
 from .windows import frame_count
@@ -79,7 +79,7 @@ class FeatureFile(FeatureSource):
         super().__init__(preset.feature_rate or 25 if fps is None else fps)
         self.shape = preset.audio_shape
         name = str(source) if isinstance(source, (str, Path)) else "features"
-        array = _load(Path(source)) if isinstance(source, (str, Path)) else source
+        array = load_npy(source, "features", "r") if isinstance(source, (str, Path)) else source
         self._rows = _check_rows(array, name, preset)
         self._name = name
         self._window = math.prod(self.shape) // self._rows.shape[1]
@@ -115,20 +115,6 @@ class FeatureFile(FeatureSource):
             window[end - first :] = 0.0
         else:
             window[...] = 0.0
-
-
-def _load(path: Path) -> NDArray[Any]:
-    if not path.exists():
-        raise FileMissingError(f"{path}: no such file with features")
-    if not path.is_file():
-        raise InputError(f"{path}: is no plain file; name a .npy file with features")
-    try:
-        return read_npy(path, "r")
-    except (ValueError, OSError) as error:
-        raise InputError(
-            f"{path} cannot be read as a plain .npy array ({error}); "
-            "save it with np.save(path, features)"
-        ) from None
 
 
 def _check_rows(array: Any, name: str, preset: Preset) -> NDArray[np.floating[Any]]:

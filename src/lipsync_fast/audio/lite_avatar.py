@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import FileMissingError, InputError, LayoutError
-from ..files.untrusted import read_npy
+from ..errors import InputError, LayoutError
+from ..files.untrusted import load_npy
 from ..timing import parse_fps
 from .mel import BANDS, COLUMNS_PER_SECOND, SAMPLE_RATE, SILENT, slaney_bands
 
@@ -116,17 +116,7 @@ def neutral_pose(neutral: Neutral) -> NDArray[np.float64]:
     source = "neutral"
     if isinstance(neutral, (str, Path)):
         source = str(neutral)
-        if not Path(neutral).exists():
-            raise FileMissingError(f"{neutral}: no such file with a neutral pose")
-        if not Path(neutral).is_file():
-            raise InputError(f"{neutral}: is no plain file; name a .npy file with a neutral pose")
-        try:
-            neutral = read_npy(neutral)
-        except (ValueError, OSError) as error:
-            raise InputError(
-                f"{source} cannot be read as a plain .npy array ({error}); "
-                "save it with np.save(path, pose)"
-            ) from None
+        neutral = load_npy(neutral, "a neutral pose")
     try:
         pose = np.array(neutral, np.float64)
     except (ValueError, TypeError):

@@ -1,30 +1,151 @@
-"""Files that strangers wrote, read without trusting a size, a depth or a number in them."""
+"""Readers for untrusted files: no kind, size, depth or number in them is believed.
+
+`open_plain`, `plain_text`, `parse_json` and `read_npy` raise OSError and ValueError, for callers
+with sentences of their own; `read_text` and `load_npy` raise the package's errors.
+"""
 
 from __future__ import annotations
 
 import ast
 import json
 import math
+import os
 import re
+import stat
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["parse_json", "read_npy"]
+from ..errors import FileMissingError, InputError
 
-_MOST_HEADER = 10_000  # bytes; NumPy's own limit for headers of strangers
+__all__ = [
+    "MOST_TEXT",
+    "load_npy",
+    "open_plain",
+    "parse_json",
+    "plain_text",
+    "read_npy",
+    "read_text",
+]
+
+MOST_TEXT = 64 << 20  # bytes; a rect for each frame of half a day takes less
+_MOST_HEADER = 10_000  # bytes; NumPy's own limit for untrusted headers
+_NOT_PLAIN = "it is not a plain file"
 _PLAIN_TYPE = re.compile(r"[<>|=]?[biufc]\d{1,2}")
 
 
+def open_plain(path: str | Path) -> BinaryIO:
+    """Open a plain file to read it; never wait for a pipe, nor read from a device.
+
+    Raises
+    ------
+    OSError
+        It cannot be opened.
+    ValueError
+        It is not a plain file.
+    """
+    try:
+        file = open(path, "rb", opener=_open_without_waiting)  # noqa: SIM115 (the caller closes)
+    except IsADirectoryError:
+        raise ValueError(_NOT_PLAIN) from None
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise ValueError(_NOT_PLAIN)
+    return file
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def plain_text(path: str | Path, most_bytes: int = MOST_TEXT) -> str:
+    """Return the UTF-8 text of a plain file; a byte order mark is dropped.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    ValueError
+        It is not a plain file, is larger than `most_bytes`, or is not UTF-8.
+    """
+    with open_plain(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size <= most_bytes:
+            data = file.read(most_bytes + 1)  # it may have grown
+            size = max(size, len(data))
+    if size > most_bytes:
+        raise ValueError(f"it has {size} bytes, and {most_bytes} is the most that is read")
+    return data.decode("utf-8-sig")
+
+
+def read_text(path: str | Path, what: str, most_bytes: int = MOST_TEXT) -> str:
+    """Return the UTF-8 text of a file that a user names; see `plain_text`.
+
+    Parameters
+    ----------
+    path : str or Path
+    what : str
+        What the file is to hold, for messages: ``"rects"``.
+    most_bytes : int
+
+    Raises
+    ------
+    FileMissingError
+        There is no such file.
+    InputError
+        It cannot be read as text.
+    """
+    try:
+        return plain_text(path, most_bytes)
+    except FileNotFoundError:
+        raise FileMissingError(f"{path}: no such file with {what}") from None
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be read as text ({_reason(error)}); name a text file with {what}"
+        ) from None
+
+
+def load_npy(path: str | Path, what: str, mode: str | None = None) -> NDArray[Any]:
+    """Return the array of a .npy file that a user names; see `read_npy`.
+
+    Parameters
+    ----------
+    path : str or Path
+    what : str
+        What the file is to hold, for messages: ``"features"``.
+    mode : see `read_npy`
+
+    Raises
+    ------
+    FileMissingError
+        There is no such file.
+    InputError
+        It is not a plain file, or not a .npy file of plain numbers.
+    """
+    try:
+        return read_npy(path, mode)
+    except FileNotFoundError:
+        raise FileMissingError(f"{path}: no such file with {what}") from None
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be read as a plain .npy array ({_reason(error)}); "
+            f"name a file with {what} that np.save wrote"
+        ) from None
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return str(getattr(error, "strerror", None) or error)
+
+
 def parse_json(text: str) -> Any:
-    """What a JSON text says.
+    """Return what a JSON text says.
 
     Raises
     ------
     ValueError
-        If it is no JSON, nested too deep, or a number has thousands of digits;
+        If it is not JSON, is nested too deep, or a number has thousands of digits;
         `json.JSONDecodeError`, with its line, where the text is malformed.
     """
     try:
@@ -34,9 +155,9 @@ def parse_json(text: str) -> Any:
 
 
 def read_npy(path: str | Path, mode: str | None = None) -> NDArray[Any]:
-    """The array of a .npy file of plain numbers.
+    """Return the array of a .npy file of plain numbers.
 
-    The header is believed only where it states just the bytes that are there, so that no
+    The header is believed only where it states exactly the bytes that are there, so that no
     memory is taken that the file does not fill.
 
     Parameters
@@ -54,13 +175,13 @@ def read_npy(path: str | Path, mode: str | None = None) -> NDArray[Any]:
     OSError
         The file cannot be read.
     ValueError
-        It is not such a file; the message says why.
+        It is not a plain file, or not such a .npy file; the message says why.
 
     References
     ----------
     NumPy Enhancement Proposal 1, A Simple File Format for NumPy Arrays.
     """
-    with Path(path).open("rb") as file:
+    with open_plain(path) as file:
         dtype, shape, order = _read_header(file)
         start = file.tell()
         held = file.seek(0, 2) - start
@@ -68,7 +189,7 @@ def read_npy(path: str | Path, mode: str | None = None) -> NDArray[Any]:
         if needed != held:
             raise ValueError(f"its header states {needed} bytes of numbers, {held} are there")
         if mode is not None and needed:
-            mapped = np.memmap(path, dtype, "r" if mode == "r" else "c", start, shape, order)
+            mapped = np.memmap(file, dtype, "r" if mode == "r" else "c", start, shape, order)
             return np.asarray(mapped)
         file.seek(start)
         array = np.fromfile(file, dtype)
@@ -76,7 +197,7 @@ def read_npy(path: str | Path, mode: str | None = None) -> NDArray[Any]:
 
 
 def _read_header(file: BinaryIO) -> tuple[np.dtype[Any], tuple[int, ...], Any]:
-    """Item type, shape and order ("C" or "F"); the file then stands at the numbers."""
+    """Return item type, shape and order ("C" or "F"); the file then stands at the numbers."""
     magic = file.read(8)
     if magic[:6] != b"\x93NUMPY" or magic[6:7] not in (b"\x01", b"\x02", b"\x03"):
         raise ValueError("it does not start as a .npy file")

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from .. import kernels
 from ..errors import FileMissingError, InputError
 from ..files.plain_pickle import load_plain
-from ..files.untrusted import parse_json
+from ..files.untrusted import parse_json, plain_text
 from ..media import list_images, read_image
 from ..presets import PRESETS, Preset
 from ..timing import Loop, parse_fps
@@ -246,7 +246,7 @@ def _package_fps(root: Path) -> Fraction | None:
 
 def _read_json(path: Path) -> Any:
     try:
-        return parse_json(path.read_text("utf-8-sig"))
+        return parse_json(plain_text(path))
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as JSON: {error}") from None
 

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import FileMissingError, InputError, LayoutError
-from ..files.untrusted import parse_json, read_npy
+from ..errors import InputError, LayoutError
+from ..files.untrusted import load_npy, parse_json, read_text
 from .boxes import from_corners
 
 __all__ = ["read_landmarks", "read_rects", "square_of_landmarks"]
 
 LMS_POINTS = 110
+_MOST_LMS = 1 << 20  # bytes
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _RECT = ("x", "y", "w", "h")
 
@@ -88,7 +89,7 @@ def read_landmarks(path: str | Path) -> NDArray[np.int32]:
     InputError
         The file does not hold 110 lines of ``x y``.
     """
-    lines = _text(Path(path)).splitlines()
+    lines = read_text(path, "landmarks", _MOST_LMS).splitlines()
     while lines and not lines[-1].strip():
         lines.pop()
     if len(lines) != LMS_POINTS:
@@ -152,14 +153,12 @@ def _read_file(path: Path) -> tuple[NDArray[Any], str]:
             f"rects must be 'x,y,w,h', a .json, .csv, .npy or .lms file or a folder of .lms "
             f"files, got {str(path)!r}"
         )
-    if not path.is_file():
-        raise FileMissingError(f"no such file with rects: {path}")
     return reader(path), str(path)
 
 
 def _read_json(path: Path) -> NDArray[Any]:
     try:
-        entries = parse_json(_text(path))
+        entries = parse_json(read_text(path, "rects"))
     except json.JSONDecodeError as error:
         raise InputError(f"{path}, line {error.lineno}: not valid JSON ({error.msg})") from None
     except ValueError as error:
@@ -182,7 +181,7 @@ def _read_json(path: Path) -> NDArray[Any]:
 def _read_csv(path: Path) -> NDArray[Any]:
     rows: list[tuple[int, int, int, int]] = []
     corners = False
-    for number, row in enumerate(csv.reader(_text(path).splitlines()), 1):
+    for number, row in enumerate(csv.reader(read_text(path, "rects").splitlines()), 1):
         cells = [cell.strip() for cell in row]
         if not any(cells):
             continue
@@ -202,13 +201,7 @@ def _read_csv(path: Path) -> NDArray[Any]:
 
 
 def _read_npy(path: Path) -> NDArray[Any]:
-    try:
-        return read_npy(path)
-    except (ValueError, OSError) as error:
-        raise InputError(
-            f"{path} cannot be read as a plain .npy array ({error}); "
-            "save it with np.save(path, rects)"
-        ) from None
+    return load_npy(path, "rects")
 
 
 def _read_lms(path: Path) -> NDArray[Any]:
@@ -257,12 +250,3 @@ def _whole(rects: NDArray[Any], name: str) -> NDArray[np.int64]:
     if not _fit(rects).all():
         raise InputError(f"{name} must hold pixels of a frame, got numbers beyond ±{2**31}")
     return rects.astype(np.int64)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8-sig")
-    except FileNotFoundError:
-        raise FileMissingError(f"no such file: {path}") from None
-    except (UnicodeDecodeError, OSError) as error:
-        raise InputError(f"{path} cannot be read as text: {error}") from None

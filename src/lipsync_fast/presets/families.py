@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import FileMissingError, InputError
+from ..files.untrusted import plain_text
 from .preset import Preset
 
 __all__ = ["PRESETS", "get_preset", "load_preset"]
@@ -105,6 +106,8 @@ def _wav2lip(size: int, edge: str | None = None) -> Preset:
 
 # Windows: rows on both sides of the frame, reshaped by the scripts. SyncTalk_2D takes 8 and 8
 # (16 × 512 of ave, 16 × 2048 of HuBERT, 16 × 8192 of wenet), Ultralight 4 and 4.
+_MOST_TOML = 1 << 20  # bytes
+
 _FAMILIES = (
     _synctalk("synctalk328", "ave", (32, 16, 16)),
     _synctalk("synctalk328-hubert", "hubert", (32, 32, 32)),
@@ -214,9 +217,8 @@ def load_preset(path: str | Path) -> Preset:
         If it is not TOML, if fields are unknown, missing or wrong, or if its name is taken by
         another built-in preset.
     """
-    file = Path(path)
     try:
-        values = tomllib.loads(file.read_text("utf-8"))
+        values = tomllib.loads(plain_text(path, _MOST_TOML))
     except FileNotFoundError:
         raise FileMissingError(f"{path}: no such file; name a preset or its .toml file") from None
     except (OSError, ValueError, RecursionError) as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import InputError, TemplateError
 from ..files.targets import check_folder
-from ..files.untrusted import parse_json
+from ..files.untrusted import parse_json, plain_text
 from ..formats import VideoFormat
 from ..kernels import i420_size
 
@@ -20,6 +20,7 @@ __all__ = [
     "JPEG",
     "MASKS",
     "MASK_NUMBERS",
+    "MOST_HEAD",
     "RECTS",
     "REGIONS",
     "SEGMENTS",
@@ -32,6 +33,7 @@ __all__ = [
 HEAD = "template.json"
 FORMAT = "lipsync_fast template"  # the head says so under "format"
 VERSION = 1
+MOST_HEAD = 1 << 20  # bytes
 
 # Arrays with one item a frame, as .npy.
 RECTS = "rects.npy"
@@ -96,7 +98,7 @@ def _is_ours(path: Path) -> bool:
     if path.name != HEAD:
         return path.name in _FILES
     try:
-        head = parse_json(path.read_text("utf-8"))
+        head = parse_json(plain_text(path, MOST_HEAD))
     except ValueError:
         return path.with_name(CROPS).exists()  # damaged: a template to be prepared again
     return isinstance(head, dict) and head.get("format") == FORMAT

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileMissingError, LipsyncError, TemplateError
-from ..files.untrusted import parse_json, read_npy
+from ..files.untrusted import parse_json, plain_text, read_npy
 from ..formats import VideoFormat
 from ..kernels import _jpeg
 from ..presets import PRESETS, Preset
@@ -30,6 +30,7 @@ from .layout import (
     JPEG,
     MASK_NUMBERS,
     MASKS,
+    MOST_HEAD,
     RECTS,
     REGIONS,
     SEGMENTS,
@@ -190,7 +191,7 @@ def _read_head(folder: Path) -> dict[str, Any]:
             f"{folder}: no such template folder; make one with lipsync-fast prepare"
         )
     try:
-        head = parse_json(path.read_text("utf-8"))
+        head = parse_json(plain_text(path, MOST_HEAD))
     except FileNotFoundError:
         raise TemplateError(f"{folder} has no {HEAD}; name a folder that prepare made") from None
     except OSError as error:

@@ -47,13 +47,12 @@ typedef struct job {
 static lf_f32p3 output_of(const lf_canvas *canvas, const lf_mouth *mouth)
 {
     const ptrdiff_t row = (ptrdiff_t)canvas->view * 4;
-    return (lf_f32p3){ (float *)mouth->output, row, row * canvas->view, canvas->view,
-                       canvas->view };
+    return (lf_f32p3){(float *)mouth->output, row, row * canvas->view, canvas->view, canvas->view};
 }
 
 static lf_image packed(const uint8_t *pixels, int width, int height, int channels)
 {
-    return (lf_image){ (uint8_t *)pixels, (ptrdiff_t)width * channels, width, height, channels };
+    return (lf_image){(uint8_t *)pixels, (ptrdiff_t)width * channels, width, height, channels};
 }
 
 /* Makes the model's square inside the stored crop's border, resized to the rect, as bgr24. */
@@ -62,7 +61,7 @@ static lf_status make_patch(const job *j, const lf_image *dst)
     const lf_canvas *canvas = j->canvas;
     const lf_mouth *mouth = j->mouth;
     const lf_image crop = packed(j->background->crop, canvas->crop, canvas->crop, 3);
-    const lf_scratch scratch = { j->worker->resize, j->worker->limits.resize };
+    const lf_scratch scratch = {j->worker->resize, j->worker->limits.resize};
     if (mouth->picture) {
         const lf_image picture = packed(mouth->picture, canvas->view, canvas->view, 3);
         return lf_patch_u8x3(j->worker->rows, dst, &picture, mouth->match, &crop,
@@ -113,8 +112,8 @@ static lf_status put_patch(const job *j, const lf_image *dst, int left, int top,
     lf_image patch, mask;
     const int mixed = find_mask(j, &mask);
     if (!mixed && dst->channels == 3 && !swap) {
-        patch = (lf_image){ image_row(dst, y) + (ptrdiff_t)x * 3, dst->stride, background->width,
-                            background->height, 3 };
+        patch = (lf_image){image_row(dst, y) + (ptrdiff_t)x * 3, dst->stride, background->width,
+                           background->height, 3};
         return make_patch(j, &patch);
     }
     const lf_status status = make_apart(j, &patch);
@@ -199,9 +198,9 @@ static lf_status copy_packed(const job *j, const lf_image *dst, int swap)
         return LF_OK;
     }
     for (int y = 0; y < dst->height; y++) {
-        const lf_image to = { image_row(dst, y), dst->stride, dst->width, 1, dst->channels };
-        const lf_image from = { (uint8_t *)background->pixels + y * background->stride,
-                                background->stride, dst->width, 1, 3 };
+        const lf_image to = {image_row(dst, y), dst->stride, dst->width, 1, dst->channels};
+        const lf_image from = {(uint8_t *)background->pixels + y * background->stride,
+                               background->stride, dst->width, 1, 3};
         if (dst->channels == 4) memset(to.data, 255, row); /* the paste leaves alpha alone */
         const lf_status status = lf_blend_u8(j->worker->rows, &to, &from, NULL, 0, 0, swap);
         if (status != LF_OK) return status;
@@ -213,8 +212,8 @@ static lf_status finish_packed(const job *j, const lf_target *target)
 {
     const lf_canvas *canvas = j->canvas;
     const int swap = canvas->format == LF_FORMAT_RGB24 || canvas->format == LF_FORMAT_RGBA;
-    const lf_image dst = { target->data, target->stride, canvas->width, canvas->height,
-                           canvas->channels };
+    const lf_image dst = {target->data, target->stride, canvas->width, canvas->height,
+                          canvas->channels};
     lf_status status = LF_OK;
     if (target->in_place) {
         /* dst is the background itself */
@@ -266,9 +265,9 @@ static lf_status finish_jpeg(const job *j, lf_target *target)
     }
     if ((size_t)width * (size_t)height * 3 > worker->limits.region) return LF_ERR_SCRATCH;
     copy_region(j, worker->region);
-    const lf_jpeg_region_pixels region = { box->x0, box->y0,
-                                           packed(worker->region, width, height, 3), LF_BGR24 };
-    const lf_scratch scratch = { worker->splice, worker->limits.splice };
+    const lf_jpeg_region_pixels region = {box->x0, box->y0,
+                                          packed(worker->region, width, height, 3), LF_BGR24};
+    const lf_scratch scratch = {worker->splice, worker->limits.splice};
     const lf_status status = put_patch(j, &region.image, box->x0, box->y0, 0);
     if (status != LF_OK) return status;
     return lf_jpeg_splice(worker->encoder, target->data, target->capacity, &target->length, jpeg,
@@ -283,7 +282,7 @@ lf_status lf_finish(const lf_canvas *canvas, const lf_background *background,
     if (background->width == 0 || (mouth && mouth->alpha <= 0)) mouth = NULL;
     if (mouth && (size_t)background->width * (size_t)background->height > worker->limits.mask)
         return LF_ERR_SCRATCH;
-    const job j = { canvas, background, mouth, worker };
+    const job j = {canvas, background, mouth, worker};
     if (target->in_place) restore(&j, target->data);
     if (canvas->format == LF_FORMAT_JPEG) return finish_jpeg(&j, target);
     target->length = canvas->frame_bytes;
@@ -298,14 +297,14 @@ lf_status lf_finish_measure(const lf_canvas *canvas, const lf_background *backgr
     const int ring = view / 32 > 2 ? view / 32 : 2;
     if (!background->crop || border < 0) return LF_ERR_ARGUMENT;
     const lf_image crop = packed(background->crop, canvas->crop, canvas->crop, 3);
-    const lf_image seen = { image_row(&crop, border) + (ptrdiff_t)border * 3, crop.stride, view,
-                            view, 3 };
+    const lf_image seen = {image_row(&crop, border) + (ptrdiff_t)border * 3, crop.stride, view,
+                           view, 3};
     if (mouth->picture) {
         const lf_image picture = packed(mouth->picture, view, view, 3);
         return lf_match_measure_u8x3(planes, &picture, &seen, ring);
     }
     const lf_f32p3 output = output_of(canvas, mouth);
-    const lf_scratch scratch = { worker->resize, worker->limits.resize };
+    const lf_scratch scratch = {worker->resize, worker->limits.resize};
     return lf_match_measure_f32p3(worker->rows, planes, &output, &canvas->range, &seen, ring,
                                   &scratch);
 }

@@ -13,7 +13,7 @@ static inline uint8_t moved(uint8_t value, int32_t by)
 
 void lf_match_u8x3_row_c(uint8_t *dst, int width, const int32_t start[3], const int32_t step[3])
 {
-    int32_t by[3] = { start[0], start[1], start[2] };
+    int32_t by[3] = {start[0], start[1], start[2]};
     for (int x = 0; x < width; x++, dst += 3)
         for (int c = 0; c < 3; c++) {
             dst[c] = moved(dst[c], by[c]);
@@ -23,7 +23,7 @@ void lf_match_u8x3_row_c(uint8_t *dst, int width, const int32_t start[3], const 
 
 void lf_match_u8x4_row_c(uint8_t *dst, int width, const int32_t start[3], const int32_t step[3])
 {
-    int32_t by[3] = { start[0], start[1], start[2] };
+    int32_t by[3] = {start[0], start[1], start[2]};
     for (int x = 0; x < width; x++, dst += 4)
         for (int c = 0; c < 3; c++) {
             dst[c] = moved(dst[c], by[c]);
@@ -60,7 +60,7 @@ lf_status lf_match_u8(const lf_rows *rows, const lf_image *dst, const lf_match *
         !lf_match_fits(match, dst->width, dst->height))
         return LF_ERR_ARGUMENT;
     lf_match_row *move = dst->channels == 3 ? rows->match_u8x3 : rows->match_u8x4;
-    const int32_t step[3] = { 2 * match->across[0], 2 * match->across[1], 2 * match->across[2] };
+    const int32_t step[3] = {2 * match->across[0], 2 * match->across[1], 2 * match->across[2]};
     for (int y = 0; y < dst->height; y++) {
         int32_t start[3];
         lf_match_row_start(start, match, dst->width, dst->height, y);
@@ -79,7 +79,7 @@ typedef struct ring_sums {
 static void add_pixels(ring_sums *sums, const uint8_t *patch, const uint8_t *background, int count,
                        int u, int v)
 {
-    int64_t d[3] = { 0, 0, 0 };
+    int64_t d[3] = {0, 0, 0};
     for (int x = 0; x < count; x++, u += 2, patch += 3, background += 3) {
         sums->uu += (int64_t)u * u;
         for (int c = 0; c < 3; c++) {
@@ -122,7 +122,7 @@ lf_status lf_match_measure_u8x3(lf_match_planes *planes, const lf_image *patch,
         patch->height > LF_RESIZE_SIDE)
         return LF_ERR_ARGUMENT;
     const int width = patch->width, height = patch->height;
-    ring_sums sums = { 0 };
+    ring_sums sums = {0};
     for (int y = 0; y < height; y++) {
         const uint8_t *p = image_row(patch, y), *b = image_row(background, y);
         const int v = 2 * y - (height - 1);
@@ -151,7 +151,7 @@ lf_status lf_match_measure_f32p3(const lf_rows *rows, lf_match_planes *planes, c
     if (scratch->size < (size_t)view * 3) return LF_ERR_SCRATCH;
     const float gain = 255.0f / (range->high - range->low);
     uint8_t *made = scratch->data;
-    ring_sums sums = { 0 };
+    ring_sums sums = {0};
     for (int y = 0; y < view; y++) {
         const int whole = is_whole_row(y, view, view, ring), v = 2 * y - (view - 1);
         const int count = whole ? view : ring;

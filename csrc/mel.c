@@ -1,7 +1,7 @@
 /* mel: window, magnitude, sparse bands, decibels, clip. One row is one frame's spectrum. */
-#include "mel.h"
-
 #include <string.h>
+
+#include "mel.h"
 
 static void magnitudes(double *LF_RESTRICT dst, const double *LF_RESTRICT spectrum, int bins)
 {

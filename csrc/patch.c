@@ -64,7 +64,7 @@ static void make_inner(const patch_source *p, uint8_t *dst, int y)
     }
     if (p->match) {
         const lf_match *m = p->match;
-        const int32_t step[3] = { 2 * m->across[0], 2 * m->across[1], 2 * m->across[2] };
+        const int32_t step[3] = {2 * m->across[0], 2 * m->across[1], 2 * m->across[2]};
         int32_t start[3];
         lf_match_row_start(start, m, p->view, p->view, y);
         p->rows->match_u8x4(dst, p->view, start, step);

@@ -156,8 +156,8 @@ typedef struct span {
 
 static span rows_of(const lf_resize_table *down, const int32_t *first, int y)
 {
-    return (span){ clamp(first[y], 0, down->src - 1),
-                   clamp(first[y] + down->taps - 1, 0, down->src - 1) + 1 };
+    return (span){clamp(first[y], 0, down->src - 1),
+                  clamp(first[y] + down->taps - 1, 0, down->src - 1) + 1};
 }
 
 /* How many rows from `next` on can be resized together: they are needed by `y` or soon after it,
@@ -197,7 +197,7 @@ static layout layout_of(const lf_resize_plan *plan, int channels)
 {
     const lf_resize_table *down = &plan->down;
     const int ahead = plan->down_first ? 0 : LF_RESIZE_ROWS - 1;
-    layout l = { 0 };
+    layout l = {0};
     l.ring = round_up((size_t)down->taps * sizeof(int16_t *), 64);
     l.pitch = row_pitch(plan->down_first ? plan->across.src : plan->across.dst, channels);
     l.ring_rows = down->taps + ahead < down->src ? down->taps + ahead : down->src;
@@ -219,9 +219,15 @@ static lf_resize_axis axis_of(const lf_resize_plan *plan, int src_channels, int 
 {
     const uint8_t *base = (const uint8_t *)plan;
     const lf_resize_table *t = &plan->across;
-    lf_resize_axis axis = { (const int32_t *)(base + t->first),
-                            (const int16_t *)(base + t->weights),
-                            t->src, t->dst, t->taps, src_channels, dst_channels, 0, 0, 0 };
+    lf_resize_axis axis = {
+        .first = (const int32_t *)(base + t->first),
+        .weights = (const int16_t *)(base + t->weights),
+        .src = t->src,
+        .dst = t->dst,
+        .taps = t->taps,
+        .src_channels = src_channels,
+        .dst_channels = dst_channels,
+    };
     const int is_area = plan->filter == LF_RESIZE_AREA;
     axis.shift = is_area ? 15 : 22;
     axis.top = is_area ? 255 * 128 : 255;
@@ -253,7 +259,7 @@ static passes passes_of(const lf_rows *rows, int src_channels, int dst_channels,
                         const lf_resize_plan *plan, void *scratch)
 {
     const uint8_t *base = (const uint8_t *)plan;
-    passes p = { 0 };
+    passes p = {0};
     p.down = &plan->down;
     p.first = (const int32_t *)(base + plan->down.first);
     p.weights = (const int16_t *)(base + plan->down.weights);

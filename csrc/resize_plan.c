@@ -1,8 +1,8 @@
 /* resize: sampling positions and weights of every filter, as tables of integers. */
-#include "resize.h"
-
 #include <math.h>
 #include <string.h>
+
+#include "resize.h"
 
 #define LF_PI 3.14159265358979323846
 
@@ -123,7 +123,7 @@ typedef struct window {
 /* The source pixels that destination pixel `d` is made of. */
 static window window_of(const axis *a, int d)
 {
-    window w = { 0 };
+    window w = {0};
     if (a->filter == LF_RESIZE_AREA) {
         w.first = (int)((int64_t)d * a->src / a->dst);
         w.count = (int)(((int64_t)(d + 1) * a->src + a->dst - 1) / a->dst) - w.first;
@@ -285,7 +285,7 @@ static lf_resize_kind kind_of(lf_resize_filter filter, int shrinks)
 
 static axis axis_of(int src, int dst, lf_resize_kind kind, lf_resize_filter filter)
 {
-    axis a = { src, dst, kind, filter, 1 };
+    axis a = {src, dst, kind, filter, 1};
     if (kind == LF_RESIZE_LINEAR) a.taps = 2;
     if (kind == LF_RESIZE_CUBIC) a.taps = 4;
     if (kind == LF_RESIZE_TAPS) a.taps = count_taps(&a);
@@ -309,11 +309,11 @@ static size_t lay_out(lf_resize_plan *plan, axis *across, axis *down, int src_wi
     *across = axis_of(src_width, dst_width, kind, filter);
     *down = axis_of(src_height, dst_height, kind, filter);
     size_t at = round_up(sizeof *plan, 64);
-    plan->across = (lf_resize_table){ at, at + round_up(first_size(across), 64), src_width,
-                                      dst_width, across->taps };
+    plan->across = (lf_resize_table){at, at + round_up(first_size(across), 64), src_width,
+                                     dst_width, across->taps};
     at = plan->across.weights + round_up(weights_size(across), 64);
-    plan->down = (lf_resize_table){ at, at + round_up(first_size(down), 64), src_height,
-                                    dst_height, down->taps };
+    plan->down = (lf_resize_table){at, at + round_up(first_size(down), 64), src_height, dst_height,
+                                   down->taps};
     plan->size = plan->down.weights + round_up(weights_size(down), 64);
     plan->kind = kind;
     plan->filter = filter;

@@ -12,7 +12,7 @@ typedef struct vec {
 
 static inline vec v_set1(double value)
 {
-    return (vec){ { value, value, value, value } };
+    return (vec){{value, value, value, value}};
 }
 
 static inline vec v_add(vec a, vec b)

@@ -30,30 +30,30 @@ typedef struct complex_vec {
 
 static inline complex_vec c_add(complex_vec a, complex_vec b)
 {
-    return (complex_vec){ v_add(a.re, b.re), v_add(a.im, b.im) };
+    return (complex_vec){v_add(a.re, b.re), v_add(a.im, b.im)};
 }
 
 static inline complex_vec c_sub(complex_vec a, complex_vec b)
 {
-    return (complex_vec){ v_sub(a.re, b.re), v_sub(a.im, b.im) };
+    return (complex_vec){v_sub(a.re, b.re), v_sub(a.im, b.im)};
 }
 
 static inline complex_vec c_times(complex_vec a, const double *w)
 {
     const vec re = v_set1(w[0]), im = v_set1(w[1]);
-    return (complex_vec){ v_sub(v_mul(a.re, re), v_mul(a.im, im)),
-                          v_add(v_mul(a.re, im), v_mul(a.im, re)) };
+    return (complex_vec){v_sub(v_mul(a.re, re), v_mul(a.im, im)),
+                         v_add(v_mul(a.re, im), v_mul(a.im, re))};
 }
 
 /* a - i b and a + i b */
 static inline complex_vec c_sub_turned(complex_vec a, complex_vec b)
 {
-    return (complex_vec){ v_add(a.re, b.im), v_sub(a.im, b.re) };
+    return (complex_vec){v_add(a.re, b.im), v_sub(a.im, b.re)};
 }
 
 static inline complex_vec c_add_turned(complex_vec a, complex_vec b)
 {
-    return (complex_vec){ v_sub(a.re, b.im), v_add(a.im, b.re) };
+    return (complex_vec){v_sub(a.re, b.im), v_add(a.im, b.re)};
 }
 
 /* One pass: blocks of `parts` numbers, `run` apart, become four numbers beside each other. */
@@ -92,14 +92,14 @@ static inline const double *pass5(complex_vec *LF_RESTRICT y, const complex_vec 
                               d = from[3 * run * parts], e = from[4 * run * parts];
             const complex_vec be = c_add(b, e), cd = c_add(c, d);
             const complex_vec b_e = c_sub(b, e), c_d = c_sub(c, d);
-            const complex_vec m1 = { v_add(a.re, v_add(v_mul(cos1, be.re), v_mul(cos2, cd.re))),
-                                     v_add(a.im, v_add(v_mul(cos1, be.im), v_mul(cos2, cd.im))) };
-            const complex_vec m2 = { v_add(a.re, v_add(v_mul(cos2, be.re), v_mul(cos1, cd.re))),
-                                     v_add(a.im, v_add(v_mul(cos2, be.im), v_mul(cos1, cd.im))) };
-            const complex_vec n1 = { v_add(v_mul(sin1, b_e.re), v_mul(sin2, c_d.re)),
-                                     v_add(v_mul(sin1, b_e.im), v_mul(sin2, c_d.im)) };
-            const complex_vec n2 = { v_sub(v_mul(sin2, b_e.re), v_mul(sin1, c_d.re)),
-                                     v_sub(v_mul(sin2, b_e.im), v_mul(sin1, c_d.im)) };
+            const complex_vec m1 = {v_add(a.re, v_add(v_mul(cos1, be.re), v_mul(cos2, cd.re))),
+                                    v_add(a.im, v_add(v_mul(cos1, be.im), v_mul(cos2, cd.im)))};
+            const complex_vec m2 = {v_add(a.re, v_add(v_mul(cos2, be.re), v_mul(cos1, cd.re))),
+                                    v_add(a.im, v_add(v_mul(cos2, be.im), v_mul(cos1, cd.im)))};
+            const complex_vec n1 = {v_add(v_mul(sin1, b_e.re), v_mul(sin2, c_d.re)),
+                                    v_add(v_mul(sin1, b_e.im), v_mul(sin2, c_d.im))};
+            const complex_vec n2 = {v_sub(v_mul(sin2, b_e.re), v_mul(sin1, c_d.re)),
+                                    v_sub(v_mul(sin2, b_e.im), v_mul(sin1, c_d.im))};
             to[0] = c_add(a, c_add(be, cd));
             to[run] = c_sub_turned(m1, n1);
             to[2 * run] = c_sub_turned(m2, n2);
@@ -118,8 +118,8 @@ static inline void part(complex_vec *low, complex_vec *high, complex_vec a, comp
                         const double *w)
 {
     const vec half = v_set1(0.5);
-    const complex_vec even = { v_mul(half, v_add(a.re, b.re)), v_mul(half, v_sub(a.im, b.im)) };
-    const complex_vec odd = { v_mul(half, v_add(a.im, b.im)), v_mul(half, v_sub(b.re, a.re)) };
+    const complex_vec even = {v_mul(half, v_add(a.re, b.re)), v_mul(half, v_sub(a.im, b.im))};
+    const complex_vec odd = {v_mul(half, v_add(a.im, b.im)), v_mul(half, v_sub(b.re, a.re))};
     const complex_vec turned = c_times(odd, w);
     *low = c_add(even, turned);
     high->re = v_sub(even.re, turned.re);
@@ -130,8 +130,8 @@ static inline void part_all(double *const *dst, int count, const complex_vec *z,
 {
     enum { HALF = LF_SPECTRUM_HALF };
     const vec zero = v_set1(0.0);
-    double *to[LF_LANES] = { 0 };
-    const vec ends[4] = { v_add(z[0].re, z[0].im), zero, v_sub(z[0].re, z[0].im), zero };
+    double *to[LF_LANES] = {0};
+    const vec ends[4] = {v_add(z[0].re, z[0].im), zero, v_sub(z[0].re, z[0].im), zero};
     double first[LF_LANES][4], *of_ends[LF_LANES];
     for (int l = 0; l < LF_LANES; l++) of_ends[l] = first[l];
     v_scatter(of_ends, ends, LF_LANES);
@@ -146,8 +146,8 @@ static inline void part_all(double *const *dst, int count, const complex_vec *z,
         complex_vec a, b, c, d;
         part(&a, &b, z[k], z[HALF - k], w);
         part(&c, &d, z[k + 1], z[HALF - k - 1], w + 2);
-        const vec low[4] = { a.re, a.im, c.re, c.im };
-        const vec high[4] = { d.re, d.im, b.re, b.im };
+        const vec low[4] = {a.re, a.im, c.re, c.im};
+        const vec high[4] = {d.re, d.im, b.re, b.im};
         for (int l = 0; l < count; l++) to[l] = dst[l] + 2 * k;
         v_scatter(to, low, count);
         for (int l = 0; l < count; l++) to[l] = dst[l] + 2 * (HALF - k - 1);
@@ -170,8 +170,8 @@ static inline void spectra(double *dst, ptrdiff_t dst_stride, const double *src,
     for (int n = 0; n < LF_SPECTRUM_HALF; n += 2) {
         vec four[4];
         v_gather(four, frames);
-        x[n] = (complex_vec){ four[0], four[1] };
-        x[n + 1] = (complex_vec){ four[2], four[3] };
+        x[n] = (complex_vec){four[0], four[1]};
+        x[n + 1] = (complex_vec){four[2], four[3]};
         for (int l = 0; l < LF_LANES; l++) frames[l] += 4;
     }
     table = pass4(y, x, 100, 1, table);

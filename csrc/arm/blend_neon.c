@@ -1,7 +1,7 @@
 /* blend rows for NEON (AArch64): eight pixels a step, the tails by the scalar rows. */
-#include "rows.h"
-
 #include <arm_neon.h>
+
+#include "rows.h"
 
 static inline uint8x8_t mix8(uint8x8_t d, uint8x8_t s, uint8x8_t a)
 {
@@ -90,7 +90,7 @@ void lf_swap_u8x3_row_neon(uint8_t *LF_RESTRICT dst, const uint8_t *LF_RESTRICT 
     int x = 0;
     for (; x + 8 <= width; x += 8) {
         const uint8x8x3_t s = vld3_u8(src + 3 * (ptrdiff_t)x);
-        const uint8x8x3_t d = { { s.val[2], s.val[1], s.val[0] } };
+        const uint8x8x3_t d = {{s.val[2], s.val[1], s.val[0]}};
         vst3_u8(dst + 3 * (ptrdiff_t)x, d);
     }
     lf_swap_u8x3_row_c(dst + 3 * (ptrdiff_t)x, src + 3 * (ptrdiff_t)x, width - x, swap);

@@ -1,7 +1,7 @@
 /* convert rows for NEON (AArch64): eight pixels a step, the tail by the scalar row. */
-#include "rows.h"
-
 #include <arm_neon.h>
+
+#include "rows.h"
 
 /* maxnm returns the number where the other operand is NaN, so NaN gives 0. */
 static inline uint32x4_t to_bytes4(const float *src, float32x4_t low, float32x4_t gain,
@@ -26,9 +26,9 @@ void lf_convert_f32p3_u8x3_row_neon(uint8_t *LF_RESTRICT dst, const float *LF_RE
     const float32x4_t lows = vdupq_n_f32(low), gains = vdupq_n_f32(gain);
     int x = 0;
     for (; x + 8 <= width; x += 8) {
-        const uint8x8x3_t v = { { to_bytes8(c0 + x, lows, gains, truncate),
-                                  to_bytes8(c1 + x, lows, gains, truncate),
-                                  to_bytes8(c2 + x, lows, gains, truncate) } };
+        const uint8x8x3_t v = {{to_bytes8(c0 + x, lows, gains, truncate),
+                                to_bytes8(c1 + x, lows, gains, truncate),
+                                to_bytes8(c2 + x, lows, gains, truncate)}};
         vst3_u8(dst + 3 * (ptrdiff_t)x, v);
     }
     lf_convert_f32p3_u8x3_row_c(dst + 3 * (ptrdiff_t)x, c0 + x, c1 + x, c2 + x, width - x, low,
@@ -42,9 +42,9 @@ void lf_convert_f32p3_u8x4_row_neon(uint8_t *LF_RESTRICT dst, const float *LF_RE
     const float32x4_t lows = vdupq_n_f32(low), gains = vdupq_n_f32(gain);
     int x = 0;
     for (; x + 8 <= width; x += 8) {
-        const uint8x8x4_t v = { { to_bytes8(c0 + x, lows, gains, truncate),
-                                  to_bytes8(c1 + x, lows, gains, truncate),
-                                  to_bytes8(c2 + x, lows, gains, truncate), vdup_n_u8(255) } };
+        const uint8x8x4_t v = {{to_bytes8(c0 + x, lows, gains, truncate),
+                                to_bytes8(c1 + x, lows, gains, truncate),
+                                to_bytes8(c2 + x, lows, gains, truncate), vdup_n_u8(255)}};
         vst4_u8(dst + 4 * (ptrdiff_t)x, v);
     }
     lf_convert_f32p3_u8x4_row_c(dst + 4 * (ptrdiff_t)x, c0 + x, c1 + x, c2 + x, width - x, low,

@@ -1,10 +1,10 @@
 /* resize rows for NEON (AArch64; arithmetic: resize.h). Across, a step makes one pixel of three
  * or four channels: one 16 byte load, and a multiply-add of all channels for each tap; one
  * channel is left to the scalar rows. Down, a step makes 8 bytes. */
-#include "resize.h"
-
 #include <arm_neon.h>
 #include <string.h>
+
+#include "resize.h"
 
 /* ---- across -------------------------------------------------------------------------------- */
 
@@ -15,11 +15,11 @@ typedef struct four_taps {
 
 static inline four_taps load_taps(const uint8_t *src, int channels)
 {
-    static const uint8_t spread[16] = { 0, 1, 2, 255, 3, 4, 5, 255, 6, 7, 8, 255, 9, 10, 11, 255 };
+    static const uint8_t spread[16] = {0, 1, 2, 255, 3, 4, 5, 255, 6, 7, 8, 255, 9, 10, 11, 255};
     uint8x16_t v = vld1q_u8(src);
     if (channels == 3) v = vqtbl1q_u8(v, vld1q_u8(spread));
-    return (four_taps){ vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(v))),
-                        vreinterpretq_s16_u16(vmovl_u8(vget_high_u8(v))) };
+    return (four_taps){vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(v))),
+                       vreinterpretq_s16_u16(vmovl_u8(vget_high_u8(v)))};
 }
 
 static inline int32x4_t add_four(int32x4_t sum, four_taps t, int16x4_t weights)
@@ -52,7 +52,7 @@ typedef struct row_end {
 
 static inline row_end end_of(const uint8_t *row, ptrdiff_t size)
 {
-    row_end end = { { 0 }, size > 16 ? size - 16 : 0, size };
+    row_end end = {{0}, size > 16 ? size - 16 : 0, size};
     memcpy(end.bytes, row + end.begin, (size_t)(size - end.begin));
     return end;
 }

@@ -1,7 +1,7 @@
 /* yuv rows for NEON (AArch64): 8 or 16 pixels a step, the tails by the scalar rows. */
-#include "rows.h"
-
 #include <arm_neon.h>
+
+#include "rows.h"
 
 static inline int16x8_t widen(uint8x8_t bytes) { return vreinterpretq_s16_u16(vmovl_u8(bytes)); }
 

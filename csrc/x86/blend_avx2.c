@@ -1,9 +1,9 @@
 /* blend rows for AVX2: sixteen bytes are mixed at a time as 16-bit numbers, which hold every
  * step of the rounding (at most 65407). The tails go to the scalar rows. */
-#include "rows.h"
-
 #include <immintrin.h>
 #include <string.h>
+
+#include "rows.h"
 
 static inline __m128i load16(const uint8_t *p)
 {
@@ -76,7 +76,7 @@ void lf_blend_u8x3_row_avx2(uint8_t *LF_RESTRICT dst, const uint8_t *LF_RESTRICT
         uint8_t *d = dst + 3 * (ptrdiff_t)x;
         const uint8_t *p = src + 3 * (ptrdiff_t)x;
         const __m128i a = load16(mask + x);
-        __m128i s[3] = { load16(p), load16(p + 16), load16(p + 32) };
+        __m128i s[3] = {load16(p), load16(p + 16), load16(p + 32)};
         if (swap) swap48(s);
         store16(d, mix16(load16(d), s[0], _mm_shuffle_epi8(a, spread0)));
         store16(d + 16, mix16(load16(d + 16), s[1], _mm_shuffle_epi8(a, spread1)));
@@ -144,7 +144,7 @@ void lf_swap_u8x3_row_avx2(uint8_t *LF_RESTRICT dst, const uint8_t *LF_RESTRICT 
     for (; x + 16 <= width; x += 16) {
         uint8_t *d = dst + 3 * (ptrdiff_t)x;
         const uint8_t *p = src + 3 * (ptrdiff_t)x;
-        __m128i v[3] = { load16(p), load16(p + 16), load16(p + 32) };
+        __m128i v[3] = {load16(p), load16(p + 16), load16(p + 32)};
         swap48(v);
         store16(d, v[0]);
         store16(d + 16, v[1]);

@@ -1,7 +1,7 @@
 /* convert rows for AVX2: eight pixels a step, the tail by the scalar row. */
-#include "rows.h"
-
 #include <immintrin.h>
+
+#include "rows.h"
 
 /* Eight values to eight integers of at most 255. min returns its second operand where either is
  * NaN; NaN and what is far below 0 convert to INT32_MIN, and the saturating packs that follow

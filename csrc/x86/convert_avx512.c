@@ -1,7 +1,7 @@
 /* convert rows for AVX-512 with VBMI: sixteen pixels a step, the tail under a mask. */
-#include "rows.h"
-
 #include <immintrin.h>
+
+#include "rows.h"
 
 /* Sixteen values to integers of 0..255. max returns its second operand where either is NaN. */
 static inline __m512i to_bytes16(const float *src, __mmask16 inside, __m512 low, __m512 gain,

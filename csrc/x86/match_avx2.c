@@ -1,7 +1,7 @@
 /* match rows for AVX2: two pixels of four bytes a register of 32-bit sums. */
-#include "rows.h"
-
 #include <immintrin.h>
+
+#include "rows.h"
 
 void lf_match_u8x4_row_avx2(uint8_t *dst, int width, const int32_t start[3], const int32_t step[3])
 {

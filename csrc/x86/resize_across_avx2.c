@@ -1,10 +1,10 @@
 /* resize rows for AVX2, across (arithmetic: resize.h). A step makes four pixels of up to four
  * rows, so that weights are unpacked once; four taps of a pixel are one 16 byte load and two
  * shuffles into pairs for the multiply-add, two pixels a register. */
-#include "resize.h"
-
 #include <immintrin.h>
 #include <string.h>
+
+#include "resize.h"
 
 /* ---- loads --------------------------------------------------------------------------------- */
 
@@ -34,7 +34,7 @@ typedef struct row_end {
 
 static inline row_end end_of(const uint8_t *row, ptrdiff_t size)
 {
-    row_end end = { { 0 }, size > 16 ? size - 16 : 0, size };
+    row_end end = {{0}, size > 16 ? size - 16 : 0, size};
     memcpy(end.bytes, row + end.begin, (size_t)(size - end.begin));
     return end;
 }
@@ -69,14 +69,14 @@ static inline four_weights linear_weights(const int16_t *w)
     const __m256i even = _mm256_setr_epi64x(0x0302010003020100, 0x0302010003020100,
                                             0x0b0a09080b0a0908, 0x0b0a09080b0a0908);
     const __m256i odd = _mm256_add_epi8(even, _mm256_set1_epi8(4));
-    return (four_weights){ _mm256_shuffle_epi8(v, even), _mm256_shuffle_epi8(v, odd), v, v };
+    return (four_weights){_mm256_shuffle_epi8(v, even), _mm256_shuffle_epi8(v, odd), v, v};
 }
 
 static inline four_weights cubic_weights(const int16_t *w)
 {
     const __m256i v = _mm256_loadu_si256((const __m256i *)w);
-    return (four_weights){ _mm256_shuffle_epi32(v, 0x00), _mm256_shuffle_epi32(v, 0xaa),
-                           _mm256_shuffle_epi32(v, 0x55), _mm256_shuffle_epi32(v, 0xff) };
+    return (four_weights){_mm256_shuffle_epi32(v, 0x00), _mm256_shuffle_epi32(v, 0xaa),
+                          _mm256_shuffle_epi32(v, 0x55), _mm256_shuffle_epi32(v, 0xff)};
 }
 
 static inline __m256i weigh_pair(const uint8_t *low, const uint8_t *high, __m256i w01, __m256i w23,
@@ -152,7 +152,7 @@ typedef struct two_sums {
 
 static inline two_sums start_sums(const lf_resize_axis *axis)
 {
-    return (two_sums){ _mm256_setzero_si256(), _mm256_set1_epi32(1 << (axis->shift - 1)) };
+    return (two_sums){_mm256_setzero_si256(), _mm256_set1_epi32(1 << (axis->shift - 1))};
 }
 
 /* Four taps of two pixels. */
@@ -163,8 +163,8 @@ typedef struct tap_weights {
 static inline tap_weights unpack_taps(const int16_t *first, const int16_t *second)
 {
     const __m256i v = load_pair(first, second);
-    return (tap_weights){ _mm256_shuffle_epi32(v, 0x00), _mm256_shuffle_epi32(v, 0x55),
-                          _mm256_shuffle_epi32(v, 0xaa), _mm256_shuffle_epi32(v, 0xff) };
+    return (tap_weights){_mm256_shuffle_epi32(v, 0x00), _mm256_shuffle_epi32(v, 0x55),
+                         _mm256_shuffle_epi32(v, 0xaa), _mm256_shuffle_epi32(v, 0xff)};
 }
 
 static inline two_sums add_taps(two_sums sums, __m256i pixels, const tap_weights *w,
@@ -201,7 +201,7 @@ static inline void taps_pair(__m256i *sums_of_rows, const uint8_t *const *src, i
     ptrdiff_t a = (ptrdiff_t)axis->first[x] * from;
     ptrdiff_t b = (ptrdiff_t)axis->first[x + 2] * from;
     const two_sums start = start_sums(axis);
-    two_sums sums[4] = { start, start, start, start };
+    two_sums sums[4] = {start, start, start, start};
     for (int k = 0; k < axis->taps; k += 4, a += 4 * from, b += 4 * from) {
         const tap_weights w = unpack_taps(w0 + 2 * k, w2 + 2 * k);
         for (int r = 0; r < rows; r++)

@@ -3,9 +3,9 @@
  * their taps, and one byte permutation a pair of taps brings them to their weights. Down, a step
  * makes 64 bytes.
  * Many taps, one channel and steep shrinking are left to the AVX2 rows. */
-#include "resize.h"
-
 #include <immintrin.h>
+
+#include "resize.h"
 
 /* ---- across -------------------------------------------------------------------------------- */
 
@@ -95,12 +95,12 @@ static inline __m512i weigh(const step *s, const uint8_t *row, int cubic)
 static inline __m512i join_order(int to)
 {
     /* not _mm512_set_epi16, which GCC 8 lacks */
-    static const int16_t three[32] = { 0,  2,  4,  6,  8,  10, 12, 14, 16, 18, 20,
-                                       22, 24, 26, 28, 32, 34, 36, 38, 40, 42, 44,
-                                       46, 48, 50, 52, 54, 56, 58, 60, 0,  0 };
-    static const int16_t four[32] = { 0,  2,  4,  6,  8,  10, 12, 14, 16, 18, 20,
-                                      22, 24, 26, 28, 30, 32, 34, 36, 38, 40, 42,
-                                      44, 46, 48, 50, 52, 54, 56, 58, 60, 62 };
+    static const int16_t three[32] = {0,  2,  4,  6,  8,  10, 12, 14, 16, 18, 20,
+                                      22, 24, 26, 28, 32, 34, 36, 38, 40, 42, 44,
+                                      46, 48, 50, 52, 54, 56, 58, 60, 0,  0};
+    static const int16_t four[32] = {0,  2,  4,  6,  8,  10, 12, 14, 16, 18, 20,
+                                     22, 24, 26, 28, 30, 32, 34, 36, 38, 40, 42,
+                                     44, 46, 48, 50, 52, 54, 56, 58, 60, 62};
     return _mm512_loadu_si512(to == 3 ? three : four);
 }
 

@@ -1,8 +1,8 @@
 /* resize rows for AVX2, down: a step makes 32 bytes (arithmetic: resize.h). */
-#include "resize.h"
-
 #include <immintrin.h>
 #include <string.h>
+
+#include "resize.h"
 
 static inline __m256i load16(const int16_t *row, int i)
 {
@@ -75,7 +75,7 @@ static inline __m256i taps32(const int16_t *const *src, const int16_t *weights, 
 {
     const __m256i zero = _mm256_setzero_si256();
     const __m256i half = _mm256_set1_epi32(1 << (shift - 12));
-    __m256i high[4] = { half, half, half, half }, low[4] = { zero, zero, zero, zero };
+    __m256i high[4] = {half, half, half, half}, low[4] = {zero, zero, zero, zero};
     for (int k = 0; k < taps; k += 4, weights += 8) {
         if (k && k % 32 == 0) carry(high, low);
         for (int t = 0; t < 4; t += 2) {

@@ -36,7 +36,7 @@ static inline void v_gather(vec four[4], const double *const *frames)
 
 static inline void v_scatter(double *const *frames, const vec four[4], int count)
 {
-    __m512d rows[4] = { four[0], four[1], four[2], four[3] };
+    __m512d rows[4] = {four[0], four[1], four[2], four[3]};
     transpose_halves(rows);
     for (int l = 0; l < 4 && l < count; l++)
         _mm256_storeu_pd(frames[l], _mm512_castpd512_pd256(rows[l]));

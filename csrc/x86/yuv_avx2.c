@@ -3,10 +3,10 @@
  * Pixels are taken in units of 8 (24 bytes), four units to a block of 32. A row that does not end
  * with a whole block gets one more, which overlaps the one before; where the row is both read and
  * written, that block is computed first and stored last, so that it reads old values too. */
-#include "rows.h"
-
 #include <immintrin.h>
 #include <string.h>
+
+#include "rows.h"
 
 enum { UNIT = 8, BLOCK = 32 };
 

@@ -78,7 +78,7 @@ function(lf_jpeg_download result problem)
 endfunction()
 
 # The folder that holds a source's CMakeLists.txt, unpacked if it is a tarball; empty if it is
-# no libjpeg-turbo.
+# not libjpeg-turbo.
 function(lf_jpeg_unpack source result)
   set(${result} "" PARENT_SCOPE)
   get_filename_component(source ${source} ABSOLUTE)
@@ -176,7 +176,7 @@ function(lf_jpeg_choose)
         "them (${lf_jpeg_packages})")
     endif()
   endif()
-  set(problem "LIPSYNC_FAST_JPEG_SOURCE=${source} is no libjpeg-turbo source")
+  set(problem "LIPSYNC_FAST_JPEG_SOURCE=${source} is not a libjpeg-turbo source")
   if(NOT source)
     lf_jpeg_download(source problem)
   endif()

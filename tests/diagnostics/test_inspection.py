@@ -145,7 +145,7 @@ def test_why_a_net_is_none(tmp_path):
 
 def test_a_template_is_what_it_says_it_is(tmp_path):
     for more in ({"preset": "wav2lip96"}, {"template": tmp_path}):
-        with pytest.raises(InputError, match="are given beside a net: leave them out"):
+        with pytest.raises(InputError, match="are given beside a model: leave them out"):
             inspect(tmp_path, **more)
 
 

@@ -102,7 +102,7 @@ def test_telemetry_is_off_unless_the_user_says_otherwise(tmp_path, said):
 def test_arguments_of_another_type_are_named(tmp_path):
     path = tiny_generator(tmp_path / "net.onnx", WAV2LIP)
     with pytest.raises(
-        ArgumentTypeError, match="path of a net must be of type str or Path, got int"
+        ArgumentTypeError, match="path of a model must be of type str or Path, got int"
     ):
         Net(5)
     with pytest.raises(ArgumentTypeError, match="options must be of type DeviceOptions, got dict"):

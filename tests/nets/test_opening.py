@@ -226,9 +226,9 @@ def test_what_cannot_be_shared(tmp_path):
         open_generators(path, template, devices=0)
     with pytest.raises(InputError, match=r"different numbers, got \[1, 1\]"):
         open_generators(path, template, devices=[1, 1])
-    with pytest.raises(InputError, match="devices 0, 1 were asked for and nets run on the CPU"):
+    with pytest.raises(InputError, match="devices 0, 1 were asked for and models run on the CPU"):
         open_generators(path, template, devices=[0, 1], providers=["cpu"])
-    with pytest.raises(InputError, match="devices 0 were asked for and nets run on the CPU"):
+    with pytest.raises(InputError, match="devices 0 were asked for and models run on the CPU"):
         open_generators(path, template, devices=[0], providers=["cpu"])
 
 

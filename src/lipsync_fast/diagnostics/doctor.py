@@ -37,14 +37,14 @@ def examine(
     *,
     options: DeviceOptions | None = None,
 ) -> Facts:
-    """Look at driver, libraries and providers, then run a net as a pipeline would.
+    """Look at driver, libraries and providers, then run a model as a pipeline would.
 
     Parameters
     ----------
     generator : str or Path, optional
-        An ONNX file; the demo's tiny net by default, which tells little of speed.
+        An ONNX file; the demo's tiny model by default, which tells little of speed.
     template : str or Path, optional
-        A folder that `prepare` made, whose crops the net sees; random ones by default.
+        A folder that `prepare` made, whose crops the model sees; random ones by default.
     options : DeviceOptions, optional
 
     Returns
@@ -57,7 +57,7 @@ def examine(
     Raises
     ------
     MissingExtraError, FileMissingError, TemplateError, ModelError, DeviceMemoryError
-        There is no ONNX Runtime, or the net or the template cannot be used.
+        There is no ONNX Runtime, or the model or the template cannot be used.
     """
     options = options or DeviceOptions()
     onnxruntime = load_onnxruntime()
@@ -85,7 +85,7 @@ def examine(
 
 
 def request_bytes(preset: Preset, count: int, *, resident: bool) -> int:
-    """Bytes that go to the net and come from it for a request.
+    """Bytes that go to the model and come from it for a request.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def request_bytes(preset: Preset, count: int, *, resident: bool) -> int:
     count : int
         Frames.
     resident : bool
-        Whether the template lives in the net: indices in and bytes out, not float planes.
+        Whether the template lives in the model: indices in and bytes out, not float planes.
 
     Returns
     -------
@@ -124,7 +124,7 @@ def _installed(onnxruntime: Any) -> Facts:
 
 
 def _loading(onnxruntime: Any, options: DeviceOptions) -> dict[str, str]:
-    """For each provider that nets may run on: "yes", or why it does not load."""
+    """For each provider that models may run on, "yes" or why it does not load."""
     found = {}
     for name in (TENSORRT, CUDA, CPU):
         if name not in onnxruntime.get_available_providers():
@@ -138,7 +138,7 @@ def _loading(onnxruntime: Any, options: DeviceOptions) -> dict[str, str]:
 
 
 def _advice(facts: Facts) -> str:
-    """What stands between a net and a GPU, in one sentence; nothing where all is well."""
+    """What stands between a model and a GPU, in one sentence; nothing where all is well."""
     if facts["gpu used"]:
         if facts["way"] == "resident" or find_spec("onnx") is not None:
             return ""

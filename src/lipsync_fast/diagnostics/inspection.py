@@ -1,4 +1,4 @@
-"""What a template or a net is, in plain facts."""
+"""What a template or a model is, in plain facts."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from .probes import SEAM_FRAMES, probe, seam_facts
 
 __all__ = ["inspect"]
 
-_log = logging.getLogger("lipsync_fast")
+_log = logging.getLogger(__name__)
 
 Facts = dict[str, object]
 
-# Nets that are no generators, and what takes them.
+# Models other than generators, and the options that take them.
 _OTHERS: tuple[tuple[str, type[Net] | type[FaceDetector] | type[FaceLandmarks]], ...] = (
     ("audio encoder of ave features (--audio-encoder)", AudioEncoder),
     ("HuBERT (--audio-encoder)", HubertEncoder),
@@ -47,12 +47,12 @@ def inspect(
     Parameters
     ----------
     path : str or Path
-        A template folder, or a net. A net that fits a preset is run: it is asked about its
+        A template folder, or a model. A model that fits a preset is run: it is asked about its
         batch, masked area, plane and colour order, seam, memory and speed.
     template : str or Path, optional
-        Whose faces to show the net; a drawn one by default.
+        Whose faces to show the model; a drawn one by default.
     preset : str, Path or Preset, optional
-        What the net is; by default the template's, or what its input shapes tell.
+        What the model is; by default the template's, or what its input shapes tell.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def inspect(
     FileMissingError
         If there is nothing at the path.
     TemplateError, ModelError
-        If it is neither a template nor a net, or the net is not what `preset` says.
+        If it is neither a template nor a model, or the model is not what `preset` says.
     InputError
         No such preset; or a template or preset is given beside a template.
     """
@@ -74,7 +74,7 @@ def inspect(
     if found.is_dir():
         if template is not None or preset is not None:
             raise InputError(
-                f"{path} is a folder; a template and a preset are given beside a net: leave "
+                f"{path} is a folder; a template and a preset are given beside a model: leave "
                 "them out"
             )
         return _template_facts(found)
@@ -116,7 +116,7 @@ def _template_facts(path: Path) -> Facts:
             chosen = _spread(np.flatnonzero(template.rects[:, 2]), SEAM_FRAMES)
             border = template.preset.border
             inner = slice(border, border + template.preset.view)
-            # The least that any net can reach: one that hands back what it sees.
+            # The least that any model can reach: one that hands back what it sees.
             seen = np.ascontiguousarray(template.crops[chosen][:, inner, inner])
             facts.update(seam_facts(template, seen, chosen))
         if "jpeg" in template.stored:
@@ -150,7 +150,7 @@ def _jitter(rects: NDArray[np.int32]) -> float | None:
     return float(steps.mean())
 
 
-# ---- nets --------------------------------------------------------------------------------
+# ---- models --------------------------------------------------------------------------------
 
 
 def _net_facts(path: Path, template: Template | None, named: str | Path | Preset | None) -> Facts:
@@ -177,7 +177,7 @@ def _net_facts(path: Path, template: Template | None, named: str | Path | Preset
 
 
 def _what_else(path: Path, why: str) -> Facts:
-    """What a net is that is no generator of a known family, or why it is none."""
+    """Return what else a model is, or why it matches no preset."""
     for name, kind in _OTHERS:
         try:
             kind(path)
@@ -198,7 +198,7 @@ def _file_facts(path: Path) -> Facts:
     shares = [
         f"{name} {100 * size / total:.0f} %"
         for name, size in said.precision.items()
-        if size >= total / 100  # a few indices and sizes are no precision
+        if size >= total / 100  # a few indices and sizes do not count
     ]
     facts: Facts = {
         "opset": said.opset,

@@ -1,6 +1,6 @@
-"""What a generator really does, found by running it.
+"""Facts of a generator, found by running it.
 
-Exports come without a word on the order of their planes or colours. A trained net redraws
+Exports come without a word on the order of their planes or colours. A trained model redraws
 what it was shown where it was shown as in training, and worse otherwise; each probe shows it
 a face both ways and compares.
 """
@@ -56,7 +56,7 @@ def probe(path: Path, preset: Preset, template: Template | None = None) -> Facts
     Raises
     ------
     ModelError
-        The net cannot be used as a generator.
+        The model cannot be used as a generator.
     """
     before = resident_memory()
     net = Generator(path, preset)
@@ -125,14 +125,14 @@ def _probe_inputs(preset: Preset, template: Template) -> tuple[Floats, Floats, N
     """Faces spread over the template, silence, and whose faces they are."""
     faces = np.flatnonzero(template.rects[:, 2])
     if not len(faces):
-        raise ModelError("the template has no frame with a face to show the net")
+        raise ModelError("the template has no frame with a face to show the model")
     chosen = faces[np.linspace(0, len(faces) - 1, FRAMES).astype(int)]
     visual = np.stack([template.visual(int(i)) for i in chosen])
     return visual, _silence(preset, FRAMES), chosen
 
 
 def _silence(preset: Preset, count: int) -> Floats:
-    """What is nearest to silence: the closed mouth's parameters, else zeros."""
+    """Return the features nearest to silence: the closed mouth's parameters, else zeros."""
     silence = np.zeros((count, *preset.audio_shape), np.float32)
     if preset.driven_by_rule and preset.audio_shape == (len(NEUTRAL),):
         silence[...] = NEUTRAL
@@ -218,7 +218,7 @@ def _mask_fact(net: Generator, visual: Floats, audio: Floats) -> str:
 
 
 def _order_fact(net: Generator, visual: Floats, audio: Floats) -> str:
-    """Which planes are the reference: only there is a mouth to be found."""
+    """Tell which planes hold the reference; only those show a mouth."""
     preset = net.preset
     assert preset.black is not None
     x0, y0, x1, y1 = preset.black
@@ -280,7 +280,7 @@ def _steps(
 
 
 def _rates(net: Generator, template: Template) -> tuple[float, float]:
-    """Frames a second of the net alone, and from crops to finished JPEG.
+    """Frames a second of the model alone, and from crops to finished JPEG.
 
     Of the same requests, one after the other, so that a busy machine slows both alike; the
     medians of what together takes about two seconds.

@@ -30,7 +30,7 @@ Floats = NDArray[np.float32]
 
 
 class AudioEncoder(Net):
-    """The net between mel and generator of the presets with "ave" features.
+    """The model between mel and generator of the presets with "ave" features.
 
     It is always run on one window at a time, so that its features do not depend on how the
     speech was cut. Threads may share an encoder. It may be called like a function.
@@ -44,7 +44,7 @@ class AudioEncoder(Net):
     Raises
     ------
     ModelError
-        As `Net`; also if the net does not make 512 float32 numbers of (1, 1, 80, 16).
+        As `Net`; also if the model does not make 512 float32 numbers of (1, 1, 80, 16).
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class HubertEncoder(Net):
     Raises
     ------
     ModelError
-        As `Net`; also if the net has other inputs or outputs.
+        As `Net`; also if the model has other inputs or outputs.
     """
 
     KERNEL, STRIDE = 400, 320  # samples that one frame of 50 a second hears, and its step
@@ -220,7 +220,7 @@ class WenetEncoder(Net):
     Raises
     ------
     ModelError
-        As `Net`; also if the net has other inputs or outputs.
+        As `Net`; also if the model has other inputs or outputs.
     """
 
     CHUNK, STEP = 67, 5  # of 10 ms: what a row hears, and from one row to the next
@@ -243,7 +243,7 @@ class WenetEncoder(Net):
         try:
             made = self._row(np.zeros((self.CHUNK, BANDS), np.float32))
         except ModelError as error:
-            raise self._foreign(f"a net that fails on these ({error})") from None
+            raise self._foreign(f"a model that fails on these ({error})") from None
         if made.shape != self.SHAPE or made.dtype != np.float32:
             raise self._foreign(f"the output {self.outputs[self._output]}")
 

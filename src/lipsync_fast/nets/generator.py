@@ -55,7 +55,7 @@ UNTIMED: Clock = _Untimed()
 
 
 class Generator(Net):
-    """The net that draws the lower face: feature windows and visual inputs in, pictures out.
+    """The model that draws the lower face: feature windows and visual inputs in, pictures out.
 
     Threads may share a generator. On a device it is tried at every size as it is opened.
 
@@ -136,7 +136,7 @@ class Generator(Net):
 
     @property
     def micro_batch(self) -> int:
-        """Most frames that the net runs at once; fewer once memory was short."""
+        """Most frames that the model runs at once; fewer once memory was short."""
         return self.sizes.most
 
     def for_template(self, template: Template) -> Generator:
@@ -231,7 +231,7 @@ class Generator(Net):
         Returns
         -------
         (N, 3, S, S) float32
-            `out`, or a pooled array. Values are the net's own, in the preset's range.
+            `out`, or a pooled array. Values are the model's own, in the preset's range.
 
         Raises
         ------
@@ -240,7 +240,7 @@ class Generator(Net):
         InputError
             A shape is wrong, `out` is read-only or overlaps an input.
         ModelError
-            The net fails on them.
+            The model fails on them.
         DeviceMemoryError
             There is no memory for one frame; where there is too little for more, they are done
             in smaller micro-batches, which is logged.
@@ -280,7 +280,7 @@ class Generator(Net):
         for name, value in constants.items():
             if name not in self.inputs:
                 raise InputError(
-                    f"{self.path}: constants name {name!r}, the net has {', '.join(self.inputs)}"
+                    f"{self.path}: constants name {name!r}, the model has {', '.join(self.inputs)}"
                 )
             tensor = self.inputs[name]
             array = np.ascontiguousarray(np.array(value, tensor.dtype))
@@ -310,7 +310,7 @@ class Generator(Net):
         return next(iter(sizes), None)
 
     def _find_output(self) -> str:
-        """Name of the first output of the preset's shape; tries the net out where it is open."""
+        """Name of the first output of the preset's shape; tries the model out where it is open."""
         needed = (3, self.preset.view, self.preset.view)
         shapes = self.output_shapes
         found = [n for n, shape in shapes.items() if shape[1:] == needed]

@@ -1,4 +1,4 @@
-"""How a request is cut for a net: sizes that it runs at, fewer of them where memory ends."""
+"""How a request is cut for a model: sizes that it runs at, fewer of them where memory ends."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CPU_SIZES = (1, 2, 3, 4)
 
 
 class MicroBatches:
-    """The sizes that a net runs at; threads may share it.
+    """The sizes of a model's runs; threads may share it.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class MicroBatches:
         return self.sizes[-1]
 
     def size_for(self, rest: int) -> int:
-        """Size of the run that the next of `rest` frames go into."""
+        """Return the size of the run that takes the next of `rest` frames."""
         sizes = self.sizes
         if rest >= sizes[-1]:
             return sizes[-1]
@@ -95,7 +95,7 @@ class MicroBatches:
 def padded(array: NDArray[Any], size: int, pool: BufferPool) -> NDArray[Any]:
     """Return the rows of an array in a pooled one of `size` rows; itself where it has them.
 
-    The last row is repeated: no net divides by the zeros of a blank frame.
+    The last row is repeated: so that no model divides by the zeros of a blank frame.
     """
     if len(array) == size:
         return array

@@ -1,4 +1,4 @@
-"""A net: any ONNX file on the provider that really works, its arrays bound by address.
+"""A model: any ONNX file on the provider that really works, its arrays bound by address.
 
 Inputs and outputs are the caller's contiguous arrays, so that ONNX Runtime reads and writes
 them in place and a warm call allocates no block of 64 KiB.
@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 class Net:
     """Any ONNX file, opened on the best provider that really works.
 
-    Threads may share a net.
+    Threads may share a model.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class Net:
     FileMissingError
         No such file.
     ModelError
-        The file is no ONNX model, is damaged, or is too new for the installed ONNX Runtime; or
+        The file is not an ONNX model, is damaged, or is too new for the installed ONNX Runtime; or
         a provider asked for does not work.
     DeviceMemoryError
         The device has no memory for it.
@@ -90,7 +90,7 @@ class Net:
         threads: int | None = None,
         options: DeviceOptions | None = None,
     ) -> None:
-        check_type("path of a net", path, str, Path)
+        check_type("path of a model", path, str, Path)
         if options is not None:
             check_type("options", options, DeviceOptions)
         if providers is not None:
@@ -115,7 +115,7 @@ class Net:
 
     @property
     def on_cpu(self) -> bool:
-        """Whether the net runs on the CPU."""
+        """Whether the model runs on the CPU."""
         return self.provider == CPU
 
     @cached_property
@@ -143,12 +143,12 @@ class Net:
         return {name: tensor.shape for name, tensor in self.outputs.items()}
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Run the net once on arrays; the simple way, which allocates its outputs.
+        """Run the model once on arrays; the simple way, which allocates its outputs.
 
         Parameters
         ----------
         feeds : mapping of str to array
-            One array for each input of the net, of its shape and dtype.
+            One array for each input of the model, of its shape and dtype.
 
         Returns
         -------
@@ -160,7 +160,7 @@ class Net:
         InputError
             Inputs are missing or unknown.
         ModelError
-            The net refuses the arrays.
+            The model refuses the arrays.
         DeviceMemoryError
             There is no memory for the run.
         """
@@ -183,7 +183,7 @@ class Net:
         return nullcontext() if self.on_cpu else DEVICE_GATE.shared()
 
     def _sizes(self, batch: int | None) -> MicroBatches:
-        """How a net of this batch axis cuts requests where it runs."""
+        """How a model of this batch axis cuts requests where it runs."""
         if batch is not None:
             return MicroBatches([batch])
         return MicroBatches(CPU_SIZES if self.on_cpu else self.options.sizes)

@@ -1,4 +1,4 @@
-"""Opening generators for a template: resident where the net allows it, packed otherwise."""
+"""Opening generators for a template: resident where the model allows it, packed otherwise."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def open_generators(
     made = [_open(given, template, providers, replace(first, device=n)) for n in numbers]
     if devices is not None and any(generator.device.name == "cpu" for generator in made):
         raise InputError(
-            f"devices {', '.join(map(str, numbers))} were asked for and nets run on the CPU "
+            f"devices {', '.join(map(str, numbers))} were asked for and models run on the CPU "
             "here; see lipsync-fast doctor, or leave devices out"
         )
     return made
@@ -186,7 +186,7 @@ def _open(
     try:
         return Generator(path, preset=preset, providers=providers, options=options)
     except ModelError:
-        # Says so if it is no generator at all.
+        # This one's error tells if it is not a generator at all.
         other = Generator(path, providers=providers, options=options)
         require_preset(other, template)
         raise

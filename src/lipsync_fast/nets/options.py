@@ -31,24 +31,24 @@ _DTYPES = {"float": "float32", "double": "float64", "string": "object"}
 
 @dataclass(frozen=True)
 class DeviceOptions:
-    """How nets run on a CUDA device; the CPU takes no notice.
+    """How models run on a CUDA device; ignored on the CPU.
 
     Attributes
     ----------
     device : int
         Number of the device, as the driver counts.
     graphs : bool
-        Let a resident net be captured as CUDA graphs, one a size: all its kernels start at
-        once. Where a net cannot be captured it runs without.
+        Let a resident model be captured as CUDA graphs, one a size: all its kernels start at
+        once. Where a model cannot be captured it runs without.
     sizes : tuple of int
-        Frames of a run, ascending; a net of free batch is tried at each as it is opened.
+        Frames of a run, ascending; a model of free batch is tried at each as it is opened.
     tf32 : bool
         Let convolutions round float32 to 10 bits of mantissa: faster, and pictures may be off
-        by a level. (``lipsync-fast model half`` makes nets that are faster still.)
+        by a level. (``lipsync-fast model half`` makes models that are faster still.)
     nhwc : bool
         Let convolutions have their channels last, which suits half precision.
     memory_limit : int, optional
-        Bytes that ONNX Runtime may take of the device for each net; all of it by default.
+        Bytes that ONNX Runtime may take of the device for each model; all of it by default.
 
     Raises
     ------
@@ -97,7 +97,7 @@ class DeviceOptions:
 
 @dataclass(frozen=True)
 class Tensor:
-    """An input or output of a net.
+    """An input or output of a model.
 
     Attributes
     ----------
@@ -119,8 +119,8 @@ class Tensor:
 
     @classmethod
     def of(cls, argument: Any) -> Tensor:
-        """What an ONNX Runtime session says of one of its inputs or outputs."""
+        """Describe an input or output of an ONNX Runtime session."""
         match = re.fullmatch(r"tensor\((\w+)\)", argument.type)
-        # What is no tensor (a sequence, a map) keeps its own text.
+        # Sequences and maps keep ONNX Runtime's own text.
         dtype = _DTYPES.get(match[1], match[1]) if match else argument.type
         return cls(argument.name, tuple(argument.shape or ()), dtype)

@@ -132,12 +132,12 @@ def _create(
                 "close what else runs there or choose another device"
             ) from error
         raise ModelError(f"{path}: {_load_failure(error, onnxruntime.__version__)}") from error
-    session.disable_fallback()  # a failing run is an error, not a slower net
+    session.disable_fallback()  # a failing run is an error, not a slower model
     return session
 
 
 def _load_failure(error: Exception, version: str) -> str:
-    """Why a model was not opened, and what to do about it."""
+    """Return why a model was not opened, and what to do about it."""
     text = str(error)
     if "PROTOBUF" in text.upper():
         return "not an ONNX model, or cut short; check the file, fetch or export it again"
@@ -165,7 +165,7 @@ _NOISE = (
 
 
 def short_message(error: Exception) -> str:
-    """The telling part of an ONNX Runtime message: one line, without its C++ places."""
+    """Return the telling part of an ONNX Runtime message: one line, without its C++ places."""
     text = " ".join(str(error).split())
     for pattern, instead in _NOISE:
         text = re.sub(pattern, instead, text)
@@ -186,7 +186,7 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def run_error(path: Path, count: int, error: Exception) -> ModelError | DeviceMemoryError:
-    """What to raise for a run of `count` frames that ended in an ONNX Runtime exception."""
+    """Return the error to raise for a run of `count` frames that ended in `error`."""
     if _is_out_of_memory(error):
         frames = "one frame" if count == 1 else f"{count} frames at once"
         return DeviceMemoryError(f"{path}: no memory for {frames} ({short_message(error)})")
@@ -222,7 +222,7 @@ def _checked_providers(
 
 
 def _require_one_of(path: Path, session: Any, wanted: list[tuple[str, dict[str, Any]]]) -> None:
-    """ONNX Runtime adds the CPU by itself; asked for CUDA alone, that is a failure."""
+    """Raise ModelError where only the CPU works, which ONNX Runtime adds without being asked."""
     real = session.get_providers()[0]
     names = [name for name, _ in wanted]
     if real not in names:
@@ -233,12 +233,12 @@ def _require_one_of(path: Path, session: Any, wanted: list[tuple[str, dict[str, 
 
 
 def tensorrt_loads() -> bool:
-    """Whether the library is here that ONNX Runtime's TensorRT provider is built for."""
+    """Tell whether the library loads that ONNX Runtime's TensorRT provider is built for."""
     return cuda.loads("nvinfer_10.dll", "libnvinfer.so.10") is not None
 
 
 def preload_cuda(onnxruntime: Any) -> None:
-    """Load CUDA's libraries from their Python packages; what is missing it only prints."""
+    """Load CUDA's libraries from their Python packages; log those that are missing."""
     if hasattr(onnxruntime, "preload_dlls"):
         said = io.StringIO()
         with contextlib.redirect_stdout(said), contextlib.suppress(Exception):

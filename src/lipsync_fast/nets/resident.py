@@ -1,8 +1,8 @@
 """A generator that the template lives in: frame indices and audio in, bytes out.
 
-The packed way sends six float planes to the net for each frame and gets three back: 92 MB
-for 25 frames of 320 × 320. The crops never change, so they stay where the net runs, and the
-net hands out bytes: 8.5 MB.
+The packed way sends six float planes to the model for each frame and gets three back: 92 MB
+for 25 frames of 320 × 320. The crops never change, so they stay where the model runs, and the
+model hands out bytes: 8.5 MB.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _log = logging.getLogger(__name__)
 
 
 class ResidentGenerator(Net):
-    """The net that draws the lower face, with the template's crops inside.
+    """The model that draws the lower face, with the template's crops inside.
 
     Threads may share it. On a device it is tried at every size as it is opened; where it was
     captured as CUDA graphs, the thread of its device does all its runs.
@@ -134,7 +134,7 @@ class ResidentGenerator(Net):
         return self._cuda_runtime is not None and chosen.get("enable_cuda_graph") == "1"
 
     def _take(self, crops: NDArray[np.uint8]) -> None:
-        """Bring a template's crops to where the net runs, and try the net on them."""
+        """Bring a template's crops to where the model runs, and try the model on them."""
         self._crops = crops
         self._captured: dict[int, CudaGraph] = {}
         self._resident: dict[str, Any] = {}
@@ -156,7 +156,7 @@ class ResidentGenerator(Net):
         return self.with_crops(template.crops)
 
     def with_crops(self, crops: NDArray[np.uint8]) -> ResidentGenerator:
-        """The same net on the same session, over another template's crops; itself over its own.
+        """The same model on the same session, over another template's crops; itself over its own.
 
         Parameters
         ----------
@@ -183,7 +183,7 @@ class ResidentGenerator(Net):
 
     @property
     def micro_batch(self) -> int:
-        """Most frames that the net runs at once; fewer once memory was short."""
+        """Most frames that the model runs at once; fewer once memory was short."""
         return self.sizes.most
 
     @property
@@ -247,7 +247,7 @@ class ResidentGenerator(Net):
         Parameters
         ----------
         indices : (N,) integers
-            The template's frames whose crops the net sees.
+            The template's frames whose crops the model sees.
         audio : (N, *audio_shape) float32, C-contiguous
             Feature windows.
         out : (N, S, S, 3) uint8, C-contiguous, optional
@@ -416,7 +416,7 @@ def _check_crops(crops: Any, preset: Preset) -> None:
 def try_resident(
     path: str | Path, crops: NDArray[np.uint8], preset: str | Preset, **options: Any
 ) -> ResidentGenerator | None:
-    """A `ResidentGenerator`, or None, and a sentence at INFO, where the net does not allow it.
+    """A `ResidentGenerator`, or None, and a sentence at INFO, where the model does not allow it.
 
     Parameters
     ----------

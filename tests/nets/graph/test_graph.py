@@ -237,7 +237,7 @@ def test_an_output_that_tells_nothing_proves_nothing(tmp_path):
     ("options", "error", "says"),
     [
         ({"probes": 1}, InputError, "probes must be 2 or more"),
-        ({"inputs": {"z": [1]}}, InputError, "inputs name 'z', the net has video_frames"),
+        ({"inputs": {"z": [1]}}, InputError, "inputs name 'z', the model has video_frames"),
         ({"inputs": {"video_frames": np.zeros((1, 6, 96, 96))}}, InputError, "3 or more rows"),
         ({"inputs": {"video_frames": np.zeros((3, 6, 96))}}, InputError, "3 or more rows"),
     ],

@@ -1,4 +1,4 @@
-"""Surgery on the user's own nets: a free batch axis, half precision.
+"""Surgery on the user's own models: a free batch axis, half precision.
 
 Each function reads an ONNX file, writes another beside it, proves by running both that it
 draws the same pictures, and only then gives it its name.

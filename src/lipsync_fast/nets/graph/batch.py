@@ -1,4 +1,4 @@
-"""A free batch axis for nets that were exported with a fixed one.
+"""A free batch axis for models that were exported with a fixed one.
 
 Most exports fix the batch to 1: in the shapes of inputs and outputs, which is easily
 changed, and in constants inside, which is not. Those are found by inferring all shapes for
@@ -25,10 +25,10 @@ from .proof import prove_batch
 
 __all__ = ["BATCH_AXIS", "make_batch_dynamic"]
 
-_log = logging.getLogger("lipsync_fast")
+_log = logging.getLogger(__name__)
 
 BATCH_AXIS = "batch"  # the name that the free axis gets
-RATIO = 13  # a prime that no axis of a net is likely to have by itself
+RATIO = 13  # a prime that no axis of a model is likely to have by itself
 TO_THE_END = np.iinfo(np.int64).max
 
 Shape = tuple[int, ...]
@@ -42,10 +42,10 @@ def make_batch_dynamic(
     probes: int = 3,
     inputs: Mapping[str, ArrayLike] | None = None,
 ) -> list[str]:
-    """Give a net of fixed batch a free batch axis, and prove that it still draws the same.
+    """Give a model of fixed batch a free batch axis, and prove that it still draws the same.
 
     The proof, on the CPU: one run on all probes equals runs on each alone, and equals the
-    original net's runs.
+    original model's runs.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def make_batch_dynamic(
     InputError
         `probes` is below 2, or `inputs` do not fit.
     ModelError
-        The file is no ONNX model; or the net cannot have a free batch axis: the message names
+        The file is not an ONNX model; or the model cannot have a free batch axis: the message names
         the node that fails or that mixes frames.
     """
     if probes < 2:
@@ -333,7 +333,7 @@ def _carrier(x: Shape, axis: int, y: Shape, batch: int, own: int | None) -> int 
 
 
 def _has_batch(value: Any) -> bool:
-    """A rank of 1 is a setting of the net, such as a weight: it has no batch axis."""
+    """A rank of 1 is a setting of the model, such as a weight: it has no batch axis."""
     kind = value.type.tensor_type
     return bool(kind.HasField("shape")) and len(kind.shape.dim) >= 2
 

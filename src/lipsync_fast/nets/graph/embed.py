@@ -1,7 +1,7 @@
 """A generator that finds its picture itself: frame indices and audio in, bytes out.
 
 The template's crops are an input that is bound once and stays on the device. Around the
-user's net stand plain operators: gather the crops of the frames asked for, cut out the view,
+user's model stand plain operators: gather the crops of the frames asked for, cut out the view,
 black out the box, order and scale the planes; and at the end scale, clip, truncate, interleave.
 """
 
@@ -39,24 +39,24 @@ __all__ = [
     "make_resident",
 ]
 
-_log = logging.getLogger("lipsync_fast")
+_log = logging.getLogger(__name__)
 
-# Names of the new net's inputs and output.
+# Names of the new model's inputs and output.
 FRAMES, CROPS, AUDIO, PICTURES = "frames", "crops", "features", "pictures"
 
-# What of a preset is built into the net; a feather or a loop is not.
+# What of a preset is built into the model; a feather or a loop is not.
 BUILT_IN = ("view", "crop", "black", "visual", "rgb", "low", "high", "audio_shape")
 
-VERSION = 2  # of the operators put round the net; part of the cache's key
+VERSION = 2  # of the operators put round the model; part of the cache's key
 OLDEST_OPSET = 10  # before it Slice had other inputs
 TOLERANCE = 1  # levels
 _PREFIX = "resident_"
 
 
 def make_resident(src: str | Path, dst: str | Path, preset: str | Preset | None = None) -> Preset:
-    """Put a preset's way to the net's input and from its output into the net itself.
+    """Put a preset's way to the model's input and from its output into the model itself.
 
-    The new net has the inputs ``frames`` (N,) int64, ``crops`` (n, C, C, 3) uint8 bgr24 and
+    The new model has the inputs ``frames`` (N,) int64, ``crops`` (n, C, C, 3) uint8 bgr24 and
     ``features`` (N, *audio_shape) float32, then those that the old one had besides; its output
     is ``pictures`` (N, S, S, 3) uint8 bgr24, rows packed. N is free where it was, else fixed.
 
@@ -71,7 +71,7 @@ def make_resident(src: str | Path, dst: str | Path, preset: str | Preset | None 
     Returns
     -------
     Preset
-        With the old net's own input names.
+        With the old model's own input names.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def make_resident(src: str | Path, dst: str | Path, preset: str | Preset | None 
     FileMissingError
         No such file, or no such folder to write to.
     ModelError
-        The file is no ONNX model or fits no preset; its operators are too old; or the new net
+        The file is not an ONNX model or fits no preset; its operators are too old; or the new model
         would not draw the same.
     """
     return _make(Path(src), check_file(dst, ModelError), preset)
@@ -136,7 +136,7 @@ class _Builder:
                 raise ModelError(f"{value.name} must be float32; export the model so")
 
     def build(self) -> None:
-        """Put the operators round the net."""
+        """Put the operators round the model."""
         graph, kinds = self._graph, self._onnx.TensorProto
         info = self._onnx.helper.make_tensor_value_info
         batch = onnx_file.axes_of(self._picture)[0] or "batch"
@@ -165,7 +165,7 @@ class _Builder:
             field.extend(copies)
 
     def _rename_clashes(self) -> None:
-        """The net's own tensors of our names get others, so that ours are free."""
+        """The model's own tensors of our names get others, so that ours are free."""
         ours = {FRAMES, CROPS, AUDIO, PICTURES}
         moved = {name: f"{_PREFIX}own_{name}" for name in ours}
         for node in self._graph.node:
@@ -191,7 +191,7 @@ class _Builder:
         return name
 
     def _before(self) -> None:
-        """From frame indices to the net's picture and audio inputs."""
+        """From frame indices to the model's picture and audio inputs."""
         preset, kinds = self.preset, self._onnx.TensorProto
         pixels = self._add("Gather", CROPS, FRAMES, axis=0)
         if b := preset.border:
@@ -199,7 +199,7 @@ class _Builder:
             pixels = self._add("Slice", pixels, _ints(b, b), _ints(end, end), _ints(1, 2))
         planes = self._add("Transpose", pixels, perm=[0, 3, 1, 2])
         # As bytes, which are copied four times as fast as floats. Also where the order stays:
-        # ONNX Runtime moves a Transpose down through the whole net, which then runs in an order
+        # ONNX Runtime moves a Transpose down through the whole model, which then runs in an order
         # it was not made for (2.4 times as slow here), but not through a Gather.
         order = [2, 1, 0] if preset.rgb else [0, 1, 2]
         planes = self._add("Gather", planes, _ints(*order * len(self._parts)), axis=1)
@@ -236,7 +236,7 @@ class _Builder:
         return levels
 
     def _after(self) -> None:
-        """From the net's output to bytes, with the same float steps as `convert`."""
+        """From the model's output to bytes, with the same float steps as `convert`."""
         preset, kinds = self.preset, self._onnx.TensorProto
         gain = float(np.float32(255) / (np.float32(preset.high) - np.float32(preset.low)))
         value = self.output
@@ -269,7 +269,7 @@ def _may_be(shape: Any, needed: tuple[int, ...]) -> bool:
 
 
 def _prove(src: Path, part: Path, builder: _Builder) -> None:
-    """Both nets draw the same pictures of random crops, within one level."""
+    """Both models draw the same pictures of random crops, within one level."""
     preset = builder.preset
     old = open_reference(src)
     try:
@@ -362,7 +362,7 @@ _LOCATION = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])")
 
 
 def _hash_net(src: Path, key: Any) -> None:
-    """Adds a net's bytes to a hash, and those of the files that its weights lie in."""
+    """Adds a model's bytes to a hash, and those of the files that its weights lie in."""
     data = src.read_bytes()
     key.update(data)
     beside = set()

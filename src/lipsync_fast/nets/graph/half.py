@@ -28,7 +28,7 @@ from .proof import open_reference, probe_feeds
 
 __all__ = ["HalfError", "make_half"]
 
-_log = logging.getLogger("lipsync_fast")
+_log = logging.getLogger(__name__)
 
 MOST = 4  # levels of 255 by which a number of the picture may differ
 NEAR, NEAR_SHARE = 1, 0.999  # this share of them differs by at most so many levels
@@ -82,7 +82,7 @@ def make_half(
         Frames to measure on.
     inputs : mapping of str to array, optional
         Real frames: arrays of `probes` or more rows by input name, in place of random
-        numbers. Random ones lie outside of what a net was trained on; prefer real ones.
+        numbers. Random ones lie outside of what a model was trained on; prefer real ones.
 
     Returns
     -------
@@ -94,13 +94,13 @@ def make_half(
     MissingExtraError, FileMissingError, InputError
         As `make_batch_dynamic`.
     ModelError
-        The file is no ONNX model, holds loops or branches, is in float16 already, makes no
+        The file is not an ONNX model, holds loops or branches, is in float16 already, makes no
         picture, or its pictures change too much: the message gives the figures.
 
     Notes
     -----
     Measured on the CPU with a twin in float32 that rounds every tensor to float16 where the
-    net stores it so; sums inside an operator stay in float32, as GPUs have them.
+    model stores it so; sums inside an operator stay in float32, as GPUs have them.
     """
     if probes < 1:
         raise InputError(f"probes must be 1 or more frames, got {probes}")
@@ -282,7 +282,7 @@ def _as_half(array: NDArray[Any]) -> NDArray[np.float16]:
 def _measure(
     src: Path, full: Net, half: Net, probes: int, given: Mapping[str, ArrayLike]
 ) -> HalfError:
-    """Differences of the pictures of two nets, frame by frame (or batch, where it is fixed)."""
+    """Differences of the pictures of two models, frame by frame (or batch, where it is fixed)."""
     sizes = [t.shape[0] for t in full.inputs.values() if len(t.shape) > 1]
     step = next((s for s in sizes if isinstance(s, int)), 1)
     count = -(-probes // step) * step

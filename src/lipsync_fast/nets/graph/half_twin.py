@@ -1,7 +1,7 @@
 """The float32 twin of a float16 net: rounds where a GPU would.
 
 ONNX Runtime has few float16 operators on the CPU: it computes in float32 and drops the
-rounding between two nodes, so that the net itself, run there, looks better than it is.
+rounding between two nodes, so that the model itself, run there, looks better than it is.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["rounding_twin"]
 
 
 def rounding_twin(model: Any) -> Any:
-    """A net in float32 that rounds to float16 each tensor that `model` keeps in float16.
+    """A model in float32 that rounds to float16 each tensor that `model` keeps in float16.
 
     Parameters
     ----------

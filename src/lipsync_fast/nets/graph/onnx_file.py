@@ -69,7 +69,7 @@ def load_onnx() -> Any:
         onnx.load  # noqa: B018  an uninstalled package may leave its folder
     except (ImportError, AttributeError) as error:
         raise MissingExtraError(
-            'changing nets needs onnx; pip install "lipsync_fast[models]"'
+            'changing models needs onnx; pip install "lipsync_fast[models]"'
         ) from error
     return onnx
 
@@ -81,7 +81,7 @@ def read_model(path: str | Path) -> Any:
     ------
     MissingExtraError, FileMissingError
     ModelError
-        The file is no ONNX model or is damaged.
+        The file is not an ONNX model or is damaged.
     """
     onnx = load_onnx()
     path = Path(path)

@@ -1,4 +1,4 @@
-"""Proofs by running: that two nets draw the same, and where they part."""
+"""Proofs by running: that two models draw the same, and where they part."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ __all__ = ["open_reference", "probe_feeds", "prove_batch"]
 # Of the spread of a tensor's values. Sums in another order differ by 1e-6; a thirtieth of a
 # level of 255 is 1e-4, and frames that are mixed differ by far more.
 SAME = 1e-4
-TAPS = 24  # tensors looked at in one run, so that a large net's need not all be in memory
+TAPS = 24  # tensors looked at in one run, so that a large model's need not all be in memory
 
 Arrays = dict[str, NDArray[Any]]
 
 
 def probe_feeds(net: Net, count: int, given: Mapping[str, ArrayLike]) -> tuple[Arrays, Arrays]:
-    """Inputs to try a net with: those with a batch axis, of `count` rows, and the others.
+    """Inputs to try a model with: those with a batch axis, of `count` rows, and the others.
 
     Where an input is not given, its numbers are random: in the range of the preset for
     pictures and of a standard normal otherwise.
     """
     for name in given:
         if name not in net.inputs:
-            raise InputError(f"inputs name {name!r}, the net has {', '.join(net.inputs)}")
+            raise InputError(f"inputs name {name!r}, the model has {', '.join(net.inputs)}")
     low, high, image = _picture_range(net)
     draw = np.random.default_rng(1)
     frames: Arrays = {}
@@ -80,7 +80,7 @@ def _given_rows(
 
 
 def open_reference(path: Path) -> Net:
-    """A net on the CPU, which computes in full precision and always in the same order."""
+    """A model on the CPU, which computes in full precision and always in the same order."""
     return Net(path, providers=["cpu"])
 
 
@@ -96,18 +96,18 @@ def rows_of(net: Net, frames: Arrays, settings: Arrays, size: int) -> list[Array
 def prove_batch(
     src: Path, new: Path, model: Any, batch: int, probes: int, given: Mapping[str, ArrayLike]
 ) -> None:
-    """One run of the new net on all probes equals runs on each, and the old net's runs.
+    """One run of the new model on all probes equals runs on each, and the old model's runs.
 
     Parameters
     ----------
     src, new : Path
-        The net of fixed batch, and the one to prove.
+        The model of fixed batch, and the one to prove.
     model : ModelProto
         The new one.
     batch : int
-        To which the old net is fixed.
+        To which the old model is fixed.
     probes : int
-        Frames; rounded up to a multiple of `batch`, so that the old net can run them.
+        Frames; rounded up to a multiple of `batch`, so that the old model can run them.
     given : see `probe_feeds`
 
     Raises
@@ -121,7 +121,7 @@ def prove_batch(
     try:
         expected = _stack(rows_of(old, frames, settings, batch))
     except ModelError as error:
-        raise ModelError(f"{src}: the net itself fails on its own batch: {error}") from error
+        raise ModelError(f"{src}: the model itself fails on its own batch: {error}") from error
     try:
         whole = net.run(frames | settings)
         singles = _stack(rows_of(net, frames, settings, 1))

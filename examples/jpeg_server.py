@@ -1,8 +1,8 @@
-"""Show a speaking person in a browser: JPEG frames over HTTP, with nothing but Python's server.
+"""Show a speaking person in a browser: JPEG frames over HTTP, with Python's own server.
 
 python examples/jpeg_server.py anna/ speech.wav --generator unet.onnx --audio-encoder ave.onnx
 
-Then open the address that it prints. It serves this machine only.
+Then open the address that it prints. Only this machine can reach it.
 """
 
 import argparse
@@ -15,7 +15,7 @@ BOUNDARY = "frame"
 
 
 def make_server(pipeline, speech, port=0):
-    """A server of /, the endless picture of a browser's <img>; every visitor hears it anew."""
+    """Make a server of /, an endless picture for <img> that starts anew for every visitor."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -25,7 +25,7 @@ def make_server(pipeline, speech, port=0):
             due = time.monotonic()
             try:
                 for frame in pipeline.frames(speech, format="jpeg"):
-                    with frame:  # its memory goes back to the pool when it is sent
+                    with frame:  # its memory returns to the pool once it is sent
                         self.wfile.write(
                             f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\n"
                             f"Content-Length: {len(frame.data)}\r\n\r\n".encode()

@@ -1,4 +1,4 @@
-"""Replace the compositor of a service that has frames, rects and a net of its own.
+"""Replace the compositor of a service that has frames, rects and a model of its own.
 
 python examples/own_compositor.py
 
@@ -21,7 +21,7 @@ REQUEST = 8
 
 # --8<-- [start:ours]
 class FastCompositor:
-    """What stands in place of copying the frame, resizing the mouth and pasting it."""
+    """Takes the place of copying the frame, resizing the mouth and pasting it."""
 
     def __init__(self, frames, coords, preset="wav2lip256", threads=None):
         # LiveTalking's coords are (y1, y2, x1, x2), ours (x, y, w, h).
@@ -30,7 +30,7 @@ class FastCompositor:
         self.compositor = lf.Compositor(self.template, threads=threads)
 
     def finish(self, outputs, indices, format="bgr24"):
-        """(N, 3, S, S) float32 as the net made it, and which frames: the finished frames."""
+        """Finish frames from the model's output, (N, 3, S, S) float32, and their indices."""
         return self.compositor.composite(outputs, indices, format=format)
 
 

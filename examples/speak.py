@@ -1,4 +1,4 @@
-"""Let a prepared person say a speech, and follow what happens.
+"""Let a prepared person say a speech, and print progress and timings.
 
 python examples/speak.py anna/ speech.wav out.mp4 --generator unet.onnx --audio-encoder ave.onnx
 """
@@ -17,7 +17,7 @@ def main(arguments=None):
     parser.add_argument("--generator", required=True)
     parser.add_argument("--audio-encoder")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")  # tells the provider chosen
+    logging.basicConfig(level=logging.INFO, format="%(message)s")  # shows the chosen provider
 
     with lf.Pipeline.open(options.template, options.generator, options.audio_encoder) as pipeline:
         frames = pipeline.render(options.speech, options.output, progress=tell)

@@ -1,8 +1,8 @@
-"""Frames of a speech as a WebRTC video track: I420 goes to the encoder as it is.
+"""Send the frames of a speech as a WebRTC video track: I420 goes to the encoder as it is.
 
 python examples/webrtc_track.py anna/ speech.wav --generator unet.onnx --audio-encoder ave.onnx
 
-counts what a track would send. In a service give `video_track(...)` to aiortc:
+counts the frames that a track would send. In a service give `video_track(...)` to aiortc:
 
     peer_connection.addTrack(video_track(pipeline, "speech.wav"))
 """
@@ -18,10 +18,12 @@ import lipsync_fast as lf
 
 # --8<-- [start:frames]
 def video_frames(pipeline, speech):
-    """`av.VideoFrame`s of a speech, in order, with their times."""
+    """Yield the `av.VideoFrame`s of a speech, in order, with their times."""
     template = pipeline.template
     if template.width % 2 or template.height % 2:
-        raise ValueError(f"encoders take even sizes, got {template.width}x{template.height}")
+        raise ValueError(
+            f"encoders need an even width and height, got {template.width}x{template.height}"
+        )
     for frame in pipeline.frames(speech, format="i420"):
         with frame:
             planes = frame.array.reshape(template.height * 3 // 2, template.width)
@@ -36,7 +38,7 @@ def video_frames(pipeline, speech):
 
 # --8<-- [start:track]
 def video_track(pipeline, speech):
-    """A track for `RTCPeerConnection.addTrack`; it ends with the speech."""
+    """Make a track for `RTCPeerConnection.addTrack`; it ends with the speech."""
     from aiortc import MediaStreamTrack
     from aiortc.mediastreams import MediaStreamError
 
@@ -49,7 +51,7 @@ def video_track(pipeline, speech):
             self._started = None
 
         async def recv(self):
-            # The frames are made in a thread, so that the event loop goes on.
+            # A thread makes the frames, so that the event loop stays free.
             picture = await asyncio.to_thread(next, self._frames, None)
             if picture is None:
                 self.stop()

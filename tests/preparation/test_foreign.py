@@ -133,40 +133,40 @@ def test_packages_of_frames(person, name, tmp_path):
 
 
 @pytest.fixture
-def film(tmp_path):
+def video(tmp_path):
     """12 frames at 25 a second, and their squares."""
     pytest.importorskip("av")
     from lipsync_fast import kernels
     from lipsync_fast.media import VideoWriter
 
     frames = drawn()
-    with VideoWriter(tmp_path / "film.mp4", 160, 120, 25, matrix="bt709") as writer:
+    with VideoWriter(tmp_path / "video.mp4", 160, 120, 25, matrix="bt709") as writer:
         for frame in frames:
             writer.write(kernels.to_i420(frame, matrix="bt709"))
-    return tmp_path / "film.mp4", np.tile([30, 20, 60, 60], (12, 1))
+    return tmp_path / "video.mp4", np.tile([30, 20, 60, 60], (12, 1))
 
 
 @pytest.mark.parametrize("frames", [0, 5])
-def test_packages_of_a_video(film, frames, tmp_path):
-    """Also where the server has begun to take frames out of it."""
-    video, squares = film
+def test_packages_of_a_video(video, frames, tmp_path):
+    """Also where the server has begun to extract frames from it."""
+    path, squares = video
     source = tmp_path / "package"
     write_package(source, drawn()[:frames], squares)
-    shutil.copy(video, source / "full_body_video.mp4")
+    shutil.copy(path, source / "full_body_video.mp4")
     with (
         imported(source, tmp_path) as template,
-        straight(video, squares, tmp_path, "synctalk328") as wanted,
+        straight(path, squares, tmp_path, "synctalk328") as wanted,
     ):
         assert_equal_templates(template, wanted)
         assert (template.fps, template.matrix, template.tagged) == (25, "bt709", True)
 
 
 @pytest.mark.parametrize("kind", ["numbered", "landmarks"])
-def test_packages_of_other_versions(film, kind, tmp_path):
-    video, squares = film
+def test_packages_of_other_versions(video, kind, tmp_path):
+    path, squares = video
     source = tmp_path / "package"
     write_package_facts(source, squares)
-    shutil.copy(video, source / "full_body_video.mp4")
+    shutil.copy(path, source / "full_body_video.mp4")
     corners = json.loads((source / "crop_rects.json").read_text())
     (source / "crop_rects.json").unlink()
     if kind == "numbered":
@@ -237,7 +237,7 @@ def test_parsing_maps_keep_the_original(person, tmp_path):
             assert bare.mask(i) is None
 
 
-def test_a_mask_and_the_presets_edge_count_both(person, tmp_path):
+def test_the_smaller_alpha_of_mask_and_edge_counts(person, tmp_path):
     frames, squares = person
     source = tmp_path / "set"
     write_dataset(source, frames, squares)
@@ -278,7 +278,7 @@ def test_without_faces_the_frames_tell_it(tmp_path, caplog):
     ("preset", "order", "rect"),
     [("wav2lip96", "yyxx", (50, 20, 61, 62)), ("synctalk328", "xyxy", (30, 40, 61, 62))],
 )
-def test_else_the_preset_does_and_it_is_said(preset, order, rect, tmp_path, caplog):
+def test_else_the_preset_tells_it_with_a_warning(preset, order, rect, tmp_path, caplog):
     rects = [rect] * 3
     write_livetalking(tmp_path / "a", drawn(3), rects, None, order)
     found = find_avatar(tmp_path / "a", PRESETS[preset])
@@ -286,7 +286,7 @@ def test_else_the_preset_does_and_it_is_said(preset, order, rect, tmp_path, capl
     assert "face_imgs is missing" in caplog.text
 
 
-def test_no_face_passes_through(tmp_path):
+def test_a_frame_without_a_face_stays_one(tmp_path):
     rects = [(30, 40, 61, 62), (0, 0, 0, 0), (32, 41, 60, 63)]
     write_livetalking(tmp_path / "a", drawn(3), rects, None, "xyxy")
     options = {"preset": "ultralight168-hubert", "options": PIXELS}
@@ -295,10 +295,10 @@ def test_no_face_passes_through(tmp_path):
         assert not template.has_face(1)
 
 
-# ---- what is given counts first, what is missing is named ----------------------------------------
+# ---- given values come first, missing parts are named ----------------------------------------
 
 
-def test_given_rects_and_loop_count_first(tmp_path):
+def test_given_rects_and_loop_come_first(tmp_path):
     write_livetalking(tmp_path / "a", drawn(4), [(30, 40, 61, 62)] * 4)
     with prepare(
         tmp_path / "a",
@@ -338,7 +338,7 @@ MISSING = [
 
 
 @pytest.mark.parametrize(("folder", "part", "says"), MISSING)
-def test_what_is_missing_is_named(layouts, folder, part, says):
+def test_missing_parts_are_named(layouts, folder, part, says):
     path = layouts / folder / part
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     with pytest.raises(FileMissingError, match=says):
@@ -357,7 +357,7 @@ def test_rects_stand_in_for_missing_ones(layouts, folder, part):
 
 
 @pytest.mark.parametrize("folder", ["set", "muse"])
-def test_a_preset_that_is_not_told_is_asked_for(layouts, folder):
+def test_a_preset_is_asked_for_where_none_is_known(layouts, folder):
     with pytest.raises(InputError, match=r"does not tell the generator's family: name its preset"):
         prepare(layouts / folder, layouts / "t")
     with pytest.raises(InputError, match="name its preset"):
@@ -371,7 +371,7 @@ def test_smoothing_is_for_found_rects(layouts):
         )
 
 
-def test_other_folders_are_none(layouts):
+def test_other_folders_are_no_avatars(layouts):
     assert find_avatar(layouts / "live" / "full_imgs") is None
     assert find_avatar(layouts / "live" / "coords.pkl") is None
     assert find_avatar(layouts / "nowhere") is None

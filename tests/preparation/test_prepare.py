@@ -44,11 +44,11 @@ def images(tmp_path):
 
 @pytest.fixture
 def video(tmp_path):
-    """A film of 30 frames at 30 fps, BT.709, and its planes as they were before encoding."""
+    """A video of 30 frames at 30 fps, BT.709."""
     pytest.importorskip("av")
     from lipsync_fast.media import VideoWriter
 
-    path = tmp_path / "film.mp4"
+    path = tmp_path / "video.mp4"
     with VideoWriter(path, WIDTH, HEIGHT, Fraction(30), matrix="bt709") as writer:
         for frame in pictures(30):
             writer.write(kernels.to_i420(frame, matrix="bt709"))
@@ -218,7 +218,7 @@ def test_rects_of_another_count_than_the_video(video, tmp_path, count):
     rects = [[1, 2, 30, 30]] * count
     with pytest.raises(InputError, match=f"each of the 30 frames of .* got {count}"):
         prepare(video, tmp_path / "t", preset="wav2lip96", rects=rects)
-    assert [p.name for p in tmp_path.iterdir()] == ["film.mp4"]
+    assert [p.name for p in tmp_path.iterdir()] == ["video.mp4"]
 
 
 def test_rects_over_the_edge_are_told(images, tmp_path, caplog):
@@ -288,11 +288,11 @@ def test_sources_that_cannot_be_read(images, tmp_path):
     assert left_behind(tmp_path) == []
 
 
-def test_a_text_is_no_video(tmp_path):
+def test_a_text_cannot_be_read_as_a_video(tmp_path):
     pytest.importorskip("av")
-    (tmp_path / "film.mp4").write_text("not a film")
-    with pytest.raises(MediaError, match=r"film\.mp4"):
-        prepare(tmp_path / "film.mp4", tmp_path / "t", preset="wav2lip96", rects="1,2,3,4")
+    (tmp_path / "video.mp4").write_text("not a video")
+    with pytest.raises(MediaError, match=r"video\.mp4"):
+        prepare(tmp_path / "video.mp4", tmp_path / "t", preset="wav2lip96", rects="1,2,3,4")
 
 
 def test_fps_of_a_video(video, tmp_path):

@@ -1,4 +1,4 @@
-"""The documentation is whole, its commands exist, and its tutorial leads where it says."""
+"""The documentation is complete, its commands exist, and its tutorial works."""
 
 import ast
 import importlib.util
@@ -25,13 +25,13 @@ ids = [str(path.relative_to(ROOT)) for path in READ]
 
 
 def blocks(path, language):
-    """Code of a page's fences of one language."""
+    """Return the code of a page's fences of one language."""
     fence = rf"^```{language}\n(.*?)^```"
     return re.findall(fence, path.read_text("utf-8"), re.MULTILINE | re.DOTALL)
 
 
 def commands(path, program):
-    """Commands of a page that run a program, split into words."""
+    """Return a page's commands that run a program, split into words."""
     text = "\n".join(blocks(path, "sh")).replace("\\\n", " ")
     lines = [shlex.split(line, comments=True) for line in text.splitlines()]
     return [words[1:] for words in lines if words and Path(words[0]).name == program]
@@ -53,7 +53,7 @@ def test_the_site_builds_without_a_warning(tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     kernels = (tmp_path / "reference" / "kernels" / "index.html").read_text("utf-8")
-    assert "Keys" in kernels, "docstrings of compiled functions are there"
+    assert "Keys" in kernels, "the docstrings of compiled functions are missing"
     shown = (tmp_path / "reference" / "commands" / "index.html").read_text("utf-8")
     assert "usage: lipsync-fast prepare" in shown
 
@@ -128,14 +128,14 @@ def test_the_matrix_of_kernels_is_the_tree():
             assert ticked == bool(list(csrc.glob(pattern))), (operation, pattern)
 
 
-def test_the_picture_of_segments_is_todays():
+def test_the_picture_of_segments_is_up_to_date():
     spec = importlib.util.spec_from_file_location("s", ROOT / "docs" / "pictures" / "segments.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     kept = (ROOT / "docs" / "pictures" / "segments.svg").read_text("utf-8")
 
     def drawn(svg):
-        """Shapes and numbers; not the frame's own pixels, a JPEG of whichever library is here."""
+        """Return shapes and numbers without the frame's own pixels, which depend on libjpeg."""
         svg = re.sub(r'href="[^"]*"', "", svg).replace(",", "")
         return re.sub(r"\d+(\.\d+)?", "#", svg), [float(n) for n in re.findall(r"\d+\.?\d*", svg)]
 
@@ -151,7 +151,7 @@ TUTORIAL = ROOT / "docs" / "tutorial.md"
 
 @pytest.fixture
 def desk(tmp_path, assets, request):
-    """A folder with what the tutorial says one needs; 2 s of it, or all of it with --long."""
+    """A folder with the files that the tutorial asks for, 2 s long; whole with --long."""
     av = pytest.importorskip("av")
     pytest.importorskip("onnxruntime")
     whole = request.config.getoption("--long")
@@ -176,7 +176,7 @@ def desk(tmp_path, assets, request):
 
 
 def test_the_tutorial_leads_from_a_video_to_an_mp4(desk):
-    """Line by line as it stands; what it installs is installed already."""
+    """Run it line by line as it stands, except the installation."""
     import av
 
     scripts = Path(sys.executable).parent
@@ -198,6 +198,7 @@ def test_the_tutorial_leads_from_a_video_to_an_mp4(desk):
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
         said[line] = done.stdout
     assert "synctalk328" in said["lipsync-fast inspect generator.onnx"]
+    check_facts("\n".join(said.values()))
     facts = said["lipsync-fast inspect anna/"]
     count = int(re.search(r"^frames +(\d+)", facts, re.MULTILINE)[1])
     faces = int(re.search(r"^frames with a face +(\d+)", facts, re.MULTILINE)[1])
@@ -214,8 +215,16 @@ def test_the_tutorial_leads_from_a_video_to_an_mp4(desk):
     assert not list(desk.glob("*.part"))
 
 
+def check_facts(said):
+    """Each fact that the page shows as printed is printed."""
+    for line in "".join(blocks(TUTORIAL, "text")).splitlines():
+        fact, _, value = line.partition("  ")
+        if value:
+            assert re.search(f"^{re.escape(fact)}  ", said, re.MULTILINE), line
+
+
 def check_mouths(folder, pictures):
-    """Each picture is its background, but for the rect, where the net has drawn."""
+    """Each picture is its background except in the rect, where the model has drawn."""
     with lipsync_fast.Template.open(folder) as template:
         shown = template.indices(0, len(pictures))
         for i in range(0, len(pictures), 10):
@@ -225,5 +234,5 @@ def check_mouths(folder, pictures):
             inside = apart[y : y + h, x : x + w].mean()
             apart[y : y + h, x : x + w] = 0
             outside = apart.sum() / (apart.size - w * h)
-            assert outside < 2.5, "levels that H.264 takes away"
+            assert outside < 2.5, "beyond the loss of H.264"
             assert inside > outside

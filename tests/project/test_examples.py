@@ -37,7 +37,7 @@ def test_each_has_its_test_and_tells_how_to_run_it():
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """The demo's person, 10 frames of her, and its nets: (template, generator, encoder)."""
+    """The demo's person, 10 frames of her, and its models: (template, generator, encoder)."""
     pytest.importorskip("onnxruntime")
     from lipsync_fast import demo
     from lipsync_fast.formats import VideoFormat
@@ -54,7 +54,7 @@ def demo(tmp_path_factory):
 
 @pytest.fixture
 def speech(tmp_path):
-    """Makes sound files of a number of samples."""
+    """Return a function that makes sound files of a number of samples."""
     import wave
 
     from lipsync_fast import demo
@@ -151,7 +151,7 @@ def test_batch_service(arguments, speech, capsys):
 
 
 def test_batch_service_makes_what_the_pipeline_makes(demo, speech, rng, tmp_path):
-    """Also in a pause with noise, of which the nets here would make something."""
+    """Also in a pause with noise, which would move the mouths of these models."""
     pytest.importorskip("onnx")
     from tests.support.nets import mixing_generator, tiny_encoder
 
@@ -193,14 +193,14 @@ def test_webrtc_frames(arguments, demo, speech):
             assert (picture.to_ndarray().reshape(-1) == frame.array).all()
 
 
-def test_webrtc_frames_of_odd_sizes_are_refused():
+def test_webrtc_frames_of_odd_sizes_are_rejected():
     odd = types.SimpleNamespace(template=types.SimpleNamespace(width=64, height=47))
-    with pytest.raises(ValueError, match="encoders take even sizes, got 64x47"):
+    with pytest.raises(ValueError, match="encoders need an even width and height, got 64x47"):
         next(example("webrtc_track").video_frames(odd, "speech.wav"))
 
 
 def test_webrtc_track_keeps_time_and_ends(demo, speech, monkeypatch):
-    """With the two names of aiortc that the track stands on, as its documentation has them."""
+    """With stand-ins for the two names of aiortc that the track uses."""
     pytest.importorskip("av")
     import lipsync_fast as lf
 

@@ -54,8 +54,8 @@ class FaceOptions:
             raise InputError(f"smooth must be one of {', '.join(SMOOTHING)}, got {self.smooth!r}")
         if self.landmark_masks and (self.detector is None or self.landmarks is None):
             raise InputError(
-                "masks from landmarks need both a detector (YuNet as .onnx) and landmarks "
-                "(the 478-point face mesh as .onnx)"
+                "masks from landmarks need both a detector (YuNet as .onnx, --detector) and "
+                "landmarks (the 478-point face mesh as .onnx, --landmarks)"
             )
 
     @property

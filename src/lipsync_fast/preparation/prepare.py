@@ -159,7 +159,7 @@ def _read_given(
         )
     if rects is not None:
         if faces.detector is not None and not faces.landmark_masks:
-            raise InputError("rects are given or found: pass rects or a detector, not both")
+            raise InputError("rects are either given or found: pass rects or a detector, not both")
         _check_unsmoothed(faces, "given rects")
         return read_rects(rects)
     if avatar is not None and avatar.rects is not None and (not searched or faces.landmark_masks):
@@ -188,12 +188,13 @@ def _check_search(preset: Preset, faces: FaceOptions) -> None:
         )
     if faces.detector is None:
         raise InputError(
-            "give rects, as 'x,y,w,h' or a file, or a detector (YuNet as .onnx) that finds them"
+            "give rects, as 'x,y,w,h' (--rect) or a file (--rects), or a detector that finds them "
+            "(YuNet as .onnx, --detector)"
         )
     if preset.rect_rule == "square" and faces.landmarks is None:
         raise InputError(
-            f"preset {preset.name} takes its rects from face landmarks: give landmarks "
-            "(the 478-point face mesh as .onnx) beside the detector, or rects"
+            f"preset {preset.name} takes its rects from face landmarks: give landmarks (the "
+            "478-point face mesh as .onnx, --landmarks) beside the detector, or rects (--rects)"
         )
 
 
@@ -245,7 +246,7 @@ def _search(
         where = "" if given is None else " whose mouth lies in the given rects"
         raise MediaError(
             f"{frames.path} shows no face{where} in any of its {count} frames; use another "
-            "source, or give rects"
+            "source, or give rects (--rect or --rects)"
         )
     if given is not None:
         _check_count(given, frames, count)
@@ -266,8 +267,8 @@ def _landmark_masks(outlines: NDArray[np.float64], rects: Rects, frames: Source)
     """Make masks from outlines for the frames that have a rect."""
     if not np.isfinite(outlines[rects[:, 2] > 0]).all(axis=(1, 2)).any():
         raise MediaError(
-            f"{frames.path}: the face mesh finds no face in the rects of any frame; leave out "
-            "the masks from landmarks"
+            f"{frames.path}: the face mesh finds no face in the rects of any frame; choose other "
+            "masks (masks='none', --masks none)"
         )
     steady = steady_outlines(outlines, rects, frames.video.fps)
     return lambda index, rect, size: outline_mask(steady[index], rect)

@@ -55,7 +55,7 @@ def test_decode_of_nothing():
     assert decode(outputs, 64, 0.5).shape == (0, 15)
 
 
-def test_suppress_keeps_the_best_of_each_heap():
+def test_suppress_keeps_the_best_of_each_group():
     boxes = np.array([[0, 0, 10, 10], [1, 0, 10, 10], [40, 0, 9, 9], [41, 1, 9, 9], [0, 40, 5, 5]])
     scores = np.array([0.7, 0.9, 0.8, 0.6, 0.5])
     assert suppress(boxes, scores, 0.3).tolist() == [1, 2, 4]
@@ -112,18 +112,18 @@ def test_two_faces_and_none(detector, pictures):
 
 @pytest.mark.assets
 @pytest.mark.parametrize("kind", [FaceDetector, FaceLandmarks])
-def test_foreign_net(assets, kind):
+def test_a_model_of_another_kind(assets, kind):
     pytest.importorskip("onnxruntime")
     with pytest.raises(ModelError, match=r"liteavatar384\.onnx: not the"):
         kind(assets / "models" / "liteavatar384.onnx")
 
 
 @pytest.mark.parametrize("kind", [FaceDetector, FaceLandmarks])
-def test_missing_and_broken_net(tmp_path, kind):
+def test_missing_and_broken_files(tmp_path, kind):
     pytest.importorskip("onnxruntime")
     with pytest.raises(FileMissingError, match="no such"):
         kind(tmp_path / "none.onnx")
-    (tmp_path / "text.onnx").write_text("not a net")
+    (tmp_path / "text.onnx").write_text("not a model")
     with pytest.raises(ModelError, match=r"text\.onnx"):
         kind(tmp_path / "text.onnx")
 

@@ -38,11 +38,11 @@ class Target:
     Attributes
     ----------
     corpus : sequence of bytes
-        What inputs are made from.
+        Inputs that the others are made from.
     words : sequence of bytes
-        Pieces of the format that mutation puts in.
+        Pieces of the format that mutation inserts.
     accepted, refused : int
-        Inputs that went through, and those that ended in one clear error.
+        Inputs that were accepted, and those that ended in one clear error.
     """
 
     name = ""

@@ -152,9 +152,7 @@ def _stored_preset(head: dict[str, Any]) -> Preset:
 
 
 def private_files(folder: Path) -> dict[str, FileId | None]:
-    """Identify the stored backgrounds that may be painted on, so that `open_private` can
-    recognise them.
-    """
+    """Identify the backgrounds that may be painted on, for `open_private` to recognise."""
     return {format: _file_id(folder / name) for format, name in BACKGROUNDS.items()}
 
 

@@ -229,12 +229,12 @@ class Template:
 
     @property
     def folder(self) -> Path | None:
-        """Where its files are mapped from; None where it is in memory."""
+        """The folder that its files are mapped from; None where it is in memory."""
         return self._folder
 
     @property
     def stored(self) -> tuple[str, ...]:
-        """Formats in which the backgrounds are at hand: of "jpeg", "i420", "bgr24"."""
+        """Formats in which the backgrounds are at hand: some of "jpeg", "i420", "bgr24"."""
         parts = {"jpeg": self._jpeg, "i420": self._i420, "bgr24": self._bgr24}
         return tuple(name for name, part in parts.items() if part is not None)
 
@@ -248,12 +248,12 @@ class Template:
         Parameters
         ----------
         loop : Loop or name of a kind, optional
-            What it leaves open stays as it is. None returns the template itself.
+            Fields that are None stay as they are. None returns the template itself.
 
         Raises
         ------
         InputError
-            An unknown kind, a start below 0, or a frame to hold that the template does not have.
+            If the kind is unknown, the start below 0, or the frame to hold beyond the last one.
         """
         if loop is None:
             return self
@@ -266,11 +266,11 @@ class Template:
         return other
 
     def has_face(self, index: int) -> bool:
-        """False where the rect is empty and the background passes through."""
+        """Tell whether a frame has a face; if not, its background passes through."""
         return bool(self.rects[index, 2])
 
     def mask(self, index: int) -> NDArray[np.uint8] | None:
-        """Alpha over the rect, (h, w) uint8 view, or None where the patch overwrites."""
+        """Return the alpha over the rect, (h, w) uint8 view, or None where the patch overwrites."""
         return self._masks[index]
 
     def visual(self, index: int, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
@@ -288,7 +288,7 @@ class Template:
         return pack_crop(self.crops[index], self.preset, out)
 
     def bgr24(self, index: int) -> NDArray[np.uint8]:
-        """Background as (H, W, 3) uint8 bgr24: a view where it is stored so, else fresh."""
+        """Return a background, (H, W, 3) uint8 bgr24: a view where it is stored so, else fresh."""
         if self._bgr24 is not None:
             return self._bgr24[index]
         if self._i420 is not None:
@@ -304,13 +304,13 @@ class Template:
         raise TemplateError("the template is closed; open it again")
 
     def i420(self, index: int) -> NDArray[np.uint8]:
-        """Background as flat I420 planes, uint8: a view where it is stored so, else fresh."""
+        """Return a background as flat I420 planes, uint8: a view where stored so, else fresh."""
         if self._i420 is not None:
             return self._i420[index]
         return kernels.to_i420(self.bgr24(index), matrix=self.matrix, full_range=self.full_range)
 
     def private(self, format: str) -> NDArray[np.uint8] | None:
-        """Backgrounds that may be painted on: a copy-on-write mapping of its own.
+        """Map the backgrounds copy-on-write, so that they may be painted on.
 
         Parameters
         ----------
@@ -319,8 +319,9 @@ class Template:
         Returns
         -------
         (n, H, W, 3) or (n, bytes) uint8, or None
-            None where the template is in memory or does not store that format, or where the
-            folder has been removed or prepared anew since: those would be other pictures.
+            A mapping of the caller's own. None where the template is in memory or does not store
+            that format, or where the folder has been removed or replaced since, so that it would
+            show other pictures.
         """
         if self._folder is None or format not in self.stored:
             return None
@@ -366,7 +367,7 @@ def _check_frames(frames: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> tu
             raise LayoutError(f"frame {i} must be an array of uint8, got {got}; convert it first")
         if frame.ndim != 3 or frame.shape[2] != 3 or frame.shape != shape or 0 in shape:
             raise InputError(
-                f"frame {i} must have shape (H, W, 3) as all others, {shape}, got {frame.shape}"
+                f"frame {i} must have the shape (H, W, 3) of all others, {shape}, got {frame.shape}"
             )
         if frame.strides[1:] != (3, 1):
             raise LayoutError(
@@ -393,7 +394,7 @@ def _check_masks(
     if not hasattr(masks, "__len__"):
         raise ArgumentTypeError(f"masks must be a sequence of arrays, got {type(masks).__name__}")
     if len(masks) != len(rects):
-        raise InputError(f"masks must be {len(rects)}, one a frame, got {len(masks)}")
+        raise InputError(f"masks must be {len(rects)}, one for each frame, got {len(masks)}")
     for i, (mask, (_, _, w, h)) in enumerate(zip(masks, rects, strict=True)):
         if mask is not None and not isinstance(mask, np.ndarray):
             raise LayoutError(f"mask {i} must be an array of uint8, got {type(mask).__name__}")

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from lipsync_fast import kernels
-from lipsync_fast.compositing import Compositor
+from lipsync_fast.compositing import Compositor, _finish
 from lipsync_fast.compositing.canvas import open_canvas
 from lipsync_fast.errors import InputError
 from lipsync_fast.formats import VideoFormat
-from lipsync_fast.templates import TemplateOptions, TemplateWriter
+from lipsync_fast.templates import JpegSettings, TemplateOptions, TemplateWriter
 from lipsync_fast.templates.rects import clip_rects
 from lipsync_fast.templates.template import Template
 
@@ -163,3 +163,30 @@ def test_unknown_formats(template):
         open_canvas(template, "nv21")
     with pytest.raises(InputError, match="quality"):
         open_canvas(template, "i420", 80)
+
+
+def test_parts_of_other_backgrounds_are_refused(template, outputs):
+    canvas, other = open_canvas(template, "bgr24"), open_canvas(template, "i420")
+    unmade = _finish.InPlaceFrame.__new__(_finish.InPlaceFrame)
+    foreign = other.in_place.borrow(0)
+    for frame in (unmade, foreign):
+        with pytest.raises(InputError, match=r"out\[0\] must be a frame borrowed from the same"):
+            _finish.Targets(canvas.backgrounds, [frame])
+    worker = _finish.Worker(canvas.backgrounds)
+    targets = _finish.Targets(other.backgrounds, [foreign])
+    alphas = np.full(1, 255, np.uint8)
+    with pytest.raises(InputError, match="targets must be made for the backgrounds of the worker"):
+        _finish.finish(worker, outputs[:1], np.zeros(1, np.int64), targets, 0, 1, alphas)
+
+
+def test_a_jpeg_background_is_checked_before_it_is_used(template):
+    backgrounds = _finish.Backgrounds(1, template.video, "jpeg", template.preset)
+    jpeg = template.jpeg(JpegSettings())
+    file, segments = jpeg.files[0], jpeg.segments[0]
+    with pytest.raises(InputError, match="use_jpeg must be called before set_jpeg"):
+        backgrounds.set_jpeg(0, file, segments, jpeg.boxes[0], jpeg.region(0))
+    settings = jpeg.settings
+    backgrounds.use_jpeg(settings.quality, settings.subsampling, settings.restart_interval)
+    with pytest.raises(InputError, match="background 0 must be a JPEG of 322x183"):
+        backgrounds.set_jpeg(0, file, segments[:-1], jpeg.boxes[0], jpeg.region(0))
+    backgrounds.set_jpeg(0, file, segments, jpeg.boxes[0], jpeg.region(0))

@@ -109,6 +109,7 @@ cdef class Worker:
 cdef class Targets:
     cdef lf_target *items
     cdef Py_ssize_t count
+    cdef Backgrounds backgrounds
     cdef list held
     cdef object take(self, Backgrounds backgrounds, Py_ssize_t index, object buffer)
 

@@ -4,24 +4,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..formats import VideoFormat
+from ..presets import Preset
+
 class Backgrounds:
-    def __init__(
-        self,
-        count: int,
-        *,
-        width: int,
-        height: int,
-        format: str,
-        view: int,
-        border: int,
-        crop: int,
-        low: float,
-        high: float,
-        swap: bool,
-        patch_filter: str,
-        matrix: str,
-        full_range: bool,
-    ) -> None: ...
+    def __init__(self, count: int, video: VideoFormat, format: str, preset: Preset) -> None: ...
     def set_mouth(
         self,
         index: int,

@@ -1,4 +1,4 @@
-# cython: language_level=3, freethreading_compatible=True
+# cython: language_level=3, freethreading_compatible=True, auto_pickle=False
 """Backgrounds of a template as C structures, and the loop that finishes frames on them."""
 cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo, PyBuffer_IsContiguous
@@ -29,64 +29,52 @@ from lipsync_fast.kernels._yuv cimport space_of
 
 import numpy as np
 
+from ..errors import ArgumentTypeError, InputError, LayoutError
+from ..formats import PACKED_CHANNELS
 from ..kernels._yuv import i420_size
 
-from ..errors import InputError, LayoutError
-
 _FORMATS = {
-    "bgr24": (LF_FORMAT_BGR24, 3), "rgb24": (LF_FORMAT_RGB24, 3), "bgra": (LF_FORMAT_BGRA, 4), "rgba": (LF_FORMAT_RGBA, 4),
-    "i420": (LF_FORMAT_I420, 0), "jpeg": (LF_FORMAT_JPEG, 0),
+    "bgr24": LF_FORMAT_BGR24, "rgb24": LF_FORMAT_RGB24, "bgra": LF_FORMAT_BGRA,
+    "rgba": LF_FORMAT_RGBA, "i420": LF_FORMAT_I420, "jpeg": LF_FORMAT_JPEG,
 }
 
 
 cdef class Backgrounds:
     """All backgrounds of a template in one output format.
 
-    Filled once, by one thread, before the first `finish`; then read-only and shared. It
+    Filled once, by one thread, before the first `Worker`; then read-only and shared. It
     points into the arrays that it was given and keeps their buffers exported.
 
     Parameters
     ----------
     count : int
         Number of backgrounds.
-    width, height : int
-        Size of a frame in pixels.
-    format : {"bgr24", "rgb24", "bgra", "rgba", "i420", "jpeg"}
-    view, border : int
-        Side of the net's square, and how many pixels of the stored crop surround it in the
-        patch.
-    crop : int
-        Side of the stored crop, whose middle is what the net saw.
-    low, high : float
-        Black and white in the net's output.
-    swap : bool
-        True where the net's planes are R, G, B.
-    patch_filter : str
-        Filter of crop → rect, as in `resize`.
-    matrix : {"bt601", "bt709"}
-    full_range : bool
+    video : VideoFormat
+        Size and colour of the frames.
+    format : str
+        One of `FRAME_FORMATS`.
+    preset : Preset
+        Geometry of the mouth, and the range of the generator's output.
     """
 
-    def __cinit__(self, Py_ssize_t count, *, int width, int height, str format, int view,
-                  int border, int crop, float low, float high, bint swap, str patch_filter, str matrix,
-                  bint full_range):
+    def __cinit__(self, Py_ssize_t count, video, str format, preset):
         self.items = <lf_background *> calloc(count, sizeof(lf_background))
         if self.items == NULL:
             raise MemoryError(f"no memory for {count} backgrounds")
         self.count = count
         self.held, self.plans = [], {}
-        self.patch_filter, self.side = patch_filter, view + 2 * border
+        self.patch_filter, self.side = preset.patch_filter, preset.view + 2 * preset.patch_border
         memset(&self.limits, 0, sizeof(lf_worker_limits))
         cdef lf_canvas *canvas = &self.canvas
-        canvas.format, canvas.channels = _FORMATS[format]
-        canvas.width, canvas.height = width, height
-        canvas.frame_bytes = (
-            i420_size(width, height) if format == "i420" else <size_t> width * height * canvas.channels
-        )
-        canvas.view, canvas.crop = view, crop
-        canvas.range.low, canvas.range.high = low, high
-        canvas.range.truncate, canvas.range.swap = True, swap
-        canvas.space = space_of(matrix, full_range)
+        canvas.format, canvas.channels = _FORMATS[format], PACKED_CHANNELS.get(format, 0)
+        canvas.width, canvas.height = video.width, video.height
+        canvas.frame_bytes = <size_t> canvas.width * canvas.height * canvas.channels
+        if format == "i420":
+            canvas.frame_bytes = i420_size(canvas.width, canvas.height)
+        canvas.view, canvas.crop = preset.view, preset.crop
+        canvas.range.low, canvas.range.high = preset.low, preset.high
+        canvas.range.truncate, canvas.range.swap = True, preset.rgb
+        canvas.space = space_of(video.matrix, video.full_range)
 
     def __dealloc__(self):
         free(self.items)
@@ -98,7 +86,7 @@ cdef class Backgrounds:
         return &self.items[index]
 
     cdef const uint8_t *hold(self, object array, str name, Py_ssize_t size) except NULL:
-        """Pointer to the bytes of a C-contiguous uint8 array that stays exported."""
+        """Return a pointer to the bytes of a C-contiguous uint8 array that stays exported."""
         cdef Array held = Array(array, name, "uint8", 0)
         if held.view.len != size or not array.flags.c_contiguous:
             raise InputError(f"{name} must be {size} contiguous bytes, got shape {held.shape}")
@@ -106,7 +94,7 @@ cdef class Backgrounds:
         return <const uint8_t *> held.view.buf
 
     def set_mouth(self, Py_ssize_t index, rect, crop, mask):
-        """Say where the mouth goes: rect (x, y, w, h), stored crop, alpha over the rect or None."""
+        """Set the mouth's rect (x, y, w, h), stored crop, and alpha over the rect or None."""
         cdef lf_background *item = self.at(index)
         item.x, item.y, item.width, item.height = rect
         if item.width == 0:
@@ -126,7 +114,7 @@ cdef class Backgrounds:
         self.limits.resize = max(self.limits.resize, lf_patch_scratch_size(plan.plan))
 
     cdef ResizePlan plan(self, int width, int height):
-        """The plan of a rect's size; equal sizes share one."""
+        """Return the plan of a rect's size; equal sizes share one."""
         key = (width, height)
         if key not in self.plans:
             self.plans[key] = ResizePlan((self.side, self.side), key, self.patch_filter)
@@ -135,9 +123,11 @@ cdef class Backgrounds:
     def set_bgr24(self, Py_ssize_t index, frame):
         """Give a background as (H, W, 3) uint8, bgr24."""
         cdef Array image = image_of(frame, "frame")
-        if image.width != self.canvas.width or image.height != self.canvas.height or image.channels != 3:
+        if (image.width != self.canvas.width or image.height != self.canvas.height
+                or image.channels != 3):
             raise InputError(
-                f"frame {index} must be {self.canvas.width}x{self.canvas.height} bgr24, got shape {image.shape}"
+                f"frame {index} must be {self.canvas.width}x{self.canvas.height} bgr24, "
+                f"got shape {image.shape}"
             )
         cdef lf_background *item = self.at(index)
         item.pixels, item.stride = <const uint8_t *> image.view.buf, image.stride
@@ -145,11 +135,11 @@ cdef class Backgrounds:
 
     def set_i420(self, Py_ssize_t index, planes):
         """Give a background as flat I420 planes, uint8."""
-        self.at(index).i420 = self.hold(planes, "i420", i420_size(self.canvas.width, self.canvas.height))
-
+        cdef Py_ssize_t size = i420_size(self.canvas.width, self.canvas.height)
+        self.at(index).i420 = self.hold(planes, "i420", size)
 
     def use_jpeg(self, int quality, str subsampling, int restart_interval):
-        """Say how the backgrounds were encoded; frames are encoded alike."""
+        """Set how the backgrounds were encoded; frames are encoded alike."""
         self.quality, self.restart_interval = quality, restart_interval
         self.sampling = sampling_of(subsampling)
         lf_jpeg_destroy(self.pattern)
@@ -158,8 +148,10 @@ cdef class Backgrounds:
             raise MemoryError("no memory for a JPEG encoder")
 
     def set_jpeg(self, Py_ssize_t index, file, segments, box, region):
-        """Give a background as JPEG: file, uint32 segment offsets, region (x, y, w, h), its pixels."""
+        """Give a background as JPEG: file, uint32 segment offsets, region's box and pixels."""
         cdef lf_background *item = self.at(index)
+        if self.pattern == NULL:
+            raise InputError("use_jpeg must be called before set_jpeg")
         cdef Array offsets = Array(segments, "segments", "uint32", 1)
         x, y, w, h = box
         item.jpeg.data = self.hold(file, "file", file.size)
@@ -171,10 +163,12 @@ cdef class Backgrounds:
             lf_jpeg_read_header(item.jpeg.data, item.jpeg.size, &info) != LF_OK
             or (info.width, info.height) != (self.canvas.width, self.canvas.height)
             or not lf_jpeg_fits(self.pattern, &info)
+            or <size_t> offsets.view.shape[0] != <size_t> info.segments + 1
         ):
             raise InputError(
-                f"background {index} must be a JPEG of {self.canvas.width}x{self.canvas.height} as it is encoded "
-                f"with quality {self.quality} and {self.restart_interval} MCUs a segment; prepare the template again"
+                f"background {index} must be a JPEG of {self.canvas.width}x{self.canvas.height} "
+                f"of quality {self.quality} with {self.restart_interval} MCUs a segment; "
+                "prepare the template again"
             )
         if w == 0:
             return
@@ -190,7 +184,7 @@ cdef class Worker:
     def __cinit__(self, Backgrounds backgrounds not None, isa=None):
         cdef size_t size = lf_worker_size(&backgrounds.limits)
         block = np.empty(size + 64, np.uint8)
-        block.fill(0)  # so that no request meets a page for the first time
+        block.fill(0)  # so that no request touches a page for the first time
         cdef Array memory = Array(block, "scratch", "uint8", 1, True)
         self.memory = memory
         self.backgrounds = backgrounds
@@ -217,7 +211,7 @@ cdef class Targets:
     """
 
     def __cinit__(self, Backgrounds backgrounds not None, list buffers):
-        self.count = len(buffers)
+        self.count, self.backgrounds = len(buffers), backgrounds
         self.items = <lf_target *> calloc(max(self.count, 1), sizeof(lf_target))
         if self.items == NULL:
             raise MemoryError(f"no memory for {self.count} targets")
@@ -234,6 +228,8 @@ cdef class Targets:
         cdef InPlaceFrame painted
         if isinstance(buffer, InPlaceFrame):
             painted = buffer
+            if painted.owner is None or painted.owner.backgrounds is not backgrounds:
+                raise InputError(f"{name} must be a frame borrowed from the same backgrounds")
             item.data, item.capacity, item.in_place = painted.data, canvas.frame_bytes, True
             item.stride = canvas.width * canvas.channels
             return painted
@@ -251,7 +247,9 @@ cdef class Targets:
             if not PyBuffer_IsContiguous(&array.view, b"C"):
                 raise LayoutError(f"{name} must be C-contiguous, got strides {array.strides}")
             if canvas.format == LF_FORMAT_I420 and <size_t> array.view.len != canvas.frame_bytes:
-                raise InputError(f"{name} must have {canvas.frame_bytes} bytes, got {array.view.len}")
+                raise InputError(
+                    f"{name} must have {canvas.frame_bytes} bytes, got {array.view.len}"
+                )
         item.data, item.capacity = <uint8_t *> array.view.buf, array.view.len
         return array
 
@@ -270,8 +268,8 @@ cdef class InPlace:
     """Backgrounds that are painted on and lent as frames, without a copy.
 
     Threads may share it. A background has one holder at a time, until the last view of the
-    frame dies; bytes that the last holder painted are restored, where the next one does not
-    replace them anyway, when it is finished again.
+    frame dies. When it is finished again, the bytes that the last holder painted are restored
+    unless the next one replaces them.
 
     Parameters
     ----------
@@ -289,7 +287,9 @@ cdef class InPlace:
     def __cinit__(self, Backgrounds backgrounds not None, frames):
         cdef Array held = Array(frames, "frames", "uint8", 0, True)
         if not frames.flags.c_contiguous or len(frames) != backgrounds.count:
-            raise InputError(f"frames must be {backgrounds.count} contiguous pictures, got {held.shape}")
+            raise InputError(
+                f"frames must be {backgrounds.count} contiguous pictures, got {held.shape}"
+            )
         self.frame_bytes = held.view.len // backgrounds.count
         if <size_t> self.frame_bytes != backgrounds.canvas.frame_bytes:
             raise InputError(f"frames must have {backgrounds.canvas.frame_bytes} bytes each")
@@ -318,7 +318,7 @@ cdef class InPlace:
             self.busy[index] = False
 
     def borrow(self, Py_ssize_t index):
-        """The background to be finished as a frame, or None while somebody else holds it."""
+        """Return the background to finish as a frame, or None while another holder has it."""
         self.backgrounds.at(index)
         if not self.take(index):
             return None
@@ -332,13 +332,17 @@ cdef class InPlaceFrame:
     """One holder of a background that is painted in place."""
 
     def __init__(self):
-        raise LayoutError("made by InPlace.borrow")
+        raise ArgumentTypeError("frames in place are made by InPlace.borrow")
 
     def array(self):
-        """The frame: a read-only view that keeps the background held."""
+        """Return the frame: a read-only view that keeps the background held."""
+        if self.owner is None:
+            raise ArgumentTypeError("this frame was not made by InPlace.borrow")
         return np.ndarray(self.owner.shape, np.uint8, self)
 
     def __getbuffer__(self, Py_buffer *buffer, int flags):
+        if self.owner is None:
+            raise BufferError("this frame was not made by InPlace.borrow")
         PyBuffer_FillInfo(buffer, self, self.data, self.owner.frame_bytes, 1, flags)
 
     def __releasebuffer__(self, Py_buffer *buffer):
@@ -350,9 +354,9 @@ cdef class InPlaceFrame:
 
 
 cdef class Outputs:
-    """What a net drew for a request, held for the length of one call."""
+    """A generator's outputs for a request, held for the length of one call."""
     cdef Array array
-    cdef const float *planes      # or NULL, where it is pictures
+    cdef const float *planes      # or NULL, if the outputs are pictures
     cdef const uint8_t *pictures
     cdef size_t size              # values of one
 
@@ -376,7 +380,7 @@ cdef class Outputs:
 
 def measure(Worker worker not None, outputs, indices, alphas, planes, Py_ssize_t first,
             Py_ssize_t last):
-    """How the colours of frames ``first … last − 1`` differ from their backgrounds, without the GIL.
+    """Measure how the colours of frames ``first … last − 1`` differ from their backgrounds.
 
     Parameters
     ----------
@@ -421,7 +425,7 @@ def finish(Worker worker not None, outputs, indices, Targets targets not None,
     worker : Worker
         This thread's scratch.
     outputs : (N, 3, S, S) float32 or (N, S, S, 3) uint8, C-contiguous
-        The net's outputs, or the bgr24 pictures that they are.
+        The generator's outputs: planes, or bgr24 pictures.
     indices : (N,) int64
         Backgrounds, each below the count.
     targets : Targets
@@ -429,7 +433,7 @@ def finish(Worker worker not None, outputs, indices, Targets targets not None,
     first, last : int
         Half-open run of frames.
     alphas : (N,) uint8
-        Of each frame's whole mouth, on top of its mask; where it is 0 the output is not read.
+        Of each frame's whole mouth, on top of its mask; 0 leaves the output unread.
     matches : (N, 3, 3) int32, C-contiguous, optional
         Planes that move the colours, in 1/65536 of a level: level, across, down of the channels.
 
@@ -453,7 +457,10 @@ def finish(Worker worker not None, outputs, indices, Targets targets not None,
     cdef int status = LF_OK
     cdef Py_ssize_t i = first
     mouth.match = NULL
-    cdef Py_ssize_t count = min(chosen.view.shape[0], drawn.array.view.shape[0], fades.view.shape[0])
+    cdef Py_ssize_t count = min(
+        chosen.view.shape[0], drawn.array.view.shape[0], fades.view.shape[0])
+    if targets.backgrounds is not backgrounds:
+        raise InputError("targets must be made for the backgrounds of the worker")
     if planes is not None:
         count = min(count, planes.view.shape[0])
     if not 0 <= first <= last <= min(count, targets.count):
@@ -470,8 +477,8 @@ def finish(Worker worker not None, outputs, indices, Targets targets not None,
             i += 1
     if status == LF_ERR_FULL:
         raise InputError(
-            f"out[{i - 1}] is too small for its JPEG, it has {targets.items[i - 1].capacity} bytes; "
-            "jpeg_bound tells how many always suffice"
+            f"out[{i - 1}] is too small for its JPEG, it has "
+            f"{targets.items[i - 1].capacity} bytes; jpeg_bound tells how many always suffice"
         )
     if status == LF_ERR_DATA:
         raise InputError(

@@ -67,22 +67,7 @@ def open_canvas(template: Template, format: str, quality: int | None = None) -> 
         raise InputError(f"format must be one of {', '.join(FRAME_FORMATS)}, got {format!r}")
     if quality is not None and format != "jpeg":
         raise InputError(f"quality is for format 'jpeg' only, got it with {format!r}")
-    preset = template.preset
-    backgrounds = _finish.Backgrounds(
-        template.count,
-        width=template.width,
-        height=template.height,
-        format=format,
-        view=preset.view,
-        border=preset.patch_border,
-        crop=preset.crop,
-        low=preset.low,
-        high=preset.high,
-        swap=preset.rgb,
-        patch_filter=preset.patch_filter,
-        matrix=template.matrix,
-        full_range=template.full_range,
-    )
+    backgrounds = _finish.Backgrounds(template.count, template.video, format, template.preset)
     if format == "jpeg":
         shape = _fill_jpeg(backgrounds, template, quality)
     elif format == "i420":

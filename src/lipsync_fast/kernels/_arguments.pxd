@@ -69,7 +69,7 @@ cdef class ExclusiveUse:
 
 
 cdef inline lf_image as_image(Array array) noexcept nogil:
-    """What image_of checked, for the kernels; good as long as the array is held."""
+    """View an array of image_of as the kernels do; valid while the array is held."""
     cdef lf_image image
     image.data, image.stride = <uint8_t *> array.view.buf, array.stride
     image.width, image.height, image.channels = array.width, array.height, array.channels
@@ -77,7 +77,7 @@ cdef inline lf_image as_image(Array array) noexcept nogil:
 
 
 cdef inline lf_f32p3 as_f32p3(Array array) noexcept nogil:
-    """What planes_of checked, for the kernels; good as long as the array is held."""
+    """View an array of planes_of as the kernels do; valid while the array is held."""
     cdef lf_f32p3 planes
     planes.data, planes.stride = <float *> array.view.buf, array.stride
     planes.plane_stride = array.plane_stride
@@ -91,4 +91,9 @@ cdef int place_of(object value, str name) except? -1
 cdef Array image_of(object array, str name, bint writable=*)
 cdef Array bytes_of(object data, str name, bint writable=*)
 cdef Array planes_of(object array, str name, bint writable=*)
+cdef Array mask_of(object mask, Array image)
 cdef int need_apart(Array out, Array source) except -1
+cdef bint in_place(Array out, Array source) except -1
+cdef Array out_like(
+    object out, tuple shape, tuple inputs, int other_channels=*, str dtype=*)
+cdef object result_of(object out, Array target)

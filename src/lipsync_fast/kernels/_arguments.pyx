@@ -1,10 +1,10 @@
 # cython: language_level=3, freethreading_compatible=True
-"""What the kernels' Python faces share: row kernels by name, a caller's arrays, codes from C.
+"""Parts that the kernels' Python faces share: row kernels by name, checked arrays, codes from C.
 
-The faces take arrays through the buffer protocol, write into ``out`` where it is given, and may
+The faces take arrays through the buffer protocol, write into ``out`` if it is given, and may
 be called from several threads at once as long as no two calls write to the same memory. ``isa``
-names the row kernels to use ("c", "avx2", "avx512", "neon"); it is for tests and benchmarks, the default
-is the best that this machine has.
+names the row kernels to use ("c", "avx2", "avx512", "neon"); it is for tests and benchmarks. The
+default is the best that this machine has.
 """
 import os
 
@@ -28,7 +28,7 @@ _ISA_CODES = {"c": LF_ISA_C, "avx2": LF_ISA_AVX2, "avx512": LF_ISA_AVX512, "neon
 
 
 def available_isas():
-    """Names of the ISAs that this build and this CPU have, weakest first.
+    """Return the names of the ISAs that this build and this CPU have, weakest first.
 
     Returns
     -------
@@ -45,10 +45,13 @@ def _choose_isa():
         return have[-1]
     if asked not in _ISA_CODES:
         raise InputError(
-            f"LIPSYNC_FAST_ISA must be one of {', '.join(_ISA_CODES)}, got {asked!r}; unset it to use the best"
+            f"LIPSYNC_FAST_ISA must be one of {', '.join(_ISA_CODES)}, got {asked!r}; "
+            "unset it to use the best"
         )
     if asked not in have:
-        raise InputError(f"LIPSYNC_FAST_ISA={asked} is not available here; this machine has {', '.join(have)}")
+        raise InputError(
+            f"LIPSYNC_FAST_ISA={asked} is not available here; this machine has {', '.join(have)}"
+        )
     return asked
 
 
@@ -68,7 +71,7 @@ cdef const lf_rows *rows_of(object isa) except NULL:
 
 
 cdef int check(int status) except -1:
-    """The one door from a C code to an exception: arguments that get here passed our own checks."""
+    """Raise KernelBug for a code other than LF_OK: the arguments had passed our own checks."""
     if status != LF_OK:
         raise KernelBug(
             f"a kernel returned code {status} for arguments that passed every check; report this"
@@ -77,13 +80,13 @@ cdef int check(int status) except -1:
 
 
 cdef int place_of(object value, str name) except? -1:
-    """A place in pixels: any of C's whole numbers, since what lies outside a picture is cut off."""
+    """Return a place in pixels, any int32: pixels outside a picture are cut off."""
     return check_int(name, value, -2**31, 2**31 - 1, "pixels")
 
 
 # ---- arrays ----------------------------------------------------------------------------
 
-# What the buffer protocol calls the dtypes that kernels take, looked up once.
+# The buffer protocol's names of the dtypes that kernels take, looked up once.
 cdef dict _FORMATS = {
     name: np.dtype(name).char.encode()
     for name in ("uint8", "int16", "int32", "int64", "uint32", "float32", "float64")
@@ -91,7 +94,7 @@ cdef dict _FORMATS = {
 
 
 cdef class Array:
-    """A caller's array for the length of one call: buffer taken here, given back on death."""
+    """A caller's array for the length of one call: its buffer, released when this dies."""
 
     def __cinit__(self, array, str name, str dtype, int ndim, bint writable=False):
         """`dtype` is the name of the NumPy dtype needed, `ndim` the number of axes, 0 for any."""
@@ -100,7 +103,9 @@ cdef class Array:
         try:
             PyObject_GetBuffer(array, &self.view, flags)
         except (BufferError, TypeError, ValueError):
-            raise LayoutError(f"{name} must be an array of {dtype}, got {type(array).__name__}") from None
+            raise LayoutError(
+                f"{name} must be an array of {dtype}, got {type(array).__name__}"
+            ) from None
         self.held = True
         if writable and self.view.readonly:
             raise InputError(f"{name} must be writable, got a read-only array; pass a copy")
@@ -127,23 +132,44 @@ cdef class Array:
 
 cdef int set_size(Array array, Py_ssize_t height, Py_ssize_t width) except -1:
     if not (1 <= height <= 0x7FFFFFFF and 1 <= width <= 0x7FFFFFFF):
-        raise InputError(f"{array.name} must have 1 to 2**31 - 1 pixels a side, got shape {array.shape}")
+        raise InputError(
+            f"{array.name} must have 1 to 2**31 - 1 pixels a side, got shape {array.shape}"
+        )
     array.height, array.width = height, width
     return 0
 
 
 cdef Array image_of(object array, str name, bint writable=False):
-    """An image: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) uint8, pixels in a row packed, rows anywhere."""
+    """An image: (H, W) or (H, W, 1, 3 or 4) uint8, pixels of a row packed, rows anywhere."""
     cdef Array image = Array(array, name, "uint8", 0, writable)
     cdef Py_buffer *view = &image.view
     if view.ndim not in (2, 3) or (view.ndim == 3 and view.shape[2] not in (1, 3, 4)):
-        raise InputError(f"{name} must have shape (H, W) or (H, W, C) with C of 1, 3 or 4, got shape {image.shape}")
+        raise InputError(
+            f"{name} must have shape (H, W) or (H, W, C) with C of 1, 3 or 4, "
+            f"got shape {image.shape}"
+        )
     set_size(image, view.shape[0], view.shape[1])
     image.channels = view.shape[2] if view.ndim == 3 else 1
     image.stride = view.strides[0]
-    if (image.width > 1 and view.strides[1] != image.channels) or (image.channels > 1 and view.strides[2] != 1):
-        raise LayoutError(f"{name} must have the pixels of a row packed, got strides {image.strides}; pass a copy")
+    if ((image.width > 1 and view.strides[1] != image.channels)
+            or (image.channels > 1 and view.strides[2] != 1)):
+        raise LayoutError(
+            f"{name} must have the pixels of a row packed, got strides {image.strides}; "
+            "pass a copy"
+        )
     return image
+
+
+cdef Array mask_of(object mask, Array image):
+    """The (h, w) uint8 alphas of an image, or None where there is no mask."""
+    if mask is None:
+        return None
+    cdef Array alpha = image_of(mask, "mask")
+    if alpha.channels != 1 or alpha.height != image.height or alpha.width != image.width:
+        raise InputError(
+            f"mask must have shape ({image.height}, {image.width}), got shape {alpha.shape}"
+        )
+    return alpha
 
 
 cdef Array bytes_of(object data, str name, bint writable=False):
@@ -162,9 +188,11 @@ cdef Array planes_of(object array, str name, bint writable=False):
         raise InputError(f"{name} must have shape (3, H, W), got shape {planes.shape}")
     set_size(planes, view.shape[1], view.shape[2])
     planes.plane_stride, planes.stride = view.strides[0], view.strides[1]
-    if (planes.width > 1 and view.strides[2] != 4) or <size_t> view.buf % 4 or view.strides[0] % 4 or view.strides[1] % 4:
+    if ((planes.width > 1 and view.strides[2] != 4) or <size_t> view.buf % 4
+            or view.strides[0] % 4 or view.strides[1] % 4):
         raise LayoutError(
-            f"{name} must have the values of a row packed and aligned to 4 bytes, got strides {planes.strides}; pass a copy"
+            f"{name} must have the values of a row packed and aligned to 4 bytes, "
+            f"got strides {planes.strides}; pass a copy"
         )
     return planes
 
@@ -184,13 +212,53 @@ cdef void extent_of(Array array, size_t *begin, size_t *end) noexcept:
 
 
 cdef int need_apart(Array out, Array source) except -1:
-    """Refuse an output whose memory reaches into an input's."""
+    """Raise InputError if an output's memory reaches into an input's."""
     cdef size_t out_begin, out_end, begin, end
     extent_of(out, &out_begin, &out_end)
     extent_of(source, &begin, &end)
     if out_begin < end and begin < out_end:
         raise InputError(f"{out.name} must not overlap {source.name}; pass other memory or a copy")
     return 0
+
+
+cdef bint in_place(Array out, Array source) except -1:
+    """Whether an output is the input itself; raise InputError if it overlaps it otherwise."""
+    if out.view.buf == source.view.buf and out.stride == source.stride:
+        return True
+    need_apart(out, source)
+    return False
+
+
+cdef Array out_like(
+    object out, tuple shape, tuple inputs, int other_channels=0, str dtype="uint8",
+):
+    """The image, or float32 planes, to write: `out`, checked, or a fresh one of `shape`.
+
+    `other_channels` is a second number of channels that `out` may have. No memory of `inputs`,
+    None among them, may overlap it.
+    """
+    if out is None:
+        out = np.empty(shape, dtype)
+    cdef bint planar = dtype != "uint8"
+    cdef Array target = planes_of(out, "out", True) if planar else image_of(out, "out", True)
+    cdef int first = 1 if planar else 0
+    cdef int channels = shape[2] if len(shape) == 3 and not planar else 1
+    if (target.height != shape[first] or target.width != shape[first + 1]
+            or (not planar and target.channels not in (channels, other_channels))):
+        wanted = str(shape)
+        if other_channels:
+            wanted = f"({shape[0]}, {shape[1]}, {channels} or {other_channels})"
+        raise InputError(f"out must have shape {wanted}, got shape {target.shape}")
+    cdef Array source
+    for source in inputs:
+        if source is not None:
+            need_apart(target, source)
+    return target
+
+
+cdef object result_of(object out, Array target):
+    """What a face returns: the `out` that it was given, or the fresh array that it made."""
+    return <object> target.view.obj if out is None else out
 
 
 # ---- one thread at a time --------------------------------------------------------------

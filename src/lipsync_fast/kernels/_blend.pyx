@@ -6,13 +6,14 @@ from lipsync_fast.kernels._arguments cimport (
     as_image,
     check,
     image_of,
+    in_place,
     lf_image,
-    need_apart,
+    mask_of,
+    out_like,
     place_of,
+    result_of,
     rows_of,
 )
-
-import numpy as np
 
 from ..errors import InputError
 
@@ -52,33 +53,24 @@ def blend(patch, background, mask=None, out=None, *, x=0, y=0, bint swap=False, 
     LayoutError
         Wrong dtype or layout.
     InputError
-        Wrong shape or place, a read-only `out`, or one that overlaps an input without being `background`.
+        Wrong shape or place, a read-only `out`, or one that overlaps an input without being
+        `background`.
     """
     cdef const lf_rows *rows = rows_of(isa)
     cdef int left = place_of(x, "x")
     cdef int top = place_of(y, "y")
     cdef Array src = image_of(patch, "patch")
     cdef Array base = image_of(background, "background")
-    cdef Array alpha = None
     if src.channels != base.channels and not (src.channels == 3 and base.channels == 4):
-        raise InputError(f"patch must have background's channels, or 3 onto 4; got {src.channels} onto {base.channels}")
+        raise InputError(
+            "patch must have background's channels, or 3 onto 4; "
+            f"got {src.channels} onto {base.channels}"
+        )
     if swap and src.channels != 3:
         raise InputError(f"swap needs a patch of 3 channels, got {src.channels}")
-    if mask is not None:
-        alpha = image_of(mask, "mask")
-        if alpha.channels != 1 or alpha.height != src.height or alpha.width != src.width:
-            raise InputError(f"mask must have shape ({src.height}, {src.width}), got shape {alpha.shape}")
-    if out is None:
-        out = np.empty(base.shape, np.uint8)
-    cdef Array dst = image_of(out, "out", True)
-    if dst.shape != base.shape:
-        raise InputError(f"out must have background's shape {base.shape}, got shape {dst.shape}")
-    cdef bint in_place = dst.view.buf == base.view.buf and dst.stride == base.stride
-    if not in_place:
-        need_apart(dst, base)
-    need_apart(dst, src)
-    if alpha is not None:
-        need_apart(dst, alpha)
+    cdef Array alpha = mask_of(mask, src)
+    cdef Array dst = out_like(out, base.shape, (src, alpha))
+    cdef bint kept = in_place(dst, base)
     cdef lf_image to = as_image(dst), under = as_image(base), pixels = as_image(src), alphas
     cdef const lf_image *alphas_or_null = NULL
     if alpha is not None:
@@ -86,9 +78,9 @@ def blend(patch, background, mask=None, out=None, *, x=0, y=0, bint swap=False, 
         alphas_or_null = &alphas
     cdef int status = LF_OK
     with nogil:
-        if not in_place:
+        if not kept:
             status = lf_blend_u8(rows, &to, &under, NULL, 0, 0, 0)
         if status == LF_OK:
             status = lf_blend_u8(rows, &to, &pixels, alphas_or_null, left, top, swap)
     check(status)
-    return out
+    return result_of(out, dst)

@@ -1,5 +1,5 @@
 # cython: language_level=3, freethreading_compatible=True
-"""Between a net's planar floats and packed bytes."""
+"""Between a generator's planar floats and packed bytes."""
 from operator import index
 
 from libc.math cimport isfinite
@@ -12,12 +12,11 @@ from lipsync_fast.kernels._arguments cimport (
     image_of,
     lf_f32p3,
     lf_image,
-    need_apart,
+    out_like,
     planes_of,
+    result_of,
     rows_of,
 )
-
-import numpy as np
 
 from ..errors import InputError
 
@@ -29,9 +28,12 @@ cdef lf_range range_of(object low, object high, object rounding, bint swap) exce
     try:
         levels.low, levels.high = low, high
     except (TypeError, OverflowError):
-        raise InputError(f"low and high must be finite with low < high, got {low!r} and {high!r}") from None
+        raise InputError(
+            f"low and high must be finite with low < high, got {low!r} and {high!r}"
+        ) from None
     levels.truncate, levels.swap = rounding == "truncate", swap
-    if not (isfinite(levels.low) and isfinite(levels.high) and isfinite(levels.high - levels.low) and levels.low < levels.high):
+    if not (isfinite(levels.low) and isfinite(levels.high)
+            and isfinite(levels.high - levels.low) and levels.low < levels.high):
         raise InputError(f"low and high must be finite with low < high, got {low} and {high}")
     return levels
 
@@ -43,13 +45,15 @@ cdef lf_box box_of(object black, int width, int height) except *:
     except (TypeError, ValueError):
         x0, y0, x1, y1 = -1, -1, -1, -1
     if not (0 <= x0 <= x1 <= width and 0 <= y0 <= y1 <= height):
-        raise InputError(f"black must be a box (x0, y0, x1, y1) inside {width}x{height}, got {black!r}")
+        raise InputError(
+            f"black must be a box (x0, y0, x1, y1) inside {width}x{height}, got {black!r}"
+        )
     box.x0, box.y0, box.x1, box.y1 = x0, y0, x1, y1
     return box
 
 
 def convert(planar, out=None, *, low=0.0, high=1.0, rounding="truncate", swap=False, isa=None):
-    """Turn a net's planar floats into packed bytes.
+    """Turn a generator's planar floats into packed bytes.
 
     ``byte = (value - low) * (255 / (high - low))``, clamped to 0..255; NaN gives 0. In the
     range 0..1 these are the bytes of ``(value * 255).astype(uint8)``.
@@ -63,7 +67,7 @@ def convert(planar, out=None, *, low=0.0, high=1.0, rounding="truncate", swap=Fa
     low, high : float
         The values that stand for the bytes 0 and 255: 0 and 1, or -1 and 1.
     rounding : {"truncate", "round"}
-        Cut the fraction off, as the nets' own scripts do, or round to the nearest, ties to even.
+        Cut the fraction off, as the models' own scripts do, or round to the nearest, ties to even.
     swap : bool
         Exchange the first and third channel: RGB planes to bgr24 pixels or the reverse.
     isa : str, optional
@@ -84,23 +88,18 @@ def convert(planar, out=None, *, low=0.0, high=1.0, rounding="truncate", swap=Fa
     cdef const lf_rows *rows = rows_of(isa)
     cdef lf_range levels = range_of(low, high, rounding, swap)
     cdef Array src = planes_of(planar, "planar")
-    if out is None:
-        out = np.empty((src.height, src.width, 3), np.uint8)
-    cdef Array dst = image_of(out, "out", True)
-    if dst.height != src.height or dst.width != src.width or dst.channels not in (3, 4):
-        raise InputError(f"out must have shape ({src.height}, {src.width}, 3 or 4), got shape {dst.shape}")
-    need_apart(dst, src)
+    cdef Array dst = out_like(out, (src.height, src.width, 3), (src,), 4)
     cdef lf_image pixels = as_image(dst)
     cdef lf_f32p3 values = as_f32p3(src)
     cdef int status
     with nogil:
         status = lf_convert_f32p3_u8(rows, &pixels, &values, &levels)
     check(status)
-    return out
+    return result_of(out, dst)
 
 
 def to_planes(image, out=None, *, low=0.0, high=1.0, swap=False, black=None, isa=None):
-    """Turn packed bytes into the planar floats that a net sees.
+    """Turn packed bytes into the planar floats that a generator takes.
 
     ``value = byte / 255 * (high - low) + low``, each step one float32 operation: in the range
     0..1 the bits of ``byte / 255``, in -1..1 those of ``(byte / 255 - 0.5) / 0.5``.
@@ -110,7 +109,7 @@ def to_planes(image, out=None, *, low=0.0, high=1.0, swap=False, black=None, isa
     image : (H, W, 3) uint8
         A picture or a view into a larger one; pixels of a row packed, rows may be apart.
     out : (3, H, W) float32, optional
-        Where to write, such as three planes of a net's input; values of a row packed.
+        Where to write, such as three planes of a generator's input; values of a row packed.
     low, high : float
         The values that stand for the bytes 0 and 255: 0 and 1, or -1 and 1.
     swap : bool
@@ -141,16 +140,11 @@ def to_planes(image, out=None, *, low=0.0, high=1.0, swap=False, black=None, isa
     if black is not None:
         box = box_of(black, src.width, src.height)
     cdef const lf_box *box_or_null = NULL if black is None else &box
-    if out is None:
-        out = np.empty((3, src.height, src.width), np.float32)
-    cdef Array dst = planes_of(out, "out", True)
-    if dst.height != src.height or dst.width != src.width:
-        raise InputError(f"out must have shape (3, {src.height}, {src.width}), got shape {dst.shape}")
-    need_apart(dst, src)
+    cdef Array dst = out_like(out, (3, src.height, src.width), (src,), 0, "float32")
     cdef lf_f32p3 values = as_f32p3(dst)
     cdef lf_image pixels = as_image(src)
     cdef int status
     with nogil:
         status = lf_convert_u8x3_f32p3(rows, &values, &pixels, &levels, box_or_null)
     check(status)
-    return out
+    return result_of(out, dst)

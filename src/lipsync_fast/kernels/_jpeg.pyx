@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t
 
 from lipsync_fast.kernels._arguments cimport (
     LF_ERR_DATA, LF_ERR_FULL, Array, ExclusiveUse, as_image, bytes_of, check, image_of, lf_image,
-    need_apart, place_of,
+    need_apart, out_like, place_of, result_of,
 )
 
 from collections import namedtuple
@@ -338,16 +338,8 @@ def decode(data, out=None):
             f"the data must hold {info.width}x{info.height} pixels, but it is cut off at "
             f"{file.view.len} bytes"
         )
-    cdef int channels = 1 if info.sampling == LF_GRAY else 3
-    if out is None:
-        out = np.empty((info.height, info.width, 3)[:2 if channels == 1 else 3], np.uint8)
-    cdef Array dst = image_of(out, "out", True)
-    if dst.height != info.height or dst.width != info.width or dst.channels != channels:
-        raise InputError(
-            f"out must have {channels} channels of {info.height}x{info.width}, "
-            f"got shape {dst.shape}"
-        )
-    need_apart(dst, file)
+    cdef tuple shape = (info.height, info.width, 3)[:2 if info.sampling == LF_GRAY else 3]
+    cdef Array dst = out_like(out, shape, (file,))
     cdef lf_image pixels = as_image(dst)
     cdef int status
     with nogil:
@@ -359,7 +351,7 @@ def decode(data, out=None):
     if status == LF_ERR_MEMORY:
         raise MemoryError("libjpeg got no memory")
     check(status)
-    return out
+    return result_of(out, dst)
 
 
 # ---- encoder -------------------------------------------------------------------------------

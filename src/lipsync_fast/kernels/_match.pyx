@@ -7,9 +7,11 @@ from lipsync_fast.kernels._arguments cimport (
     as_image,
     check,
     image_of,
+    in_place,
     lf_image,
     lf_rows,
-    need_apart,
+    out_like,
+    result_of,
     rows_of,
 )
 from lipsync_fast.kernels._blend cimport lf_blend_u8
@@ -25,7 +27,7 @@ def colour_planes(patch, background, *, ring=8):
     """Measure how the colours of a patch differ from its background along the border.
 
     A plane for each channel, fitted by least squares to background − patch over the ring of
-    pixels less than `ring` from the border: what low frequencies the patch lacks.
+    pixels less than `ring` from the border: the low frequencies that the patch lacks.
 
     Parameters
     ----------
@@ -45,12 +47,15 @@ def colour_planes(patch, background, *, ring=8):
     LayoutError
         Wrong dtype or layout.
     InputError
-        Wrong or different shapes, or a ring that is no whole number from 1 on.
+        Wrong or different shapes, or a ring that is not an integer of 1 or more.
     """
     cdef Array made = image_of(patch, "patch")
     cdef Array base = image_of(background, "background")
     if made.channels != 3 or made.width > LF_RESIZE_SIDE or made.height > LF_RESIZE_SIDE:
-        raise InputError(f"patch must have shape (h, w, 3), at most {LF_RESIZE_SIDE} a side, got shape {made.shape}")
+        raise InputError(
+            f"patch must have shape (h, w, 3), at most {LF_RESIZE_SIDE} a side, "
+            f"got shape {made.shape}"
+        )
     if made.shape != base.shape:
         raise InputError(f"background must have patch's shape {made.shape}, got shape {base.shape}")
     cdef int width = min(check_int("ring", ring, 1, unit="pixels"), LF_RESIZE_SIDE)
@@ -66,15 +71,17 @@ def colour_planes(patch, background, *, ring=8):
 
 
 cdef lf_match match_of(object planes) except *:
-    """Planes of `colour_planes` as the kernels' whole numbers."""
+    """Return planes of `colour_planes` as the kernels' integers."""
     cdef lf_match match
+    cdef str needed = "planes must be (3, 3) finite levels as colour_planes gives them"
     try:
         exact = np.asarray(planes, np.float64)
     except (TypeError, ValueError):
-        raise InputError(f"planes must be (3, 3) finite levels as colour_planes gives them, got {planes!r}") from None
+        raise InputError(f"{needed}, got {planes!r}") from None
     if exact.shape != (3, 3) or not (np.abs(exact) < 1024).all():
-        raise InputError(f"planes must be (3, 3) finite levels as colour_planes gives them, got {exact.tolist()}")
-    for c, (level, across, down) in enumerate(np.rint(exact * (1 << LF_MATCH_BITS)).astype(np.int32).T.tolist()):
+        raise InputError(f"{needed}, got {exact.tolist()}")
+    numbers = np.rint(exact * (1 << LF_MATCH_BITS)).astype(np.int32)
+    for c, (level, across, down) in enumerate(numbers.T.tolist()):
         match.level[c], match.across[c], match.down[c] = level, across, down
     return match
 
@@ -113,23 +120,21 @@ def match_colour(patch, planes, out=None, *, isa=None):
     if src.channels == 1:
         raise InputError(f"patch must have shape (h, w, 3) or (h, w, 4), got shape {src.shape}")
     if src.width > LF_RESIZE_SIDE or src.height > LF_RESIZE_SIDE:
-        raise InputError(f"patch must have at most {LF_RESIZE_SIDE} pixels a side, got shape {src.shape}")
-    if out is None:
-        out = np.empty(src.shape, np.uint8)
-    cdef Array dst = image_of(out, "out", True)
-    if dst.shape != src.shape:
-        raise InputError(f"out must have patch's shape {src.shape}, got shape {dst.shape}")
-    cdef bint in_place = dst.view.buf == src.view.buf and dst.stride == src.stride
-    if not in_place:
-        need_apart(dst, src)
+        raise InputError(
+            f"patch must have at most {LF_RESIZE_SIDE} pixels a side, got shape {src.shape}"
+        )
+    cdef Array dst = out_like(out, src.shape, ())
+    cdef bint kept = in_place(dst, src)
     cdef lf_image to = as_image(dst), pixels = as_image(src)
     cdef int status = LF_OK
     with nogil:
-        if not in_place:
+        if not kept:
             status = lf_blend_u8(rows, &to, &pixels, NULL, 0, 0, 0)
         if status == LF_OK:
             status = lf_match_u8(rows, &to, &match)
     if status == LF_ERR_ARGUMENT:
-        raise InputError(f"planes reach beyond what {dst.width}x{dst.height} pixels can hold: {planes}")
+        raise InputError(
+            f"planes reach beyond what {dst.width}x{dst.height} pixels can hold: {planes}"
+        )
     check(status)
-    return out
+    return result_of(out, dst)

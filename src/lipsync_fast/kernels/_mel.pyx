@@ -10,7 +10,7 @@ from ..errors import InputError, LayoutError
 def mel(spectrum, edges, weights, *, out=None, isa=None):
     """Mel columns, in Wav2Lip's normalised decibels, of frames from their spectra.
 
-    The periodic Hann window is applied here, as the three-tap filter that it is in frequency.
+    The periodic Hann window is applied here, in frequency, where it is a filter of three taps.
     Every frame gives the same bits alone or in any block, and on every ISA.
 
     Parameters
@@ -48,11 +48,17 @@ def mel(spectrum, edges, weights, *, out=None, isa=None):
     cdef Py_ssize_t frames = source.view.shape[0], bins = source.view.shape[1]
     cdef Py_ssize_t bands = band_edges.view.shape[0], b, total = 0
     if not 1 <= bins <= LF_MEL_MAX_BINS or source.view.shape[2] != 2:
-        raise InputError(f"spectrum must have shape (frames, 1 to {LF_MEL_MAX_BINS} bins, 2), got {source.shape}")
+        raise InputError(
+            f"spectrum must have shape (frames, 1 to {LF_MEL_MAX_BINS} bins, 2), got {source.shape}"
+        )
     if not 1 <= bands <= LF_MEL_MAX_BANDS or band_edges.view.shape[1] != 2:
-        raise InputError(f"edges must have shape (1 to {LF_MEL_MAX_BANDS} bands, 2), got {band_edges.shape}")
+        raise InputError(
+            f"edges must have shape (1 to {LF_MEL_MAX_BANDS} bands, 2), got {band_edges.shape}"
+        )
     if source.view.strides[1] != 16 or source.view.strides[2] != 8 or source.view.strides[0] % 8:
-        raise LayoutError("spectrum must be packed within a frame; pass numpy.ascontiguousarray(spectrum)")
+        raise LayoutError(
+            "spectrum must be packed within a frame; pass numpy.ascontiguousarray(spectrum)"
+        )
     if band_edges.view.strides[1] != 4 or band_edges.view.strides[0] != 8:
         raise LayoutError("edges must be C-contiguous; pass numpy.ascontiguousarray(edges)")
     if band_weights.view.shape[0] and band_weights.view.strides[0] != 4:
@@ -61,18 +67,24 @@ def mel(spectrum, edges, weights, *, out=None, isa=None):
     for b in range(bands):
         if not 1 <= edge[2 * b] <= edge[2 * b + 1] <= bins - 1:
             raise InputError(
-                f"edges must hold 1 <= first <= end <= {bins - 1}, got {edge[2 * b]} and {edge[2 * b + 1]} in band {b}"
+                f"edges must hold 1 <= first <= end <= {bins - 1}, "
+                f"got {edge[2 * b]} and {edge[2 * b + 1]} in band {b}"
             )
         total += edge[2 * b + 1] - edge[2 * b]
     if band_weights.view.shape[0] != total:
-        raise InputError(f"weights must hold {total} values, one a bin of every band, got {band_weights.shape[0]}")
+        raise InputError(
+            f"weights must hold {total} values, one a bin of every band, "
+            f"got {band_weights.shape[0]}"
+        )
     if out is None:
         out = np.empty((frames, bands), np.float32)
     cdef Array target = Array(out, "out", "float32", 2, True)
     if target.view.shape[0] != frames or target.view.shape[1] != bands:
         raise InputError(f"out must have shape ({frames}, {bands}), got {target.shape}")
     if target.view.strides[1] != 4 or target.view.strides[0] % 4:
-        raise LayoutError("out must be packed within a frame, got an array with gaps between its values")
+        raise LayoutError(
+            "out must be packed within a frame, got an array with gaps between its values"
+        )
     if frames == 0:
         return out
     need_apart(target, source)
@@ -80,7 +92,9 @@ def mel(spectrum, edges, weights, *, out=None, isa=None):
     if total:
         need_apart(target, band_weights)
     if frames > 0x7FFFFFFF:
-        raise InputError(f"spectrum may hold 2147483647 frames at once, got {frames}; pass it in parts")
+        raise InputError(
+            f"spectrum may hold 2147483647 frames at once, got {frames}; pass it in parts"
+        )
     cdef const lf_rows *rows = rows_of(isa)
     cdef lf_mel_bands filters
     filters.edges, filters.weights = edge, <const float *> band_weights.view.buf
@@ -88,8 +102,9 @@ def mel(spectrum, edges, weights, *, out=None, isa=None):
     cdef int status
     with nogil:
         status = lf_mel_f64(
-            rows, <float *> target.view.buf, target.view.strides[0], <const double *> source.view.buf,
-            source.view.strides[0], <int> bins, &filters, <int> frames,
+            rows, <float *> target.view.buf, target.view.strides[0],
+            <const double *> source.view.buf, source.view.strides[0], <int> bins, &filters,
+            <int> frames,
         )
     check(status)
     return out

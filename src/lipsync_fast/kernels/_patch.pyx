@@ -1,5 +1,5 @@
 # cython: language_level=3, freethreading_compatible=True
-"""A net's output as the pixels of its rect: convert, match and resize in one pass."""
+"""A generator's output as the pixels of its rect: convert, match and resize in one pass."""
 from lipsync_fast.kernels._arguments cimport (
     LF_ERR_ARGUMENT,
     Array,
@@ -11,15 +11,14 @@ from lipsync_fast.kernels._arguments cimport (
     lf_image,
     lf_rows,
     lf_scratch,
-    need_apart,
+    out_like,
     planes_of,
+    result_of,
     rows_of,
 )
 from lipsync_fast.kernels._convert cimport lf_range, range_of
 from lipsync_fast.kernels._match cimport lf_match, match_of
 from lipsync_fast.kernels._resize cimport ResizePlan
-
-import numpy as np
 
 from ..errors import InputError
 
@@ -28,19 +27,19 @@ def patch(
     planar, ResizePlan plan not None, crop=None, out=None, *, low=0.0, high=1.0,
     rounding="truncate", swap=False, planes=None, isa=None,
 ):
-    """Turn a net's output into the pixels of its rect, in one pass.
+    """Turn a generator's output into the pixels of its rect, in one pass.
 
-    The bytes of `convert` into the middle of the crop and `resize` of the whole, without the
-    picture between.
+    The bytes are those of `convert` into the middle of the crop followed by `resize` of the
+    whole, without the picture between them. The ten parameters are theirs.
 
     Parameters
     ----------
     planar : (3, S, S) float32
-        The net's output; values of a row packed, rows and planes may be apart.
+        The generator's output; values of a row packed, rows and planes may be apart.
     plan : ResizePlan
         From the crop's size (C, C) to the rect's; (C - S) / 2 is the border in pixels.
     crop : (C, C, 3) uint8, optional
-        The stored crop, of which only the border is read; not needed where C is S.
+        The stored crop, of which only the border is read; not needed if C is S.
     out : (h, w, 3) uint8, optional
         Where to write; pixels of a row packed, rows may be apart.
     low, high, rounding, swap
@@ -70,8 +69,8 @@ def patch(
     cdef Array edge = None
     if width != height or src.width != src.height or src.width + 2 * border != width or border < 0:
         raise InputError(
-            f"planar must be a square with an equal border on all sides of the plan's {width}x{height}, "
-            f"got shape {src.shape}"
+            "planar must be a square with an equal border on all sides of the plan's "
+            f"{width}x{height}, got shape {src.shape}"
         )
     if border:
         if crop is None:
@@ -79,14 +78,7 @@ def patch(
         edge = image_of(crop, "crop")
         if edge.width != width or edge.height != height or edge.channels != 3:
             raise InputError(f"crop must have shape ({height}, {width}, 3), got shape {edge.shape}")
-    if out is None:
-        out = np.empty((plan.target[1], plan.target[0], 3), np.uint8)
-    cdef Array dst = image_of(out, "out", True)
-    if (dst.width, dst.height) != plan.target or dst.channels != 3:
-        raise InputError(f"out must have shape ({plan.target[1]}, {plan.target[0]}, 3), got shape {dst.shape}")
-    need_apart(dst, src)
-    if edge is not None:
-        need_apart(dst, edge)
+    cdef Array dst = out_like(out, (plan.target[1], plan.target[0], 3), (src, edge))
     cdef lf_image to = as_image(dst), around
     cdef lf_f32p3 values = as_f32p3(src)
     cdef const lf_image *around_or_null = NULL
@@ -107,6 +99,8 @@ def patch(
             rows, &to, &values, &levels, moved, around_or_null, plan.plan, &scratch)
     plan.return_scratch(scratch.data, scratch.size)
     if status == LF_ERR_ARGUMENT and moved != NULL:
-        raise InputError(f"planes reach beyond what {src.width}x{src.height} pixels can hold: {planes}")
+        raise InputError(
+            f"planes reach beyond what {src.width}x{src.height} pixels can hold: {planes}"
+        )
     check(status)
-    return out
+    return result_of(out, dst)

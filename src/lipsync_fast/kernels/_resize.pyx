@@ -1,5 +1,5 @@
 # cython: language_level=3, freethreading_compatible=True
-"""Pictures of another size, and the plans that are computed once for a pair of sizes."""
+"""Resizing of pictures, and plans that are computed once for a pair of sizes."""
 from functools import lru_cache
 from operator import index
 
@@ -15,11 +15,10 @@ from lipsync_fast.kernels._arguments cimport (
     lf_image,
     lf_rows,
     lf_scratch,
-    need_apart,
+    out_like,
+    result_of,
     rows_of,
 )
-
-import numpy as np
 
 from ..errors import InputError
 
@@ -41,7 +40,9 @@ cdef tuple sides_of(object size, str name):
     except (TypeError, ValueError):
         raise InputError(f"{name} must be (width, height) in whole pixels, got {size!r}") from None
     if not (1 <= width <= LF_RESIZE_SIDE and 1 <= height <= LF_RESIZE_SIDE):
-        raise InputError(f"{name} must have sides of 1 to {LF_RESIZE_SIDE} pixels, got {width}x{height}")
+        raise InputError(
+            f"{name} must have sides of 1 to {LF_RESIZE_SIDE} pixels, got {width}x{height}"
+        )
     return (width, height)
 
 
@@ -83,7 +84,8 @@ cdef class ResizePlan:
     def __cinit__(self, source, target, filter="bilinear"):
         self.spare_lock = Lock()
         cdef lf_resize_filter code = filter_of(filter)
-        self.source, self.target, self.filter = sides_of(source, "source"), sides_of(target, "target"), filter
+        self.source, self.target = sides_of(source, "source"), sides_of(target, "target")
+        self.filter = filter
         cdef int src_width = self.source[0], src_height = self.source[1]
         cdef int dst_width = self.target[0], dst_height = self.target[1]
         cdef size_t size = lf_resize_plan_size(src_width, src_height, dst_width, dst_height, code)
@@ -92,7 +94,8 @@ cdef class ResizePlan:
             raise MemoryError(f"a resize plan needs {size} bytes, the system has none")
         cdef int status
         with nogil:
-            status = lf_resize_plan_init(self.plan, size, src_width, src_height, dst_width, dst_height, code)
+            status = lf_resize_plan_init(
+                self.plan, size, src_width, src_height, dst_width, dst_height, code)
         check(status)
 
     def __dealloc__(self):
@@ -100,7 +103,7 @@ cdef class ResizePlan:
         free(self.spare)
 
     cdef void *borrow_scratch(self, size_t size) except? NULL:
-        """The idle scratch, if it is large enough, else a new one; NULL for size 0."""
+        """Return the idle scratch if it is large enough, else a new one; NULL for size 0."""
         cdef void *scratch = NULL
         cdef Lock lock = self.spare_lock
         if size == 0:
@@ -115,7 +118,7 @@ cdef class ResizePlan:
         return scratch
 
     cdef void return_scratch(self, void *scratch, size_t size) noexcept:
-        """Keeps the larger of this scratch and the idle one for the next call."""
+        """Keep the larger of this scratch and the idle one for the next call."""
         cdef Lock lock = self.spare_lock
         with lock.mutex:
             if size > self.spare_size:
@@ -156,14 +159,7 @@ cdef class ResizePlan:
                 f"src must have the plan's size {self.source[0]}x{self.source[1]} "
                 f"(width x height), got shape {source.shape}"
             )
-        if out is None:
-            out = np.empty((height, width) + source.shape[2:], np.uint8)
-        cdef Array target = image_of(out, "out", True)
-        if target.width != width or target.height != height or target.channels != source.channels:
-            raise InputError(
-                f"out must have shape {(height, width) + source.shape[2:]}, got shape {target.shape}"
-            )
-        need_apart(target, source)
+        cdef Array target = out_like(out, (height, width) + source.shape[2:], (source,))
         cdef lf_image to = as_image(target), pixels = as_image(source)
         cdef lf_scratch scratch
         scratch.size = lf_resize_scratch_size(self.plan, source.channels)
@@ -173,7 +169,7 @@ cdef class ResizePlan:
             status = lf_resize_u8(rows, &to, &pixels, self.plan, &scratch)
         self.return_scratch(scratch.data, scratch.size)
         check(status)
-        return out
+        return result_of(out, target)
 
     def __repr__(self):
         return f"ResizePlan({self.source}, {self.target}, {self.filter!r})"
@@ -232,7 +228,10 @@ def resize(src, out=None, *, size=None, filter="bilinear", isa=None):
     if out is not None:
         target = image_of(out, "out", True)
         if size is not None and sides_of(size, "size") != (target.width, target.height):
-            raise InputError(f"size must be out's size {target.width}x{target.height}, got {size}; leave one of them away")
+            raise InputError(
+                f"size must be out's size {target.width}x{target.height}, got {size}; "
+                "leave one of them out"
+            )
         size = (target.width, target.height)
     elif size is None:
         raise InputError("resize needs size=(width, height) or out=, got neither")

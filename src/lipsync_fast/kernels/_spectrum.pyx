@@ -14,7 +14,7 @@ SCRATCH = (lf_spectrum_scratch_size() + 7) // 8
 
 
 def spectrum(frames, *, out=None, scratch=None, isa=None):
-    """The discrete Fourier transform of frames of 800 real samples.
+    """Compute the discrete Fourier transform of frames of 800 real samples.
 
     Every frame gives the same bits alone or in any block, and on every ISA.
 
@@ -24,7 +24,7 @@ def spectrum(frames, *, out=None, scratch=None, isa=None):
         Frames may overlap, as those of a sliding window do.
     out : (n, 401, 2) float64, values of a frame packed, optional
     scratch : (SCRATCH,) float64, C-contiguous, optional
-        Memory that the work needs, 0.1 MB; taken and given back here by default.
+        Working memory, 0.1 MB; allocated and freed here by default.
     isa : str, optional
         The row kernels to use, for tests and benchmarks.
 
@@ -52,15 +52,21 @@ def spectrum(frames, *, out=None, scratch=None, isa=None):
     if source.view.shape[1] != LF_SPECTRUM_SAMPLES:
         raise InputError(f"frames must have shape (n, {LF_SPECTRUM_SAMPLES}), got {source.shape}")
     if source.view.strides[1] != 8 or source.view.strides[0] % 8:
-        raise LayoutError("frames must be packed within a frame; pass numpy.ascontiguousarray(frames)")
+        raise LayoutError(
+            "frames must be packed within a frame; pass numpy.ascontiguousarray(frames)"
+        )
     if out is None:
         out = np.empty((count, LF_SPECTRUM_BINS, 2))
     cdef Array target = Array(out, "out", "float64", 3, True)
     cdef Py_ssize_t *extent = target.view.shape
     if extent[0] != count or extent[1] != LF_SPECTRUM_BINS or extent[2] != 2:
-        raise InputError(f"out must have shape ({count}, {LF_SPECTRUM_BINS}, 2), got {target.shape}")
+        raise InputError(
+            f"out must have shape ({count}, {LF_SPECTRUM_BINS}, 2), got {target.shape}"
+        )
     if target.view.strides[2] != 8 or target.view.strides[1] != 16 or target.view.strides[0] % 8:
-        raise LayoutError("out must be packed within a frame, got an array with gaps between its values")
+        raise LayoutError(
+            "out must be packed within a frame, got an array with gaps between its values"
+        )
     if scratch is None:
         scratch = np.empty(SCRATCH)
     cdef Array room = Array(scratch, "scratch", "float64", 1, True)
@@ -79,8 +85,8 @@ def spectrum(frames, *, out=None, scratch=None, isa=None):
     cdef int status
     with nogil:
         status = lf_spectrum_f64(
-            rows, <double *> target.view.buf, target.view.strides[0], <const double *> source.view.buf,
-            source.view.strides[0], <int> count, _table, &memory,
+            rows, <double *> target.view.buf, target.view.strides[0],
+            <const double *> source.view.buf, source.view.strides[0], <int> count, _table, &memory,
         )
     check(status)
     return out

@@ -11,8 +11,11 @@ from lipsync_fast.kernels._arguments cimport (
     image_of,
     lf_image,
     lf_rows,
+    mask_of,
     need_apart,
+    out_like,
     place_of,
+    result_of,
     rows_of,
 )
 
@@ -46,7 +49,9 @@ cdef Planes i420_of(object picture, str name, object width, object height, bint 
         if len(picture) != 3:
             raise InputError(f"{name} must be three planes (y, u, v), got {len(picture)}")
     elif width is None or height is None:
-        raise InputError(f"{name} is one buffer, so width and height are needed; or pass planes (y, u, v)")
+        raise InputError(
+            f"{name} is one buffer, so width and height are needed; or pass planes (y, u, v)"
+        )
     else:
         picture = i420_planes(picture, width, height)
     checked.y = image_of(picture[0], f"{name}[0]", writable)
@@ -55,9 +60,13 @@ cdef Planes i420_of(object picture, str name, object width, object height, bint 
     cdef Array y = checked.y
     cdef Array chroma
     if y.channels != 1 or y.width > LF_I420_MAX_SIDE or y.height > LF_I420_MAX_SIDE:
-        raise InputError(f"{y.name} must have shape (H, W), at most {LF_I420_MAX_SIDE} a side, got shape {y.shape}")
+        raise InputError(
+            f"{y.name} must have shape (H, W), at most {LF_I420_MAX_SIDE} a side, "
+            f"got shape {y.shape}"
+        )
     for chroma in (checked.u, checked.v):
-        if chroma.channels != 1 or chroma.height != (y.height + 1) // 2 or chroma.width != (y.width + 1) // 2:
+        if (chroma.channels != 1 or chroma.height != (y.height + 1) // 2
+                or chroma.width != (y.width + 1) // 2):
             raise InputError(
                 f"{chroma.name} must have shape ({(y.height + 1) // 2}, {(y.width + 1) // 2}) "
                 f"beside luma of {y.shape}, got shape {chroma.shape}")
@@ -66,7 +75,10 @@ cdef Planes i420_of(object picture, str name, object width, object height, bint 
     checked.i420.v, checked.i420.v_stride = <uint8_t *> checked.v.view.buf, checked.v.stride
     checked.i420.width, checked.i420.height = y.width, y.height
     if (width is not None and width != y.width) or (height is not None and height != y.height):
-        raise InputError(f"{y.name} must have shape ({height}, {width}) as width and height say, got shape {y.shape}")
+        raise InputError(
+            f"{y.name} must have shape ({height}, {width}) as width and height say, "
+            f"got shape {y.shape}"
+        )
     return checked
 
 
@@ -86,7 +98,7 @@ def i420_size(width, height):
     Raises
     ------
     InputError
-        A side that is no whole number from 1 to 2**24.
+        A side that is not an integer from 1 to 2**24.
     """
     cdef int64_t w = check_int("width", width, 1, LF_I420_MAX_SIDE, "pixels")
     cdef int64_t h = check_int("height", height, 1, LF_I420_MAX_SIDE, "pixels")
@@ -122,7 +134,9 @@ def i420_planes(buffer, width, height):
     if flat.dtype != np.uint8:
         raise LayoutError(f"buffer must be uint8, got {flat.dtype}; convert it first")
     if flat.size != size:
-        raise InputError(f"buffer must have {size} bytes for {width}x{height}, got shape {flat.shape}")
+        raise InputError(
+            f"buffer must have {size} bytes for {width}x{height}, got shape {flat.shape}"
+        )
     if not flat.flags.c_contiguous:
         raise LayoutError(f"buffer must be C-contiguous, got strides {flat.strides}; pass a copy")
     flat = flat.reshape(-1)
@@ -231,31 +245,27 @@ def from_i420(picture, out=None, *, width=None, height=None, matrix="bt601", bin
     """
     cdef const lf_rows *rows = rows_of(isa)
     cdef lf_yuv_space space = space_of(matrix, full_range)
-    cdef Array dst = None
-    if out is not None:
-        dst = image_of(out, "out", True)
-        width = dst.width if width is None else width
-        height = dst.height if height is None else height
+    cdef Array given
+    if out is not None and (width is None or height is None):
+        given = image_of(out, "out", True)
+        width = given.width if width is None else width
+        height = given.height if height is None else height
     cdef Planes src = i420_of(picture, "picture", width, height)
-    if out is None:
-        out = np.empty((src.i420.height, src.i420.width, 3), np.uint8)
-        dst = image_of(out, "out", True)
-    if dst.height != src.i420.height or dst.width != src.i420.width or dst.channels not in (3, 4):
-        raise InputError(f"out must have shape ({src.i420.height}, {src.i420.width}, 3 or 4), got shape {dst.shape}")
-    need_apart(dst, src.y)
-    need_apart(dst, src.u)
-    need_apart(dst, src.v)
+    cdef Array dst = out_like(
+        out, (src.i420.height, src.i420.width, 3), (src.y, src.u, src.v), 4)
     cdef lf_image pixels = as_image(dst)
     cdef int status
     with nogil:
         status = lf_yuv_i420_to_u8(rows, &pixels, &src.i420, &space, swap)
     check(status)
-    return out
+    return result_of(out, dst)
 
 
 def blend_i420(patch, picture, mask=None, *, x=0, y=0, width=None, height=None,
                matrix="bt601", bint full_range=False, bint swap=False, isa=None):
     """Put a patch of packed pixels onto an I420 picture, in place.
+
+    Its eleven parameters are those of `blend` and of `to_i420`.
 
     Only pixels under the patch and chroma blocks that it touches change. Luma blends pixel by
     pixel. A chroma block blends with the mean of its four alphas (0 outside the patch) and the
@@ -300,14 +310,13 @@ def blend_i420(patch, picture, mask=None, *, x=0, y=0, width=None, height=None,
     cdef Array src = image_of(patch, "patch")
     cdef Planes dst = i420_of(picture, "picture", width, height, True)
     cdef int left = place_of(x, "x"), top = place_of(y, "y")
-    cdef Array alpha = None
     cdef Array plane
     if src.channels != 3 or src.width > LF_I420_MAX_SIDE or src.height > LF_I420_MAX_SIDE:
-        raise InputError(f"patch must have shape (h, w, 3), at most {LF_I420_MAX_SIDE} a side, got shape {src.shape}")
-    if mask is not None:
-        alpha = image_of(mask, "mask")
-        if alpha.channels != 1 or alpha.height != src.height or alpha.width != src.width:
-            raise InputError(f"mask must have shape ({src.height}, {src.width}), got shape {alpha.shape}")
+        raise InputError(
+            f"patch must have shape (h, w, 3), at most {LF_I420_MAX_SIDE} a side, "
+            f"got shape {src.shape}"
+        )
+    cdef Array alpha = mask_of(mask, src)
     for plane in (dst.y, dst.u, dst.v):
         need_apart(plane, src)
         if alpha is not None:

@@ -23,7 +23,7 @@ def exported(name, *types):
 def test_a_code_that_checks_should_have_caught_is_our_own_bug():
     check = exported("check", ctypes.c_int, ctypes.c_int)
     assert check(0) == 0
-    with pytest.raises(KernelBug, match="a kernel returned code 2 .* report this") as caught:
+    with pytest.raises(KernelBug, match=r"a kernel returned code 2 .* report this") as caught:
         check(2)
     assert isinstance(caught.value, RuntimeError)
     assert not isinstance(caught.value, (ValueError, InputError))

@@ -14,13 +14,14 @@ import pytest
 from lipsync_fast import media
 from lipsync_fast.errors import MediaError
 from lipsync_fast.files import part
+from lipsync_fast.formats import VideoFormat
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows takes no folder over")
 
 
 def mp4(path):
     pytest.importorskip("av")
-    return media.VideoWriter(path, 64, 48, 25)
+    return media.VideoWriter(path, VideoFormat(64, 48))
 
 
 def frame(writer):

@@ -58,7 +58,7 @@ def test_real_clips(assets, name, size, fps, count, colour):
 def test_constant_rate_stays_exact(tmp_path, rate, ending):
     frames = grey_steps(100)
     path = write_clip(
-        tmp_path / f"a.{ending}", frames, codec="libx264", rate=Fraction(rate), options={"crf": "1"}
+        tmp_path / f"a.{ending}", frames, codec=("libx264", {"crf": "1"}), rate=Fraction(rate)
     )
     reader = media.VideoReader(path)
     assert reader.fps == rate
@@ -70,7 +70,7 @@ def test_variable_rate_shows_the_latest_frame(tmp_path):
     rng = np.random.default_rng(3)
     steps = rng.choice([20, 33, 40, 100, 250], 79)
     pts = np.concatenate([[700], 700 + np.cumsum(steps)]).tolist()
-    path = write_clip(tmp_path / "a.mkv", grey_steps(80), pts=pts, time_base=Fraction(1, 1000))
+    path = write_clip(tmp_path / "a.mkv", grey_steps(80), times=(pts, Fraction(1, 1000)))
     for fps in (25, 30, Fraction(30000, 1001), 10):
         got = numbers(media.VideoReader(path), fps=fps)
         instants = [700 + 1000 * i / Fraction(fps) for i in range(len(got))]
@@ -290,8 +290,7 @@ def test_changing_size_is_an_error(tmp_path):
         path = write_clip(
             tmp_path / f"{width}.h264",
             grey_steps(5, width),
-            codec="libx264",
-            options={"bsf": "", "g": "1"},
+            codec=("libx264", {"bsf": "", "g": "1"}),
         )
         parts.append(path.read_bytes())
     (tmp_path / "both.h264").write_bytes(b"".join(parts))

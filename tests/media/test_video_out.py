@@ -6,6 +6,7 @@ import signal
 import struct
 import subprocess
 import sys
+from dataclasses import fields
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from tests.support.clips import decoded, i420_noise
 
 from lipsync_fast import errors, media
+from lipsync_fast.formats import VideoFormat
 from lipsync_fast.kernels import i420_planes, i420_size
 
 av = pytest.importorskip("av")
@@ -26,8 +28,13 @@ def frames_of(count, width=64, height=48, seed=0):
     return [i420_noise(rng, width, height) for _ in range(count)]
 
 
-def write(path, frames, width=64, height=48, fps=25, **options):
-    with media.VideoWriter(path, width, height, fps, **options) as writer:
+def format_of(width=64, height=48, fps=25, matrix="bt601", full_range=False, tagged=True):
+    return VideoFormat(width, height, Fraction(fps), matrix, full_range, tagged)
+
+
+def write(path, frames, format=None, *, crf=20, audio=None):
+    h264 = media.H264Options(crf=crf)
+    with media.VideoWriter(path, format or format_of(), h264=h264, audio=audio) as writer:
         for frame in frames:
             writer.write(frame)
     return path
@@ -58,7 +65,7 @@ def sound_of(path):
 @pytest.mark.parametrize("size", [(64, 48), (66, 48), (66, 50), (318, 178), (890, 64)])
 def test_pixels_at_crf_0(tmp_path, size):
     frames = frames_of(9, *size)
-    path = write(tmp_path / "a.mp4", frames, *size, crf=0)
+    path = write(tmp_path / "a.mp4", frames, format_of(*size), crf=0)
     reader = media.VideoReader(path)
     assert (reader.width, reader.height, reader.fps) == (*size, 25)
     for ours, theirs in zip(reader, frames, strict=True):
@@ -69,7 +76,7 @@ def test_pixels_at_crf_0(tmp_path, size):
 def test_odd_sizes_repeat_the_last_line(tmp_path, size):
     width, height = size
     frames = frames_of(5, *size)
-    path = write(tmp_path / "a.mp4", frames, *size, crf=0)
+    path = write(tmp_path / "a.mp4", frames, format_of(*size), crf=0)
     reader = media.VideoReader(path)
     even = width + width % 2, height + height % 2
     assert (reader.width, reader.height) == even
@@ -88,7 +95,8 @@ def test_one_buffer_serves_all_frames(tmp_path, preset, size):
     width, height = size
     frames = frames_of(60, *size)
     buffer = np.empty_like(frames[0])
-    with media.VideoWriter(tmp_path / "a.mp4", *size, 25, preset=preset, crf=0) as writer:
+    h264 = media.H264Options(preset=preset, crf=0)
+    with media.VideoWriter(tmp_path / "a.mp4", format_of(*size), h264=h264) as writer:
         for frame in frames:
             buffer[:] = frame
             writer.write(buffer)
@@ -110,7 +118,9 @@ def test_read_only_and_shaped_buffers(tmp_path):
 @pytest.mark.parametrize("fps", [10, 25, NTSC, Fraction(24000, 1001), 60])
 @pytest.mark.parametrize("count", [1, 2, 100])
 def test_times_are_exact(tmp_path, fps, count):
-    path = write(tmp_path / "a.mp4", frames_of(count), fps=fps, audio=np.zeros(1000, np.float32))
+    path = write(
+        tmp_path / "a.mp4", frames_of(count), format_of(fps=fps), audio=np.zeros(1000, np.float32)
+    )
     times = decoded(path)[1]
     assert times == [Fraction(i) / fps for i in range(count)]
     with av.open(str(path)) as file:
@@ -138,9 +148,8 @@ def test_the_finished_file_is_plain(tmp_path):
 @pytest.mark.parametrize("full_range", [False, True])
 @pytest.mark.parametrize("tagged", [False, True])
 def test_colour_tags_return(tmp_path, matrix, full_range, tagged):
-    path = write(
-        tmp_path / "a.mp4", frames_of(2), matrix=matrix, full_range=full_range, tagged=tagged, crf=0
-    )
+    format = format_of(matrix=matrix, full_range=full_range, tagged=tagged)
+    path = write(tmp_path / "a.mp4", frames_of(2), format, crf=0)
     reader = media.VideoReader(path)
     assert reader.tagged == tagged
     assert reader.full_range == full_range
@@ -151,9 +160,8 @@ def test_colour_tags_return(tmp_path, matrix, full_range, tagged):
 @pytest.mark.parametrize("name", ["woman_1080x1920_25fps.mp4", "liteavatar_890x1920_30fps.mp4"])
 def test_colour_tags_of_real_clips_return(assets, tmp_path, name):
     source = media.VideoReader(assets / "video" / name)
-    look = {"matrix": source.matrix, "full_range": source.full_range, "tagged": source.tagged}
     frames = [frame for frame, _ in zip(source, range(2), strict=False)]
-    path = write(tmp_path / "a.mp4", frames, source.width, source.height, source.fps, **look)
+    path = write(tmp_path / "a.mp4", frames, source.format)
     tags = []
     for file in (source.path, path):
         with av.open(str(file)) as container:
@@ -190,7 +198,9 @@ def click_wav(path, rate, channels, at, count):
 def test_a_click_stays_where_it_is(tmp_path, fps, rate, channels, kept_rate):
     at = int(2.345 * rate)
     click_wav(tmp_path / "click.wav", rate, channels, at, 4 * rate)
-    path = write(tmp_path / "a.mp4", frames_of(100), fps=fps, audio=tmp_path / "click.wav")
+    path = write(
+        tmp_path / "a.mp4", frames_of(100), format_of(fps=fps), audio=tmp_path / "click.wav"
+    )
     got, got_rate = sound_of(path)
     assert (got_rate, got.shape[0]) == (kept_rate, channels)
     found = np.abs(got[0]).argmax() / got_rate
@@ -258,11 +268,12 @@ def test_sound_and_picture_lie_side_by_side_in_the_file(tmp_path):
 CHILD = """
 import sys, numpy as np
 from lipsync_fast import media
+from lipsync_fast.formats import VideoFormat
 from tests.support import clips
 rng = np.random.default_rng(0)
 frames = [clips.i420_noise(rng, 320, 240) for _ in range(20)]
 sound = np.sin(np.arange(16000 * 60) / 9).astype(np.float32) / 2
-writer = media.VideoWriter(sys.argv[1], 320, 240, 25, audio=sound)
+writer = media.VideoWriter(sys.argv[1], VideoFormat(320, 240), audio=sound)
 for i in range(int(sys.argv[2])):
     writer.write(frames[i % 20])
 """
@@ -326,7 +337,7 @@ def test_a_full_disk_is_one_clear_error(tmp_path, limit):
 
 def test_a_disk_that_fills_while_closing(tmp_path):
     target = tmp_path / "a.mp4"
-    writer = media.VideoWriter(target, 64, 48, 25)
+    writer = media.VideoWriter(target, format_of())
     for frame in frames_of(40):
         writer.write(frame)
     written = (tmp_path / "a.mp4.part").stat().st_size
@@ -346,7 +357,7 @@ def test_an_exception_leaves_nothing_but_the_earlier_file(tmp_path):
     path.write_bytes(b"an earlier file")
 
     def fail():
-        with media.VideoWriter(path, 64, 48, 25) as writer:
+        with media.VideoWriter(path, format_of()) as writer:
             writer.write(frames_of(1)[0])
             assert (tmp_path / "a.mp4.part").exists()
             raise ZeroDivisionError
@@ -365,31 +376,37 @@ def test_outputs_that_cannot_be(tmp_path):
         (tmp_path / "a.avi", "must end in"),
     ]:
         with pytest.raises(ValueError, match=words):
-            media.VideoWriter(target, 64, 48, 25)
+            media.VideoWriter(target, format_of())
     with pytest.raises(errors.FileMissingError, match="no such folder"):
-        media.VideoWriter(tmp_path / "none" / "a.mp4", 64, 48, 25)
+        media.VideoWriter(tmp_path / "none" / "a.mp4", format_of())
     with pytest.raises(errors.MediaError, match=r"\.mp4 cannot be written: File name too long"):
-        media.VideoWriter(tmp_path / ("n" * 300 + ".mp4"), 64, 48, 25)
+        media.VideoWriter(tmp_path / ("n" * 300 + ".mp4"), format_of())
     (tmp_path / "b.mp4").mkdir()
     with pytest.raises(errors.MediaError, match="it is a folder"):
-        media.VideoWriter(tmp_path / "b.mp4", 64, 48, 25)
+        media.VideoWriter(tmp_path / "b.mp4", format_of())
     (tmp_path / "c.mp4.part").mkdir()
     with pytest.raises(errors.MediaError, match=r"c\.mp4 cannot be written: Is a directory"):
-        media.VideoWriter(tmp_path / "c.mp4", 64, 48, 25)
+        media.VideoWriter(tmp_path / "c.mp4", format_of())
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
 def test_folder_without_permission(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(errors.MediaError, match="Permission denied"):
-        media.VideoWriter(tmp_path / "a.mp4", 64, 48, 25)
+        media.VideoWriter(tmp_path / "a.mp4", format_of())
+
+
+FORMAT_FIELDS, H264_FIELDS = ({f.name for f in fields(k)} for k in (VideoFormat, media.H264Options))
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"width": 0}, "pixels a side"),
+        ({"width": 0}, "width must be"),
         ({"height": 20000}, "pixels a side"),
+        ({"format": (64, 48)}, "format must be of type VideoFormat"),
+        ({"h264": "fast"}, "h264 must be of type H264Options"),
+        ({"threads": -1}, "threads must be"),
         ({"fps": 0}, "fps must be"),
         ({"fps": -5}, "fps must be"),
         ({"matrix": "bt2020"}, "matrix must be"),
@@ -401,25 +418,31 @@ def test_folder_without_permission(tmp_path):
     ],
 )
 def test_bad_settings(tmp_path, change, words):
-    settings = {"width": 64, "height": 48, "fps": 25} | change
-    with pytest.raises((ValueError, TypeError), match=words):
+    def write_with(change):
+        look = {name: change[name] for name in change.keys() & FORMAT_FIELDS}
+        effort = {name: change[name] for name in change.keys() & H264_FIELDS}
+        rest = {name: change[name] for name in change.keys() - look.keys() - effort.keys()}
+        settings = {"format": format_of(**look), "h264": media.H264Options(**effort)} | rest
         media.VideoWriter(tmp_path / "a.mp4", **settings)
+
+    with pytest.raises((ValueError, TypeError), match=words):
+        write_with(change)
     assert not list(tmp_path.iterdir())
 
 
 def test_sound_that_cannot_be_read(tmp_path):
     with pytest.raises(errors.FileMissingError, match=r"none\.wav"):
-        media.VideoWriter(tmp_path / "a.mp4", 64, 48, 25, audio=tmp_path / "none.wav")
+        media.VideoWriter(tmp_path / "a.mp4", format_of(), audio=tmp_path / "none.wav")
     (tmp_path / "bad.wav").write_text("text" * 100)
     with pytest.raises(errors.MediaError, match=r"bad\.wav"):
-        media.VideoWriter(tmp_path / "a.mp4", 64, 48, 25, audio=tmp_path / "bad.wav")
+        media.VideoWriter(tmp_path / "a.mp4", format_of(), audio=tmp_path / "bad.wav")
     assert [p.name for p in tmp_path.iterdir()] == ["bad.wav"]
 
 
 def test_a_bad_frame_leaves_the_writer_usable(tmp_path):
     frame = frames_of(1)[0]
     path = tmp_path / "a.mp4"
-    with media.VideoWriter(path, 64, 48, 25) as writer:
+    with media.VideoWriter(path, format_of()) as writer:
         writer.write(frame)
         for bad in (frame[:-1], frame.astype(np.float32), np.repeat(frame, 2)[::2]):
             with pytest.raises((ValueError, TypeError)):
@@ -448,7 +471,7 @@ def test_memory_does_not_grow_with_length(tmp_path):
     frames = frames_of(10, 160, 120)
     assert frames[0].size == i420_size(160, 120)
     sound = np.zeros(16000 * 60, np.float32)
-    with media.VideoWriter(tmp_path / "a.mp4", 160, 120, 25, audio=sound) as writer:
+    with media.VideoWriter(tmp_path / "a.mp4", format_of(160, 120), audio=sound) as writer:
         for i in range(500):
             writer.write(frames[i % 10])
         before = resident()

@@ -21,6 +21,7 @@ from tests.support.avatars import (
 
 from lipsync_fast.compositing import Compositor
 from lipsync_fast.errors import FileMissingError, InputError, MediaError
+from lipsync_fast.formats import VideoFormat
 from lipsync_fast.preparation import FaceOptions, prepare
 from lipsync_fast.preparation.foreign import find_avatar
 from lipsync_fast.presets import PRESETS
@@ -139,8 +140,8 @@ def video(tmp_path):
     from lipsync_fast import kernels
     from lipsync_fast.media import VideoWriter
 
-    frames = drawn()
-    with VideoWriter(tmp_path / "video.mp4", 160, 120, 25, matrix="bt709") as writer:
+    frames, format = drawn(), VideoFormat(160, 120, matrix="bt709", tagged=True)
+    with VideoWriter(tmp_path / "video.mp4", format) as writer:
         for frame in frames:
             writer.write(kernels.to_i420(frame, matrix="bt709"))
     return tmp_path / "video.mp4", np.tile([30, 20, 60, 60], (12, 1))

@@ -15,6 +15,7 @@ from lipsync_fast.errors import (
     MediaError,
     TemplateError,
 )
+from lipsync_fast.formats import VideoFormat
 from lipsync_fast.preparation import FaceOptions, prepare
 from lipsync_fast.templates import JpegSettings, Template, TemplateOptions
 from lipsync_fast.timing import Loop
@@ -49,7 +50,8 @@ def video(tmp_path):
     from lipsync_fast.media import VideoWriter
 
     path = tmp_path / "video.mp4"
-    with VideoWriter(path, WIDTH, HEIGHT, Fraction(30), matrix="bt709") as writer:
+    format = VideoFormat(WIDTH, HEIGHT, Fraction(30), "bt709", tagged=True)
+    with VideoWriter(path, format) as writer:
         for frame in pictures(30):
             writer.write(kernels.to_i420(frame, matrix="bt709"))
     return path

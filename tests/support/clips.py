@@ -23,17 +23,21 @@ def write_clip(
     pix_fmt="yuv420p",
     codec="ffv1",
     rate=Fraction(25),
-    pts=None,
-    time_base=None,
-    options=None,
+    times=None,
     tags=(),
     rotation=None,
 ):
-    """Write (H, W) or (H, W, C) arrays of `pix_fmt` as PyAV lays them out; pts in time_base."""
+    """Write (H, W) or (H, W, C) arrays of `pix_fmt` as PyAV lays them out.
+
+    `codec` is a name, or a name and options; `times` are (pts, time_base).
+    """
     import av
 
+    codec, options = (codec, {}) if isinstance(codec, str) else codec
+    pts, time_base = times or (None, None)
+
     with av.open(str(path), "w") as file:
-        stream = file.add_stream(codec, rate=rate, options=options or {})
+        stream = file.add_stream(codec, rate=rate, options=options)
         first = av.VideoFrame.from_ndarray(frames[0], pix_fmt)
         stream.width, stream.height, stream.pix_fmt = first.width, first.height, pix_fmt
         for name, value in dict(tags).items():

@@ -177,7 +177,7 @@ def test_mp4_carries_it_as_xmp_and_in_words(tmp_path, suffix, label):
     from lipsync_fast.media import VideoWriter
 
     path = tmp_path / f"out{suffix}"
-    with VideoWriter(path, 64, 64, 25, label=label) as writer:
+    with VideoWriter(path, VideoFormat(64, 64), label=label) as writer:
         for level in (16, 100, 200):
             writer.write(np.full(64 * 96, level, np.uint8))
     packets = [body[16:] for kind, body in boxes(path.read_bytes()) if kind == b"uuid"]
@@ -212,6 +212,6 @@ def test_exiftool_reads_it_in_a_video(tmp_path, suffix, label):
     from lipsync_fast.media import VideoWriter
 
     path = tmp_path / f"out{suffix}"
-    with VideoWriter(path, 64, 64, 25, label=label) as writer:
+    with VideoWriter(path, VideoFormat(64, 64), label=label) as writer:
         writer.write(np.full(64 * 96, 128, np.uint8))
     assert told_by_exiftool(path) == (SOURCE_TYPE if label else None)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, MediaError
+from ..formats import VideoFormat
 from ..kernels import i420_planes, i420_size
 from .pyav import load_av, open_input, require_file
 
@@ -94,7 +95,21 @@ class VideoReader:
         self.width, self.height = self._coded_size[::-1] if turned else self._coded_size
 
     @property
+    def format(self) -> VideoFormat:
+        """Size, rate and colour of the frames.
+
+        Raises
+        ------
+        InputError
+            The file has less than 1 or more than 1000 frames a second.
+        """
+        return VideoFormat(
+            self.width, self.height, self.fps, self.matrix, self.full_range, self.tagged
+        )
+
+    @property
     def frame_count(self) -> int | None:
+        """Return an estimate of what iteration yields; None where the file does not tell."""
         return self.count_at(self.fps)
 
     def count_at(self, fps: Fraction) -> int | None:

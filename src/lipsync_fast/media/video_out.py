@@ -6,15 +6,17 @@ import logging
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from fractions import Fraction
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypeVar
 
 import numpy as np
 
+from ..checks import check_int, check_type
 from ..errors import InputError, LipsyncError, MediaError
 from ..files.part import PartFile
 from ..files.targets import check_file
+from ..formats import VideoFormat
 from ..kernels import i420_planes
 from ..provenance import MP4_BOX, SOURCE_TYPE
 from .pyav import load_av
@@ -43,8 +45,41 @@ _PRESETS = (
 # H.264 levels end there, and so do the decoders.
 _MAX_SIDE = 16384
 
+__all__ = ["H264Options", "VideoWriter"]
+
 Result = TypeVar("Result")
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class H264Options:
+    """How libx264 compresses frames.
+
+    Attributes
+    ----------
+    crf : float
+        Quality, 0 (lossless) to 51.
+    preset : str
+        Effort, "ultrafast" to "placebo".
+    threads : int
+        Threads of the encoder; 0 lets it choose.
+
+    Raises
+    ------
+    InputError
+        A value out of its range.
+    """
+
+    crf: float = 20
+    preset: str = "veryfast"
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.crf <= 51:
+            raise InputError(f"crf must be 0 (lossless) to 51, got {self.crf}")
+        if self.preset not in _PRESETS:
+            raise InputError(f"preset must be one of {', '.join(_PRESETS)}, got {self.preset!r}")
+        check_int("threads", self.threads, 0)
 
 
 class VideoWriter:
@@ -60,30 +95,19 @@ class VideoWriter:
     ----------
     path : str or PathLike
         Ends in .mp4, .m4v or .mov; its folder exists.
-    width, height : int
-        Pixels of the frames. Odd ones get their last column or row twice: H.264 needs even ones.
-    fps : Fraction or int
-        Frames a second, exact.
-    matrix : str
-        "bt601" or "bt709": what the chroma of the frames was computed with.
-    full_range : bool
-        Luma 0..255 instead of 16..235.
-    tagged : bool
-        Whether the file shall name its matrix; False where the source named none.
+    format : VideoFormat
+        Size, rate and colour of the frames. An odd size gets its last column or row twice: H.264
+        needs even ones. The file names its matrix only where the format is `tagged`.
     audio : str or PathLike or (n,) float32, optional
         A sound or video file, whose rate and channels are kept, or mono samples at `audio_rate`.
         Sample n of the sound belongs to second n / rate of the video; the sound is cut, or filled
         up with silence, to the end of the last frame.
     audio_rate : int
         Samples a second of an `audio` given as an array.
-    crf : float
-        Quality of libx264, 0 (lossless) to 51.
-    preset : str
-        Effort of libx264, "ultrafast" to "placebo".
-    threads : int
-        Threads of the encoder; 0 lets it choose.
+    h264 : H264Options, optional
+        How the frames are compressed.
     label : bool
-        Mark the file as generated media: as XMP, and in the comment for those who look at it.
+        Mark the file as generated media: as XMP, and as a comment that players show.
 
     Attributes
     ----------
@@ -93,7 +117,7 @@ class VideoWriter:
     Raises
     ------
     InputError
-        A size, rate, name or matrix that cannot be used.
+        A name or a size that cannot be used.
     MediaError
         The output cannot be written, or the sound not be read.
     FileMissingError
@@ -105,18 +129,11 @@ class VideoWriter:
     def __init__(
         self,
         path: str | os.PathLike[str],
-        width: int,
-        height: int,
-        fps: Fraction | int,
+        format: VideoFormat,
         *,
-        matrix: str = "bt601",
-        full_range: bool = False,
-        tagged: bool = True,
         audio: str | os.PathLike[str] | np.ndarray | None = None,
         audio_rate: int = SAMPLE_RATE,
-        crf: float = 20,
-        preset: str = "veryfast",
-        threads: int = 0,
+        h264: H264Options | None = None,
         label: bool = False,
     ) -> None:
         self._container: Any = None
@@ -124,9 +141,16 @@ class VideoWriter:
         self.path = check_file(path, MediaError, tuple(_FORMATS))
         self.frames = 0
         self._av = load_av("writing video")
-        self._size = width, height
-        self._fps = Fraction(fps)
-        _check_video(width, height, self._fps, matrix, crf, preset)
+        check_type("format", format, VideoFormat)
+        h264 = H264Options() if h264 is None else h264
+        check_type("h264", h264, H264Options)
+        if max(format.size) > _MAX_SIDE:
+            raise InputError(
+                f"a video must have at most {_MAX_SIDE} pixels a side, "
+                f"got {format.width}x{format.height}"
+            )
+        self._size = width, height = format.size
+        self._fps = format.fps
         self._even = width + width % 2, height + height % 2
         # PyAV can alias a buffer whose height is a multiple of four; others are copied into this.
         self._copy: Any = None
@@ -136,8 +160,8 @@ class VideoWriter:
         self._part = self._guard(PartFile, self.path)
         self._container = self._guard(self._open_container)
         try:
-            self._video = self._guard(self._add_video, crf, preset, threads)
-            self._tag_colour(matrix, full_range, tagged)
+            self._video = self._guard(self._add_video, h264)
+            self._tag_colour(format)
             self._label = label
             if label:
                 self._container.metadata["comment"] = f"Digital source type: {SOURCE_TYPE}"
@@ -244,7 +268,7 @@ class VideoWriter:
             container_options=_MUXER_OPTIONS,
         )
 
-    def _add_video(self, crf: float, preset: str, threads: int) -> Any:
+    def _add_video(self, h264: H264Options) -> Any:
         try:
             stream = self._container.add_stream("libx264", rate=self._fps)
         except self._av.codec.codec.UnknownCodecError as error:
@@ -256,18 +280,18 @@ class VideoWriter:
         codec.width, codec.height = self._even
         codec.pix_fmt = "yuv420p"
         codec.time_base = 1 / self._fps
-        codec.options = {"crf": str(crf), "preset": preset}
-        codec.thread_count = threads
+        codec.options = {"crf": str(h264.crf), "preset": h264.preset}
+        codec.thread_count = h264.threads
         # PyAV's default, SLICE, would cut each picture into slices, which costs quality.
         codec.thread_type = "FRAME"
         return stream
 
-    def _tag_colour(self, matrix: str, full_range: bool, tagged: bool) -> None:
+    def _tag_colour(self, format: VideoFormat) -> None:
         codec = self._video.codec_context
-        if tagged:
-            codec.colorspace, codec.color_primaries, codec.color_trc = _TAGS[matrix]
-        if tagged or full_range:
-            codec.color_range = _FULL if full_range else _LIMITED
+        if format.tagged:
+            codec.colorspace, codec.color_primaries, codec.color_trc = _TAGS[format.matrix]
+        if format.tagged or format.full_range:
+            codec.color_range = _FULL if format.full_range else _LIMITED
 
     def _encode(self, picture: Any) -> None:
         for packet in self._video.encode(picture):
@@ -287,22 +311,7 @@ class VideoWriter:
             os.fsync(file.fileno())
         self._part.finish()
         self._container = None
-        log.debug("%s: %d frames", self.path, self.frames)
-
-
-def _check_video(
-    width: int, height: int, fps: Fraction, matrix: str, crf: float, preset: str
-) -> None:
-    if not (0 < width <= _MAX_SIDE and 0 < height <= _MAX_SIDE):
-        raise InputError(f"a video must be of 1..{_MAX_SIDE} pixels a side; got {width}x{height}")
-    if not 0 < fps <= 1000:
-        raise InputError(f"fps must be over 0 and at most 1000; got {fps}")
-    if not 0 <= crf <= 51:
-        raise InputError(f"crf must be 0 (lossless) to 51; got {crf}")
-    if preset not in _PRESETS:
-        raise InputError(f"preset must be one of {', '.join(_PRESETS)}; got {preset!r}")
-    if matrix not in _TAGS:
-        raise InputError(f"matrix must be one of {', '.join(_TAGS)}; got {matrix!r}")
+        _log.debug("%s: %d frames", self.path, self.frames)
 
 
 def _fill(picture: Any, planes: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:

@@ -429,17 +429,7 @@ class Pipeline:
 
     def _open_video(self, path: Path, speech: Any) -> media.VideoWriter:
         t = self.template
-        return media.VideoWriter(
-            path,
-            t.width,
-            t.height,
-            t.fps,
-            matrix=t.matrix,
-            full_range=t.full_range,
-            tagged=t.tagged,
-            audio=speech,
-            label=t.label,
-        )
+        return media.VideoWriter(path, t.video, audio=speech, label=t.label)
 
 
 def _check_match(template: Template) -> None:

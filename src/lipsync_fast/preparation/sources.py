@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -99,14 +100,9 @@ class _Video(Source):
     def __init__(self, path: Path, preset: Preset) -> None:
         self.path = path
         self._reader = reader = media.VideoReader(path)
-        self.video = VideoFormat(
-            reader.width,
-            reader.height,
-            Fraction(preset.feature_rate or reader.fps),
-            reader.matrix,
-            reader.full_range,
-            reader.tagged,
-        )
+        self.video = reader.format
+        if preset.feature_rate:
+            self.video = replace(self.video, fps=Fraction(preset.feature_rate))
         fps = self.video.fps
         self.estimate = reader.count_at(fps)
         if fps != reader.fps:

@@ -120,12 +120,12 @@ def test_net(benchmark, pipeline, net, features):
 def test_net_and_jpeg(benchmark, pipeline, net, features):
     """A speech of 200 frames: the net draws the next request while one is finished."""
     _, opened = pipeline
-    opened.request = len(features)
-    benchmark.group = f"{net[0]}, net and finished JPEG, requests of {opened.request}"
+    count = len(features)
+    benchmark.group = f"{net[0]}, net and finished JPEG, requests of {count}"
     rows = np.random.default_rng(1).standard_normal((200, ROW), np.float32)
 
     def speech():
-        for frame in opened.frames(None, features=rows, format="jpeg"):
+        for frame in opened.frames(None, features=rows, format="jpeg", request=count):
             frame.release()
 
     speech()

@@ -59,7 +59,7 @@ def save_copier(path, preset, *, planes="reference", rgb=None, batch="N", mixing
     ]  # fmt: skip
     inputs = [(image, (batch, *preset.visual_shape)), (audio, (batch, *preset.audio_shape))]
     outputs = [("output", (batch, 3, side, side))]
-    return save(path, nodes, inputs, outputs, constants, opset=16)
+    return save(path, nodes, inputs, outputs, constants, versions=(16, 9))
 
 
 @pytest.mark.parametrize("name", ["synctalk328", "wav2lip96"])

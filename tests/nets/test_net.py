@@ -55,10 +55,10 @@ def test_truncated(tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("versions", [{"opset": 99}, {"ir": 99}])
+@pytest.mark.parametrize("versions", [(99, 9), (17, 99)])
 def test_too_new(tmp_path, versions, capfd):
     with pytest.raises(ModelError, match=r"99 is too new for ONNX Runtime .*lower opset") as caught:
-        Net(relu(tmp_path / "net.onnx", **versions, checked=False))
+        Net(relu(tmp_path / "net.onnx", versions=versions, checked=False))
     assert "\n" not in str(caught.value)
     assert "onnxruntime_src" not in str(caught.value)
     assert len(str(caught.value)) < 500

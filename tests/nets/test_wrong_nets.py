@@ -25,7 +25,10 @@ def save(path, inputs, output=("output", (1, 3, 320, 320)), *, kind=FLOAT, opset
     nodes.append(helper.make_node("Expand", ["level", "shape"], [output[0]]))
     kinds = {name: kind for name, _ in (*inputs, output)}
     shape = [("shape", np.array(output[1], np.int64))]
-    return nets.save(path, nodes, inputs, [output], shape, kinds=kinds, opset=opset, checked=False)
+    versions = (opset, 9)
+    return nets.save(
+        path, nodes, inputs, [output], shape, kinds=kinds, versions=versions, checked=False
+    )
 
 
 def text_file(path):

@@ -14,12 +14,13 @@ FLOAT, HALF, INT64 = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT64
 WAV2LIP = get_preset("wav2lip96")
 
 
-def save(path, nodes, inputs, outputs, constants=(), *, kinds=(), opset=17, ir=9, checked=True):
+def save(path, nodes, inputs, outputs, constants=(), *, kinds=(), versions=(17, 9), checked=True):
     """Write a model.
 
-    Inputs and outputs are (name, shape) pairs, float32 where `kinds` names no other type.
+    Inputs and outputs are (name, shape) pairs, float32 where `kinds` names no other type. The
+    versions are those of opset and IR.
     """
-    kinds = dict(kinds)
+    kinds, (opset, ir) = dict(kinds), versions
     sides = [
         [helper.make_tensor_value_info(n, kinds.get(n, FLOAT), shape) for n, shape in side]
         for side in (inputs, outputs)
@@ -344,5 +345,5 @@ def old_opset(path):
             ("mel_spectrogram", ("N", *WAV2LIP.audio_shape)),
         ],
         [("predicted_frames", ("N", 3, 96, 96))],
-        opset=9,
+        versions=(9, 9),
     )

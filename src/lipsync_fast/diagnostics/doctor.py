@@ -1,4 +1,4 @@
-"""Whether the GPU is really used, and what it gives: facts, and measurements of this machine."""
+"""Facts and measurements of this machine: whether the GPU is used, and how fast it draws."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def examine(
 
 
 def request_bytes(preset: Preset, count: int, *, resident: bool) -> int:
-    """Bytes that go to the model and come from it for a request.
+    """Return the bytes that go to the model and come from it for a request.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def _loading(onnxruntime: Any, options: DeviceOptions) -> dict[str, str]:
 
 
 def _advice(facts: Facts) -> str:
-    """What stands between a model and a GPU, in one sentence; nothing where all is well."""
+    """Return what keeps a model off the GPU in one sentence; "" where all is well."""
     if facts["gpu used"]:
         if facts["way"] == "resident" or find_spec("onnx") is not None:
             return ""
@@ -157,7 +157,7 @@ def _advice(facts: Facts) -> str:
 
 
 def _template(generator: str | Path, folder: str | Path | None) -> Template:
-    """The template given, or one of random crops for the generator's preset."""
+    """Return the template given, or one of random crops for the generator's preset."""
     if folder is not None:
         return Template.open(folder)
     preset = find_preset(Net(generator, providers=["cpu"]).input_shapes)
@@ -172,7 +172,7 @@ def _template(generator: str | Path, folder: str | Path | None) -> Template:
 
 
 def _rate(work: Callable[[], object]) -> float:
-    """Times that it is done in a second, by the quickest half of several runs."""
+    """Return how often `work` runs in a second, from the quicker half of several runs."""
     work()
     taken: list[float] = []
     while len(taken) < RUNS or sum(taken) < SECONDS:
@@ -183,7 +183,7 @@ def _rate(work: Callable[[], object]) -> float:
 
 
 def _copies(net: AnyGenerator, preset: Preset) -> dict[str, float]:
-    """Pictures of one request, copied again and again."""
+    """Return how often the pictures of one request can be copied in a second."""
     shape = (REQUEST, preset.view, preset.view, 3)
     out, there = np.zeros(shape, np.uint8), np.ones(shape, np.uint8)
     cuda_runtime = None if net.device.name == "cpu" else cuda.load_runtime()
@@ -200,7 +200,7 @@ def _copies(net: AnyGenerator, preset: Preset) -> dict[str, float]:
 
 
 def _speeds(net: AnyGenerator, template: Template) -> dict[str, float]:
-    """Frames drawn in a second, without compositing, at each size that the model runs at."""
+    """Return the frames drawn in a second at each size of run, without compositing."""
     preset, speeds = template.preset, {}
     faces = np.flatnonzero(template.rects[:, 2])
     for size in net.sizes.sizes:

@@ -1,4 +1,4 @@
-"""What the CUDA driver and runtime say and do, by ctypes: no package of theirs is needed."""
+"""The CUDA driver and runtime by ctypes, without a package of theirs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _DEVICE_TO_HOST = 2  # cudaMemcpyKind
 
 @dataclass(frozen=True)
 class CudaDevice:
-    """A GPU as the driver tells of it.
+    """A GPU as the driver describes it.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class CudaDevice:
 
 
 def loads(*names: str) -> Any | None:
-    """The first library that loads, or None."""
+    """Return the first library that loads, or None."""
     for name in names:
         try:
             return ctypes.CDLL(name)
@@ -64,9 +64,9 @@ def _driver() -> Any | None:
 
 
 def devices() -> list[CudaDevice]:
-    """GPUs that the driver answers for; empty without a driver.
+    """Return the GPUs that the driver knows; empty without a driver.
 
-    It is asked itself: ONNX Runtime would print an error where there is none.
+    ONNX Runtime is not asked: it prints an error where there is no GPU.
     """
     driver, count = _driver(), ctypes.c_int(0)
     try:
@@ -86,7 +86,7 @@ def _device(driver: Any, number: int) -> CudaDevice:
 
 
 def driver_version() -> str | None:
-    """Version of the kernel's driver, e.g. "580.65.06"; None without one."""
+    """Return the version of the kernel's driver, e.g. "580.65.06"; None without one."""
     library = loads("nvml.dll" if _WINDOWS else "libnvidia-ml.so.1")
     text = ctypes.create_string_buffer(96)
     try:
@@ -100,7 +100,7 @@ def driver_version() -> str | None:
 
 
 def driver_cuda_version() -> str | None:
-    """Newest CUDA that the driver runs, e.g. "13.0"; None without a driver."""
+    """Return the newest CUDA that the driver runs, e.g. "13.0"; None without a driver."""
     driver, version = _driver(), ctypes.c_int(0)
     try:
         if driver is None or driver.cuDriverGetVersion(ctypes.byref(version)):
@@ -111,7 +111,7 @@ def driver_cuda_version() -> str | None:
 
 
 def cudnn_version() -> str | None:
-    """Version of the cuDNN that loads, e.g. "9.10.2"; None without one."""
+    """Return the version of the cuDNN that loads, e.g. "9.10.2"; None without one."""
     library = loads("cudnn64_9.dll" if _WINDOWS else "libcudnn.so.9")
     if library is None:
         return None
@@ -120,11 +120,11 @@ def cudnn_version() -> str | None:
     return f"{number // 10000}.{number % 10000 // 100}.{number % 100}"
 
 
-# ---- the runtime -----------------------------------------------------------------------------
+# ---- the CUDA runtime ------------------------------------------------------------------------
 
 
 class CudaRuntime:
-    """The few calls of libcudart that ONNX Runtime's Python face lacks; threads may share it."""
+    """The calls of libcudart that ONNX Runtime does not offer in Python; threads may share it."""
 
     def __init__(self, library: Any) -> None:
         self._library = library
@@ -144,11 +144,11 @@ class CudaRuntime:
         return first, second
 
     def wait(self) -> None:
-        """Wait until inputs that were copied have arrived: graphs run on a stream of their own."""
+        """Wait until copied inputs have arrived; graphs run on a stream of their own."""
         self._check(self._library.cudaStreamSynchronize(None), "waiting for the device")
 
     def copy_to_host(self, address: int, out: NDArray[Any]) -> None:
-        """Fill a contiguous array from device memory; returns when it is there."""
+        """Fill a contiguous array from device memory; return when it is filled."""
         size = ctypes.c_size_t(out.nbytes)
         source, target = ctypes.c_void_p(address), ctypes.c_void_p(out.ctypes.data)
         failed = self._library.cudaMemcpy(target, source, size, _DEVICE_TO_HOST)
@@ -161,17 +161,17 @@ class CudaRuntime:
 
 @cache
 def load_runtime() -> CudaRuntime | None:
-    """The CUDA runtime of this process, or None; `preload_dlls` has loaded it by then."""
+    """Return the CUDA runtime that `preload_dlls` has loaded into this process, or None."""
     names = [f"cudart64_{m}.dll" if _WINDOWS else f"libcudart.so.{m}" for m in _MAJORS]
     library = loads(*names)
     return None if library is None else CudaRuntime(library)
 
 
-# ---- who may use the device -------------------------------------------------------------------
+# ---- captures -------------------------------------------------------------------
 
 
 class DeviceGate:
-    """Keeps captures of CUDA graphs apart from all other work on devices; threads share it.
+    """Keeps captures of CUDA graphs apart from all other work on devices; threads may share it.
 
     ONNX Runtime captures in the global mode: an allocation or a copy by any other thread of
     the process meanwhile makes the capture fail, and that call with it.
@@ -184,9 +184,9 @@ class DeviceGate:
 
     @contextmanager
     def shared(self) -> Iterator[None]:
-        """For work on a device: it waits for a capture to end."""
+        """Enter for work on a device; waits until no capture is under way."""
         with self._changed:
-            # Also for one that waits, or steady work would keep it out for ever.
+            # Also while a capture waits: steady work would keep it waiting for ever.
             self._changed.wait_for(lambda: not self._capturing and not self._waiting)
             self._working += 1
         try:
@@ -198,7 +198,7 @@ class DeviceGate:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """For a capture: it waits for all work to end, and holds new work off."""
+        """Enter for a capture; waits until all work has ended, and holds new work off."""
         with self._changed:
             self._waiting += 1
             self._changed.wait_for(lambda: not self._capturing and not self._working)

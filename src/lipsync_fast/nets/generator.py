@@ -35,7 +35,7 @@ Floats = NDArray[np.float32]
 
 
 class Clock(Protocol):
-    """What times a request: `with clock.net(frames):`."""
+    """Times a request: `with clock.net(frames):`."""
 
     def visual(self, frames: int) -> AbstractContextManager[None]:
         """Time the packing of visual inputs."""
@@ -55,7 +55,7 @@ UNTIMED: Clock = _Untimed()
 
 
 class Generator(Net):
-    """The model that draws the lower face: feature windows and visual inputs in, pictures out.
+    """The model that draws the lower face: visual inputs and feature windows in, pictures out.
 
     Threads may share a generator. On a device it is tried at every size as it is opened.
 
@@ -136,7 +136,7 @@ class Generator(Net):
 
     @property
     def micro_batch(self) -> int:
-        """Most frames that the model runs at once; fewer once memory was short."""
+        """The most frames of a run; fewer once memory was short."""
         return self.sizes.most
 
     def for_template(self, template: Template) -> Generator:
@@ -273,7 +273,7 @@ class Generator(Net):
         if target is not out:
             out[...] = target[:count]
 
-    # ---- what the model says of itself --------------------------------------------------
+    # ---- checks of the model --------------------------------------------------
 
     def _checked_constants(self, constants: Mapping[str, ArrayLike]) -> dict[str, NDArray[Any]]:
         checked = {}
@@ -300,7 +300,7 @@ class Generator(Net):
                 )
 
     def _fixed_batch(self, *tensors: Tensor) -> int | None:
-        """The one size of all first axes that are numbers, or None."""
+        """Return the one size of all first axes that are numbers, or None."""
         sizes = {t.shape[0] for t in tensors if t.shape and isinstance(t.shape[0], int)}
         if len(sizes) > 1:
             raise ModelError(
@@ -310,7 +310,7 @@ class Generator(Net):
         return next(iter(sizes), None)
 
     def _find_output(self) -> str:
-        """Name of the first output of the preset's shape; tries the model out where it is open."""
+        """Return the first output of the preset's shape; run the model where shapes are free."""
         needed = (3, self.preset.view, self.preset.view)
         shapes = self.output_shapes
         found = [n for n, shape in shapes.items() if shape[1:] == needed]

@@ -1,4 +1,4 @@
-"""How a request is cut for a model: sizes that it runs at, fewer of them where memory ends."""
+"""The sizes of runs that a request is cut into, fewer of them where memory ends."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class MicroBatches:
 
     @property
     def most(self) -> int:
-        """Most frames of a run."""
+        """The most frames of a run."""
         return self.sizes[-1]
 
     def size_for(self, rest: int) -> int:
@@ -55,7 +55,7 @@ class MicroBatches:
         return above if below is None or 4 * (above - rest) <= above else below
 
     def halve(self, size: int) -> bool:
-        """Keep the sizes up to half of one that was too large; False where none is left."""
+        """Keep the sizes up to half of one that was too large; return False where none is left."""
         with self._lock:
             kept = tuple(s for s in self._sizes if 2 * s <= size)
             # Another thread may have halved it meanwhile: the smaller set counts.

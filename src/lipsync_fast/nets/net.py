@@ -1,4 +1,4 @@
-"""A model: any ONNX file on the provider that really works, its arrays bound by address.
+"""Any ONNX model, on the first provider that really works, its arrays bound by address.
 
 Inputs and outputs are the caller's contiguous arrays, so that ONNX Runtime reads and writes
 them in place and a warm call allocates no block of 64 KiB.
@@ -58,7 +58,7 @@ class Net:
     ----------
     path : Path
     provider : str
-        The provider that was really taken, as ONNX Runtime names it; also logged at INFO.
+        The provider in use, as ONNX Runtime names it; also logged at INFO.
     inputs, outputs : dict of str to Tensor
         In the model's order.
     options : DeviceOptions
@@ -70,7 +70,7 @@ class Net:
     MissingExtraError
         ONNX Runtime is not installed.
     FileMissingError
-        No such file.
+        The file does not exist.
     ModelError
         The file is not an ONNX model, is damaged, or is too new for the installed ONNX Runtime; or
         a provider asked for does not work.
@@ -115,7 +115,7 @@ class Net:
 
     @property
     def on_cpu(self) -> bool:
-        """Whether the model runs on the CPU."""
+        """Tell whether the model runs on the CPU."""
         return self.provider == CPU
 
     @cached_property
@@ -143,7 +143,7 @@ class Net:
         return {name: tensor.shape for name, tensor in self.outputs.items()}
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Run the model once on arrays; the simple way, which allocates its outputs.
+        """Run the model once on arrays, and allocate its outputs.
 
         Parameters
         ----------
@@ -179,11 +179,11 @@ class Net:
         return dict(zip(self.outputs, values, strict=True))
 
     def _apart(self) -> AbstractContextManager[None]:
-        """Keeps work on a device out of captures."""
+        """Return a context for work on a device, which waits for captures of graphs to end."""
         return nullcontext() if self.on_cpu else DEVICE_GATE.shared()
 
     def _sizes(self, batch: int | None) -> MicroBatches:
-        """How a model of this batch axis cuts requests where it runs."""
+        """Return how requests are cut for a model of this batch axis, where it runs."""
         if batch is not None:
             return MicroBatches([batch])
         return MicroBatches(CPU_SIZES if self.on_cpu else self.options.sizes)
@@ -213,14 +213,14 @@ class Net:
 
 
 def has_fixed_shape(shape: Sequence[object]) -> bool:
-    """Whether all axes but the batch are numbers."""
+    """Tell whether all axes but the batch are numbers."""
     return len(shape) > 0 and all(isinstance(axis, int) for axis in shape[1:])
 
 
 def check_array(
     name: str, array: Any, shape: tuple[int | None, ...], dtype: DTypeLike = np.float32
 ) -> int:
-    """Checks what a bound address cannot: dtype, shape, layout. Returns the length."""
+    """Check dtype, shape and layout, which a bound address cannot tell; return the length."""
     if not isinstance(array, np.ndarray) or array.dtype != dtype:
         got, needed = getattr(array, "dtype", type(array).__name__), np.dtype(dtype)
         raise LayoutError(f"{name} must be an array of {needed}, got {got}; convert it first")
@@ -240,7 +240,7 @@ def check_array(
 def check_out(
     out: Any, shape: tuple[int, ...], dtype: DTypeLike = np.float32, **inputs: NDArray[Any]
 ) -> None:
-    """Checks an array that is to be written, and that it lies apart from what is read."""
+    """Check an array that will be written, and that it does not overlap the inputs."""
     check_array("out", out, shape, dtype)
     if not out.flags.writeable:
         raise InputError("out must be writable, got a read-only array")

@@ -88,7 +88,7 @@ def open_generators(
     devices: Sequence[int] | None = None,
     options: DeviceOptions | None = None,
 ) -> list[AnyGenerator]:
-    """Generators for a template, one on each device.
+    """Open generators for a template, one on each device.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def open_generators(
 def share_generators(
     given: AnyGenerator | Sequence[AnyGenerator], template: Template
 ) -> list[AnyGenerator]:
-    """Open generators for a template: those that pack crops as they are, others over its crops.
+    """Return open generators for a template, on the sessions that they have.
 
     Parameters
     ----------

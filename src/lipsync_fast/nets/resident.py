@@ -1,6 +1,6 @@
-"""A generator that the template lives in: frame indices and audio in, bytes out.
+"""A generator that holds a template's crops: frame indices and audio in, bytes out.
 
-The packed way sends six float planes to the model for each frame and gets three back: 92 MB
+The packed way sends six float planes to the model for each frame and gets three back: 93 MB
 for 25 frames of 320 × 320. The crops never change, so they stay where the model runs, and the
 model hands out bytes: 8.5 MB.
 """
@@ -45,7 +45,7 @@ _log = logging.getLogger(__name__)
 
 
 class ResidentGenerator(Net):
-    """The model that draws the lower face, with the template's crops inside.
+    """The model that draws the lower face, over the crops of one template.
 
     Threads may share it. On a device it is tried at every size as it is opened; where it was
     captured as CUDA graphs, the thread of its device does all its runs.
@@ -129,7 +129,7 @@ class ResidentGenerator(Net):
 
     @cached_property
     def _captures(self) -> bool:
-        """Whether the session was opened for CUDA graphs, and its pictures can be fetched."""
+        """Tell whether the session captures CUDA graphs, and their pictures can be fetched."""
         chosen = self._session.get_provider_options().get(CUDA, {})
         return self._cuda_runtime is not None and chosen.get("enable_cuda_graph") == "1"
 
@@ -156,7 +156,7 @@ class ResidentGenerator(Net):
         return self.with_crops(template.crops)
 
     def with_crops(self, crops: NDArray[np.uint8]) -> ResidentGenerator:
-        """The same model on the same session, over another template's crops; itself over its own.
+        """Return a generator on the same session over other crops; itself over its own.
 
         Parameters
         ----------
@@ -183,12 +183,12 @@ class ResidentGenerator(Net):
 
     @property
     def micro_batch(self) -> int:
-        """Most frames that the model runs at once; fewer once memory was short."""
+        """The most frames of a run; fewer once memory was short."""
         return self.sizes.most
 
     @property
     def captured_sizes(self) -> tuple[int, ...]:
-        """Sizes whose runs are CUDA graphs."""
+        """The sizes of runs that are CUDA graphs."""
         return tuple(sorted(self._captured))
 
     def output(self, count: int) -> tuple[tuple[int, ...], str]:
@@ -334,7 +334,7 @@ class ResidentGenerator(Net):
     # ---- on a device -------------------------------------------------------------------------
 
     def _warm_up(self) -> None:
-        """Copy what stays to the device, then run at every size, the largest first."""
+        """Copy crops and constants to the device, then run at every size, the largest first."""
         values = load_onnxruntime().OrtValue
         try:
             with self._apart():
@@ -358,7 +358,7 @@ class ResidentGenerator(Net):
                 self._capture({FRAMES: chosen, AUDIO: audio}, out)
 
     def _capture(self, feeds: dict[str, NDArray[Any]], expected: NDArray[np.uint8]) -> None:
-        """Capture a size as a graph, and keep it where it draws what the plain run drew."""
+        """Capture a size as a graph; keep it if it draws what the plain run drew."""
         assert self._cuda_runtime is not None
         size, made = len(expected), self._pool.empty(expected.shape, "uint8")
         try:
@@ -416,7 +416,7 @@ def _check_crops(crops: Any, preset: Preset) -> None:
 def try_resident(
     path: str | Path, crops: NDArray[np.uint8], preset: str | Preset, **options: Any
 ) -> ResidentGenerator | None:
-    """A `ResidentGenerator`, or None, and a sentence at INFO, where the model does not allow it.
+    """Return a `ResidentGenerator`, or None where the model does not allow it, which is logged.
 
     Parameters
     ----------

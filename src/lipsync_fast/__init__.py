@@ -40,11 +40,14 @@ from .audio import (
 )
 
 # nets: generators and audio encoders; nets.graph changes ONNX files
-from .nets.encoders import HubertEncoder, WenetEncoder
-from .nets.encoders import AudioEncoder
-from .nets.generator import Generator
-from .nets.options import DeviceOptions
-from .nets.resident import ResidentGenerator
+from .nets import (
+    AudioEncoder,
+    DeviceOptions,
+    Generator,
+    HubertEncoder,
+    ResidentGenerator,
+    WenetEncoder,
+)
 from .nets import graph
 
 # compositing: mouths onto backgrounds
@@ -55,7 +58,9 @@ from . import media
 
 # kernels: the operations by themselves
 from .kernels import (
+    JpegEncoder,
     ResizePlan,
+    SplicedJpeg,
     blend,
     blend_i420,
     colour_planes,
@@ -66,12 +71,9 @@ from .kernels import (
     to_i420,
     to_planes,
 )
-from .kernels._jpeg import JpegEncoder
-from .kernels._splice import SplicedJpeg
 
 # memory: arrays whose memory comes back by itself
-from .memory._pool import BufferPool, default_pool
-from .memory.stats import PoolStats
+from .memory import BufferPool, PoolStats, default_pool
 
 # formats, timing and errors: what all of them speak of
 from .formats import VideoFormat

@@ -1,6 +1,6 @@
 """Any ONNX model, then the models by role: generators, audio encoders and their devices."""
 
-from . import graph as graph
+from . import graph as graph  # a package of its own: lf.graph
 from .devices import Device, least_busy
 from .encoders import AudioEncoder, HubertEncoder, WenetEncoder
 from .generator import Generator
@@ -20,6 +20,5 @@ __all__ = [
     "ResidentGenerator",
     "Tensor",
     "WenetEncoder",
-    "graph",
     "least_busy",
 ]

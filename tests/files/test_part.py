@@ -115,7 +115,7 @@ def test_what_is_no_frame_is_left_alone(tmp_path, name):
     (part / "00000000.jpg").write_bytes(b"old")
     (part / name).write_bytes(b"mine")
     for _ in range(2):  # refusing it lets go of it
-        with pytest.raises(MediaError, match=f"{name}, which is no frame; move it away"):
+        with pytest.raises(MediaError, match=f"{name}, which is not a frame; move it away"):
             media.JpegFolder(tmp_path / "out")
     assert sorted(p.name for p in part.iterdir()) == sorted(["00000000.jpg", name])
     assert list(tmp_path.iterdir()) == [part]

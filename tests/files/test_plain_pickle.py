@@ -272,3 +272,10 @@ def is_plain(made):
     if isinstance(made, list):
         return all(map(is_plain, made))
     return isinstance(made, (int, float, np.ndarray))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no such pipes")
+def test_a_pipe_is_refused_unread(tmp_path):
+    os.mkfifo(tmp_path / "coords.pkl")
+    with pytest.raises(InputError, match=r"coords\.pkl cannot be read: it is not a plain file"):
+        load_plain(tmp_path / "coords.pkl")

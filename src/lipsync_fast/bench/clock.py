@@ -1,4 +1,4 @@
-"""Timing side by side: works are run in turn, so that the machine's moods meet all of them."""
+"""Timing side by side: works run in turn, so that the machine's moods meet all of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SAMPLE_NS = 6_000_000  # least length of one sample: what ran before it has left
 
 @dataclass(frozen=True)
 class Timing:
-    """How long one call took, sample by sample.
+    """The durations of one call, sample by sample.
 
     Attributes
     ----------
@@ -32,20 +32,20 @@ class Timing:
 
     @property
     def median_ms(self) -> float:
-        """Median wall time in milliseconds."""
+        """Return the median wall time in milliseconds."""
         return float(np.median(self.wall)) * 1e3
 
     @property
     def cpu_ms(self) -> float:
-        """Median processor time in milliseconds."""
+        """Return the median processor time in milliseconds."""
         return float(np.median(self.cpu)) * 1e3
 
     def percentile_ms(self, percent: float) -> float:
-        """Percentile of the wall time in milliseconds."""
+        """Return a percentile of the wall time in milliseconds."""
         return float(np.percentile(self.wall, percent)) * 1e3
 
     def joined(self, other: Timing) -> Timing:
-        """The samples of both."""
+        """Return the samples of both together."""
         return Timing(
             np.concatenate([self.wall, other.wall]), np.concatenate([self.cpu, other.cpu])
         )
@@ -60,7 +60,7 @@ def _sample(work: Work, calls: int) -> tuple[float, float]:
 
 
 def _calls_of(work: Work, sample_ns: int) -> int:
-    """Calls that make a sample long enough."""
+    """Return how many calls make a sample long enough."""
     work()
     spent = time.thread_time_ns()
     work()
@@ -109,6 +109,6 @@ def run_in_turn(
 
 
 def ratio(slow: Timing, fast: Timing, *, cpu: bool = False) -> float:
-    """How many times as long `slow` takes: the median over rounds that ran together."""
+    """Return how many times as long `slow` takes: the median over rounds that ran together."""
     a, b = (slow.cpu, fast.cpu) if cpu else (slow.wall, fast.wall)
     return float(np.median(a / b))

@@ -1,4 +1,4 @@
-"""The encoders that users of other systems have: whole frames to JPEG or PNG files."""
+"""Encoders that users of other systems have: whole frames to JPEG or PNG files."""
 
 from __future__ import annotations
 

@@ -56,12 +56,12 @@ class Line:
 
     @property
     def ours(self) -> bool:
-        """Whether it is ours."""
+        """Tell whether it is ours."""
         return self.who.startswith(OURS)
 
     @property
     def fps(self) -> float:
-        """Frames a second, at the median."""
+        """Return frames a second, at the median."""
         return 1e3 / self.timing.median_ms
 
     def times(self, other: Line) -> float:
@@ -71,12 +71,12 @@ class Line:
 
     @property
     def bytes(self) -> float | None:
-        """Bytes allocated for a frame."""
+        """Return the bytes allocated for a frame."""
         return None if self.blocks is None else self.blocks.bytes / self.frames
 
     @property
     def large(self) -> float | None:
-        """Blocks of 64 KiB and more for a frame."""
+        """Return the blocks of 64 KiB and more for a frame."""
         return None if self.blocks is None else self.blocks.large / self.frames
 
 
@@ -97,7 +97,7 @@ def _lines(
 
 
 def measure_peers(template: Template, rounds: int) -> Iterator[Line]:
-    """Finished frames of a template's first background with a face, one thread, all peers.
+    """Measure finished frames of the first background with a face: one thread, all peers.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def measure_peers(template: Template, rounds: int) -> Iterator[Line]:
 
 
 def _check(inputs: dict[str, Inputs]) -> None:
-    """The twins finish the same frame as our kernels; two warp more coarsely, and are left out."""
+    """Check that the twins finish the frame that our kernels do; two that warp coarsely aside."""
     for name, peer in PEERS.items():
         if peer.tolerance > 1:
             continue
@@ -221,7 +221,7 @@ _SECONDS = 10  # of sound in one call
 
 
 def _mels() -> dict[str, Work]:
-    """Ours, and where librosa is installed the steps of Wav2Lip's script."""
+    """Measure ours and, where librosa is installed, the steps of Wav2Lip's script."""
     samples = np.random.default_rng(0).normal(0, 0.1, _SECONDS * 16000).astype(np.float32)
     out = mel_spectrogram(samples)
     works: dict[str, Work] = {OURS: lambda: mel_spectrogram(samples, out=out)}
@@ -258,7 +258,7 @@ def _opencv_patch(inputs: Inputs) -> NDArray[Any]:
 
 
 def measure_pipeline(pipeline: Pipeline, rounds: int) -> Iterator[Line]:
-    """Requests of 8 and 25 with the net and without, on the pipeline's threads.
+    """Measure requests of 8 and 25, with the model and without, on the pipeline's threads.
 
     Yields
     ------

@@ -1,4 +1,4 @@
-"""What a piece of work asks of the memory: blocks, bytes, page faults, residence."""
+"""Memory that a piece of work asks for: blocks, bytes, page faults, residence."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
 Work = Callable[[], object]
 
 LARGE = 64 << 10
-"""Bytes from which on a block is large: one that a warm frame path must not ask for."""
+"""Bytes of the smallest block that counts as large, which a warm frame path must not take."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Blocks:
 
 
 def blocks_of(work: Work) -> Blocks:
-    """Blocks that one call takes, in every thread, by malloc, mmap and their kin.
+    """Count the blocks that one call takes, in every thread, by malloc, mmap and their kin.
 
     Python's own small objects are counted by the arenas that they live in.
 
@@ -73,7 +73,7 @@ def blocks_of(work: Work) -> Blocks:
 
 
 def traced_peak(work: Work) -> int:
-    """Most bytes that one call holds at a time in memory that Python and NumPy know of."""
+    """Return the most bytes that one call holds at a time, of those that Python and NumPy count."""
     tracemalloc.start()
     try:
         work()
@@ -86,7 +86,7 @@ def traced_peak(work: Work) -> int:
 
 
 def faults_of(work: Work) -> int:
-    """Pages that the system had to supply during one call, without reading a disk."""
+    """Count the pages that the system supplies during one call without reading a disk."""
     import resource
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -95,14 +95,14 @@ def faults_of(work: Work) -> int:
 
 
 def misses_of(pool: BufferPool, work: Work) -> int:
-    """Buffers that a pool had to get from the system during one call."""
+    """Count the buffers that a pool takes from the system during one call."""
     before = pool.stats().misses
     work()
     return pool.stats().misses - before
 
 
 def anonymous_bytes() -> int:
-    """Resident memory of this process that no file backs, painted pages of mapped files included.
+    """Return this process's resident memory that no file backs, painted pages of maps included.
 
     Raises
     ------

@@ -33,7 +33,7 @@ Rect = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a system holds when its net has run for one frame.
+    """Everything that a system holds when its model has run for one frame.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Inputs:
 
     @property
     def box(self) -> tuple[slice, slice]:
-        """The rect as an index into the frame."""
+        """Return the rect as an index into the frame."""
         x, y, w, h = self.rect
         return slice(y, y + h), slice(x, x + w)
 
@@ -68,19 +68,19 @@ class Inputs:
 
     @cached_property
     def background_rgba(self) -> Image:
-        """(H, W, 4), rgba: how the Go server holds its backgrounds."""
+        """Return the background, (H, W, 4) rgba, as the Go server holds it."""
         rgba = np.full((*self.background.shape[:2], 4), 255, np.uint8)
         rgba[..., :3] = self.background[..., ::-1]
         return rgba
 
     @cached_property
     def wide_mask(self) -> NDArray[np.float64]:
-        """(S, S, 3): the net's mask as wav2lip-onnx-HQ holds it."""
+        """Return the mask, (S, S, 3), as wav2lip-onnx-HQ holds it."""
         return np.repeat(self.view_mask.astype(np.float64)[..., None], 3, axis=2)
 
     @cached_property
     def crop_box(self) -> tuple[int, int, int, int]:
-        """MuseTalk's (left, top, right, bottom): the rect and a quarter more on each side."""
+        """Return MuseTalk's (left, top, right, bottom): the rect, larger by a quarter a side."""
         x, y, w, h = self.rect
         height, width = self.background.shape[:2]
         left, top = max(x - w // 4, 0), max(y - h // 4, 0)
@@ -88,7 +88,7 @@ class Inputs:
 
     @cached_property
     def crop_mask(self) -> Image:
-        """The mask over `crop_box`, 0 outside the rect."""
+        """Return the mask over `crop_box`, 0 outside the rect."""
         x, y, w, h = self.rect
         left, top, right, bottom = self.crop_box
         mask = np.zeros((bottom - top, right - left), np.uint8)
@@ -99,7 +99,7 @@ class Inputs:
 def make_inputs(
     peer: Peer, background: Image, rect: Rect, *, seed: int = 0, detail: float = 1.0
 ) -> Inputs:
-    """Draw a net output and a mask for a frame, in the sizes that a peer's net has.
+    """Draw a model's output and a mask for a frame, in the sizes of a peer's model.
 
     Parameters
     ----------
@@ -240,7 +240,7 @@ def musetalk(inputs: Inputs) -> Image:
 
 
 def _placement(inputs: Inputs, x: float, y: float) -> NDArray[np.float64]:
-    """Affine matrix of view pixels to frame pixels, of which (x, y) is the origin."""
+    """Return the affine matrix from view pixels to frame pixels, with the origin at (x, y)."""
     side = inputs.output.shape[1]
     across, down = inputs.rect[2] / side, inputs.rect[3] / side
     left, top = inputs.rect[0] - x, inputs.rect[1] - y
@@ -369,7 +369,7 @@ PEERS: dict[str, Peer] = {peer.name: peer for peer in _ROWS}
 
 
 def get_peer(name: str) -> Peer:
-    """The peer of a name.
+    """Return the peer of a name.
 
     Raises
     ------
@@ -407,7 +407,7 @@ def kernel_frame(peer: Peer, inputs: Inputs) -> Image:
 
 
 def finish(peer: Peer, inputs: Inputs, encoder: str | None = None, quality: int = 75) -> bytes:
-    """Net output in, bytes out, the peer's way.
+    """Turn a model's output into bytes, the peer's way.
 
     Parameters
     ----------

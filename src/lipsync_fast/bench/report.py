@@ -40,12 +40,12 @@ _ROAD = "whole road"
 
 @dataclass(frozen=True)
 class Report:
-    """What was measured.
+    """The measurements, and the machine they were made on.
 
     Attributes
     ----------
     facts : dict of str to str
-        The machine, the versions, the ISA and the provider, the template and the net.
+        The machine, the versions, the ISA and the provider, the template and the model.
     lines : list of Line
         In the order of measurement; lines of one stage were timed in turn.
     """
@@ -54,12 +54,12 @@ class Report:
     lines: list[Line]
 
     def stages(self) -> Iterator[tuple[str, list[Line]]]:
-        """Lines by stage, in order."""
+        """Give the lines by stage, in order."""
         for stage in dict.fromkeys(line.stage for line in self.lines):
             yield stage, [line for line in self.lines if line.stage == stage]
 
     def summary(self) -> list[str]:
-        """What a reader wants to know first, a sentence each."""
+        """Return what a reader wants to know first, a sentence each."""
         said = []
         stages = dict(self.stages())
         for stage in _FINISHED:
@@ -81,7 +81,7 @@ class Report:
         return said
 
     def markdown(self) -> str:
-        """Facts, summary and tables."""
+        """Return facts, summary and tables as Markdown."""
         parts = ["".join(f"- {name}: {value}\n" for name, value in self.facts.items())]
         parts.append("".join(f"- {sentence}\n" for sentence in self.summary()))
         for stage, lines in self.stages():
@@ -92,7 +92,7 @@ class Report:
         return "\n".join(parts)
 
     def text(self) -> str:
-        """The same, aligned for a terminal."""
+        """Return the same, aligned for a terminal."""
         parts = ["\n".join(f"{name:10} {value}" for name, value in self.facts.items())]
         parts.append("\n".join(self.summary()))
         for stage, lines in self.stages():
@@ -124,7 +124,7 @@ class Report:
 
 
 def check_report(path: str | Path) -> Path:
-    """Where the report can be written; refuses what `check_file` refuses, and other kinds."""
+    """Return where a report can be written: an .html or .png; see `check_file`."""
     return check_file(path, MediaError, (".html", ".png"))
 
 
@@ -144,8 +144,8 @@ def run_benchmark(
     template : str or Path, optional
         A folder that `prepare` made; 75 photo-like 1080p frames by default.
     generator, audio_encoder : str or Path, optional
-        ONNX files. The demo's tiny nets by default, where the template is of their family:
-        then figures with the net say little of a real one. Without a net that fits, and
+        ONNX files. The demo's tiny models by default, where the template is of their family:
+        then figures with the model say little about a real one. Without a model that fits, and
         without ONNX Runtime, requests are not measured.
     threads : int, optional
         Of the compositor in whole requests, as in `Pipeline`; stages alone have one.
@@ -159,7 +159,7 @@ def run_benchmark(
     MissingExtraError
         If the extra `bench` is not installed.
     LipsyncError
-        If the template or a net cannot be opened, or they do not fit.
+        If the template or a model cannot be opened, or they do not fit.
     """
     if rounds < 1:
         raise InputError(f"rounds must be 1 or more, got {rounds}")
@@ -224,7 +224,7 @@ def _cpu() -> str:
 
 
 def _load() -> dict[str, str]:
-    """How many programs wanted a core just before: what else runs lengthens p50 and p99."""
+    """Return how many programs wanted a core just before: others lengthen p50 and p99."""
     if not hasattr(os, "getloadavg"):
         return {}
     return {"load": f"{os.getloadavg()[0]:.1f} before the measurement"}
@@ -296,7 +296,7 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def draw_plots(report: Report) -> bytes:
-    """Bars of time and of bytes for finished frames, and frames a second: a PNG file."""
+    """Draw time and bytes of finished frames, and frames a second; return a PNG file."""
     need("matplotlib").use("agg")
     plt = need("matplotlib.pyplot")
     stages = dict(report.stages())
@@ -357,7 +357,7 @@ def _draw(
     axis: Any, names: list[str], lines: list[Line], values: list[float], shown: list[str],
     title: str,
 ) -> None:  # fmt: skip
-    """One bar a line, in the order of the table."""
+    """Draw one bar a line, in the order of the table."""
     bars = axis.barh(names, values, color=[_OURS if line.ours else _THEIRS for line in lines])
     axis.bar_label(bars, shown, padding=3, fontsize=8)
     axis.invert_yaxis()

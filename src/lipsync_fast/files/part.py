@@ -339,7 +339,7 @@ def remove_frames(part: Path, target: Path) -> None:
         if not _FRAME.fullmatch(path.name) or path.is_symlink() or not path.is_file():
             raise MediaError(
                 f"{target} cannot be written: {part}, where its frames lie at first, holds "
-                f"{path.name}, which is no frame; move it away, or name another folder"
+                f"{path.name}, which is not a frame; move it away, or name another folder"
             )
     for path in found:
         path.unlink()

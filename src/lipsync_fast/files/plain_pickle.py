@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileMissingError, InputError
+from .untrusted import open_plain
 
 __all__ = ["load_plain"]
 
@@ -35,26 +36,26 @@ _MARK, _ARGUMENT = object(), object()
 
 
 class _Refused(ValueError):
-    """Why a file is not read."""
+    """The reason why a file is refused."""
 
 
 class _Sequence(list[Any]):
-    """A list or tuple of the file; no list that NumPy's parts are made of."""
+    """A list or tuple of the file, told from the lists that NumPy's parts are made of."""
 
 
 class _Array:
-    """An ndarray between its making and its state."""
+    """An ndarray that is made and waits for its state."""
 
     value: NDArray[Any] | None = None
 
 
 class _Dtype:
-    """A dtype between its making and its byte order."""
+    """A dtype that is made and waits for its byte order."""
 
     def __init__(self, name: str) -> None:
-        # Object, void and string kinds are none of these.
+        # Objects, voids and strings are refused.
         if not re.fullmatch(r"[iuf][1248]|b1", name) or name == "f1":
-            raise _Refused(f"holds an array of dtype {name!r}, which is no number")
+            raise _Refused(f"holds an array of dtype {name!r}, not numbers")
         self.name, self.order = name, "<"
 
     @property
@@ -83,14 +84,15 @@ def load_plain(path: str | Path) -> Any:
         If the file holds anything else, is damaged, larger than 32 MiB, or nested more than 8
         deep. Nothing that it names is ever imported or called.
     """
-    file = Path(path)
     try:
-        with file.open("rb") as stream:
+        with open_plain(path) as stream:
             data = stream.read(LARGEST + 1)
     except FileNotFoundError:
         raise FileMissingError(f"{path}: no such file") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise InputError(f"{path} cannot be read: {error}") from None
     try:
         if len(data) > LARGEST:
             raise _Refused(f"is larger than {LARGEST >> 20} MiB")
@@ -104,7 +106,7 @@ def load_plain(path: str | Path) -> Any:
 
 
 class _Reader:
-    """A machine with the operations of plain data."""
+    """Runs the operations of plain data."""
 
     def __init__(self) -> None:
         self._stack: list[Any] = []
@@ -167,7 +169,7 @@ class _Reader:
     def _append(self, values: list[Any]) -> None:
         target = self._stack[-1]
         if not isinstance(target, _Sequence):
-            raise ValueError("something is appended to what is no list")
+            raise ValueError("it appends to something other than a list")
         target.extend(values)
 
     # ---- NumPy -------------------------------------------------------------------------
@@ -198,7 +200,7 @@ class _Reader:
 
 
 class _Maker:
-    """What stands for one of the few functions that NumPy's pickles name."""
+    """Return the stand-in for one of the few functions that NumPy's pickles name."""
 
     def __init__(self, make: Callable[..., Any]) -> None:
         self.make = make
@@ -216,7 +218,7 @@ def _array(data: Any, dtype: Any, shape: Any, order: Any) -> NDArray[Any]:
 
 
 def _encode(text: Any, encoding: Any) -> bytes:
-    """Bytes as protocols below 3 write them."""
+    """Return bytes as protocols below 3 write them."""
     if not isinstance(text, str) or encoding != "latin1":
         raise _Refused("calls something")
     return text.encode("latin1")
@@ -262,7 +264,7 @@ _MAKERS: dict[str, Callable[[_Reader, Any], None]] = {
 
 
 def _plain(value: Any, level: int, seen: set[int]) -> Any:
-    """The value without what stood for NumPy's parts, or a refusal of what is no number."""
+    """Return the value with NumPy's own parts for stand-ins; refuse anything but numbers."""
     if isinstance(value, _Array) and value.value is not None:
         return value.value
     if isinstance(value, _Sequence):

@@ -31,9 +31,9 @@ def list_images(folder: str | os.PathLike[str]) -> list[Path]:
     Raises
     ------
     FileMissingError
-        No such folder.
+        There is no such folder.
     MediaError
-        Not a folder, or none of these files in it.
+        It is not a folder, or holds none of these files.
     """
     folder = Path(folder)
     if not folder.exists():
@@ -41,10 +41,10 @@ def list_images(folder: str | os.PathLike[str]) -> list[Path]:
     if not folder.is_dir():
         raise MediaError(f"{folder} is not a folder")
     files = [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()]
-    # The hidden files that macOS leaves beside each image ("._1.jpg") are no images.
+    # The hidden files that macOS leaves beside each image ("._1.jpg") hold no picture.
     files = [p for p in files if not p.name.startswith(".")]
     if not files:
-        raise MediaError(f"{folder} holds no image: needed are .jpg or .png files")
+        raise MediaError(f"{folder} must hold .jpg or .png files, got none")
     return sorted(files, key=_natural)
 
 
@@ -58,9 +58,9 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     Raises
     ------
     FileMissingError
-        No such file.
+        There is no such file.
     MediaError
-        Not an image, damaged, or with more than 8 bits a channel.
+        It is not an image, is damaged, or has more than 8 bits a channel.
     """
     path = require_file(path)
     try:
@@ -103,7 +103,7 @@ def read_images(folder: str | os.PathLike[str]) -> Iterator[np.ndarray]:
 
 
 def _natural(path: Path) -> list[tuple[int, int, str]]:
-    """Sort key that compares runs of digits as numbers."""
+    """Return a sort key that compares runs of digits as numbers."""
     parts = re.split(r"(\d+)", path.name.lower())
     return [(1, int(p), p) if p.isdecimal() else (0, 0, p) for p in parts]
 
@@ -128,7 +128,7 @@ class JpegFolder:
         The folder that it is to lie in does not exist.
     MediaError
         The folder has files in it, or cannot be made; another writer is at it, or ``.part`` holds
-        what is no frame.
+        anything besides frames.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:

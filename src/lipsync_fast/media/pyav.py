@@ -38,7 +38,7 @@ def require_file(path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     FileMissingError
-        There is none.
+        There is no such file.
     MediaError
         It is a folder, or may not be read.
     """
@@ -68,7 +68,7 @@ def reading(path: Path) -> Iterator[None]:
 def open_input(path: Path) -> Iterator[Any]:
     """Open `path` with FFmpeg for the length of a ``with`` block; errors become MediaError."""
     av = load_av(f"reading {path.name}")
-    # Titles that are no UTF-8 are none of our business; PyAV 19 ignores them by itself.
+    # Titles need not be UTF-8 for us; PyAV 19 ignores them by itself.
     leniency = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
     # "file:" keeps a colon in the name from being taken for a protocol.
     with reading(path), av.open(f"file:{path}", **leniency) as container:

@@ -44,11 +44,11 @@ class AudioSource:
     Raises
     ------
     FileMissingError
-        No such file.
+        There is no such file.
     MediaError
-        Not a media file, damaged, or without sound.
+        It is not a media file, is damaged, or has no sound.
     MissingExtraError
-        PyAV is needed for this file and not installed.
+        The file needs PyAV, which is not installed.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -102,7 +102,7 @@ def load_audio(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def duration(path: str | os.PathLike[str]) -> Fraction | None:
-    """Seconds of a file's sound as the file states them, None where it does not.
+    """Return the seconds of a file's sound as it states them, None where it does not.
 
     Raises
     ------

@@ -55,7 +55,7 @@ class VideoReader:
         Frames a second: the file's own rate where it is constant (30000/1001 stays that), else
         the rate that FFmpeg guesses, or a common rate near the average.
     frame_count : int or None
-        Frames that iteration will about yield; None where the file does not tell.
+        An estimate of the frames that iteration yields; None where the file does not tell.
     matrix : str
         "bt601" or "bt709".
     full_range : bool
@@ -66,9 +66,9 @@ class VideoReader:
     Raises
     ------
     FileMissingError
-        No such file.
+        There is no such file.
     MediaError
-        Not a video, damaged, or HDR.
+        It is not a video, is damaged, or is HDR.
     MissingExtraError
         PyAV is not installed.
     """
@@ -141,7 +141,7 @@ class VideoReader:
         Raises
         ------
         MediaError
-            Damaged, or frames of changing size.
+            It is damaged, or its frames change their size.
         """
         step = 1 / Fraction(self.fps if fps is None else fps)
         if step <= 0:
@@ -186,7 +186,7 @@ class VideoReader:
                 previous, count = time, count + 1
 
     def _stream(self, container: Any) -> Any:
-        """Return the first stream of moving pictures (cover art is none)."""
+        """Return the first stream of moving pictures (cover art does not count)."""
         av = load_av(f"reading {self.path.name}")
         for stream in container.streams.video:
             if not stream.disposition & av.stream.Disposition.attached_pic:

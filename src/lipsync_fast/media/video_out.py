@@ -246,7 +246,7 @@ class VideoWriter:
             self._part.discard()
 
     def _guard(self, action: Callable[..., Result], *arguments: Any) -> Result:
-        """Run `action`; whatever it raises ends the writer, FFmpeg's errors as MediaError."""
+        """Run `action`; an error ends the writer, and FFmpeg's become MediaError."""
         try:
             return action(*arguments)
         except (self._av.error.FFmpegError, OSError) as error:
@@ -315,7 +315,7 @@ class VideoWriter:
 
 
 def _fill(picture: Any, planes: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
-    """Copy planes into an av.VideoFrame of even size; what it has more repeats the last line."""
+    """Copy planes into an av.VideoFrame of even size; the last line fills the rest."""
     for source, plane in zip(planes, picture.planes, strict=True):
         height, width = source.shape
         target = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:, : plane.width]

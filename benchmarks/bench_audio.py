@@ -1,4 +1,4 @@
-"""Speech to what a generator hears, beside the way of Wav2Lip's script; the mel: bench_mel.py."""
+"""Speech to what a generator hears, beside Wav2Lip's script; the mel: bench_mel.py."""
 
 from fractions import Fraction
 

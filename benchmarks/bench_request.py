@@ -1,4 +1,4 @@
-"""Requests of 8 and of 25 frames: with a 320x320 U-Net, and without a net, in each format."""
+"""Requests of 8 and of 25 frames: with a 320x320 U-Net, and without a model, in each format."""
 
 import numpy as np
 import pytest
@@ -135,7 +135,7 @@ def test_request_with_net(benchmark, pipeline, size, format):
     output = pipeline.generator.infer(visual, features[:1])
     with pipeline.compositor.composite(output, index, format=format) as frames:
         again = frames[0].array.copy()
-    # A net's last bits may hang on how many pictures it runs at once.
+    # A model's last bits may depend on how many pictures it runs at once.
     if format == "jpeg":
         first, again = _jpeg.decode(first), _jpeg.decode(again)
     assert np.abs(again.astype(np.int16) - first).mean() <= 0.01

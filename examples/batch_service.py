@@ -68,7 +68,7 @@ def main(arguments=None):
         sent[name] = index + 1
 
     with lf.Pipeline.open(options.template, options.generator, options.audio_encoder) as pipeline:
-        pipeline.pool.limit = 512 << 20  # what goes beyond raises PoolExhausted, never swaps
+        pipeline.pool.limit = 512 << 20  # beyond it PoolExhausted is raised; nothing swaps
         sounds = {path: load_audio(path) for path in options.speech}
         conversations = {path: Conversation(pipeline) for path in sounds}
         at = 0

@@ -110,7 +110,7 @@ class Service:
             self.run([*(speaks(format, frames) for format in FORMATS), bursts])
 
     def reserve(self) -> None:
-        """Take what all of them may hold at the same moment; whether they ever do is chance."""
+        """Take all that users may hold at the same moment; whether they ever do is chance."""
         pipe, preset = self.pipeline, self.pipeline.template.preset
         held = []
         for size in (*range(1, pipe.request + 1), BURST):

@@ -1,6 +1,6 @@
 """How the families' own inference scripts make a frame, with OpenCV, on given rects.
 
-Each takes a frame (H, W, 3) bgr24, a rect (x, y, w, h), and `predict`, the net on one visual
+Each takes a frame (H, W, 3) bgr24, a rect (x, y, w, h), and `predict`, the model on one visual
 input (planes, S, S) float32; the numbers are the scripts', not the presets'.
 """
 

@@ -44,7 +44,7 @@ def speech(seconds=2.0):
 
 
 def open_pipeline(folder, net):
-    """A pipeline with the tiny net, written to `net`."""
+    """A pipeline with the tiny generator, which is written to `net`."""
     pytest.importorskip("onnxruntime")
     nets = pytest.importorskip("tests.support.nets")
     return Pipeline.open(folder, nets.tiny_generator(net, PRESET))

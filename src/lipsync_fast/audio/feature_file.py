@@ -126,7 +126,7 @@ def _check_rows(array: Any, name: str, preset: Preset) -> NDArray[np.floating[An
     row = math.prod(array.shape[1:])
     needed = ROW_SIZES.get(preset.features)
     if needed is None and preset.features != "file":
-        needed = window  # what mel windows and parameters come in: one for each frame
+        needed = window  # mel windows and parameters come whole, one for each frame
     fits = array.ndim >= 2 and len(array) > 0 and row > 0
     fits = fits and (window % row == 0 if needed is None else row == needed)
     if not fits:

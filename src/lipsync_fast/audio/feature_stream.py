@@ -22,7 +22,7 @@ class FeatureStream(FeatureSource):
     """Feature windows of a sound that arrives in chunks, one window for each video frame.
 
     The windows are bit for bit those of the sound in one piece, on one audio encoder and
-    provider. Only what frames not yet taken need is kept. One thread at a time.
+    provider. It keeps only samples and rows that frames not yet taken need. One thread at a time.
 
     Parameters
     ----------

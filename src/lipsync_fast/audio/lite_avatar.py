@@ -260,7 +260,7 @@ class LiteAvatarDriver:
 
     def _frame(self) -> NDArray[np.float32] | None:
         """Return the next frame's parameters, or None while columns of it are missing."""
-        # Middle of the frame in columns, plus what easing lags behind, over the rate's numerator.
+        # Middle of the frame in columns, plus the lag of easing, over the rate's numerator.
         rate = self.fps.numerator
         place = COLUMNS_PER_SECOND * (2 * self._made + 1) * self.fps.denominator + 2 * _LAG * rate
         column, rest = divmod(place, 2 * rate)

@@ -200,7 +200,7 @@ class MelStream:
         self._flushed = False
         self._last = 0.0
         # Pre-emphasised sound from the next column's first sample on. It begins with the
-        # 400 samples before the sound: zeros, or a reflection of what is yet to come.
+        # 400 samples before the sound: zeros, or a reflection of its start.
         self._buffer = np.zeros(_WINDOW + HOP * (_BLOCK - 1))
         self._filled = _HALF
         self._unmirrored = self._reflect

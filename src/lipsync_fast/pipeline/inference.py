@@ -1,4 +1,4 @@
-"""The models' part of a request: frames that show a mouth are drawn on some device."""
+"""Frames that show a mouth are drawn, each request on the device with the least to do."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class Inference:
         return self._draw(self._plan(features, start, alphas))
 
     def submit(self, request: Request) -> Future[NetOutputs]:
-        """Start `run` on a thread of the device; what waits there counts as its load.
+        """Start `run` on a thread of the device; from now on its frames count as load.
 
         Nothing holds the features or the outputs once the future is dropped and a run under way
         has ended.

@@ -1,4 +1,4 @@
-"""How the mouth looks: its colours, what pauses show, and the person's closed mouth."""
+"""How the mouth looks: its colours, pauses, and the person's closed mouth."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class MouthOptions:
         "background": the film itself, the mouth being faded out and in (`SilenceFades`), also at
         both ends of the speech, so that it can stand between films; silent frames do not reach the
         model. That is for films with a closed mouth. "net": what the model makes of the sound as
-        it is, which is what the references do. By default "background" for presets with
+        it is, as the references do. By default "background" for presets with
         "params", whose films have a closed mouth, and else "closed".
     neutral : str, Path or (32,) numbers, optional
         The person's closed mouth for presets with "params"; see `LiteAvatarDriver`.

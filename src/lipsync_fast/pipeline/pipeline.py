@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from fractions import Fraction
@@ -45,7 +45,7 @@ Progress = Callable[[int, int | None], None]
 
 @dataclass(frozen=True)
 class PipelineStats:
-    """What `Pipeline.stats` tells.
+    """Times and counts of a pipeline; see `Pipeline.stats`.
 
     Attributes
     ----------
@@ -74,13 +74,13 @@ class Pipeline:
     ----------
     template : Template
     generator : Generator or ResidentGenerator, or a sequence of them
-        One for each device that requests are spread over. Pipelines may share them: each takes
-        what was opened for another template over to its own.
+        One for each device that requests are spread over. Pipelines may share them: a generator
+        opened for another template is taken over to this one.
     audio_encoder : AudioEncoder, HubertEncoder or WenetEncoder, optional
         Makes the features of speech where the preset hears "ave", "hubert" or "wenet"; not
         needed where they are given.
     mouth : MouthOptions, optional
-        Its colours, what pauses show, and the closed mouth.
+        Colour matching, pauses, and the person's closed mouth.
     request : int
         Frames of a request of `frames` and `render` that name no other number.
     threads : int, optional
@@ -147,7 +147,7 @@ class Pipeline:
             ONNX files; the encoder is for presets with "ave", "hubert" or "wenet" features. The
             template is put into the generator where that is possible (extra `models`), which then
             takes frame indices and gives pictures; else its visual inputs are packed for each
-            frame. What another pipeline has open (`generators`, `audio_encoder`) is shared with it.
+            frame. Models of another pipeline (`generators`, `audio_encoder`) are shared with it.
         providers : list, optional
             ONNX Runtime providers in order; CUDA where it works and else the CPU by default.
         devices : sequence of int, optional
@@ -190,7 +190,7 @@ class Pipeline:
         self.close()
 
     def stats(self) -> PipelineStats:
-        """Where the time went, and what the memory did, since the pipeline was opened."""
+        """Return times of the stages and counts of the memory since the pipeline was opened."""
         return PipelineStats(
             self.stages.stats(),
             self.stages.device_stats(),
@@ -283,13 +283,13 @@ class Pipeline:
         format: str = "bgr24",
         quality: int | None = None,
         request: int | None = None,
-    ) -> Iterator[Frame]:
-        """Frames of a speech, one after the other, as soon as they can be made.
+    ) -> Generator[Frame, None, None]:
+        """Yield the frames of a speech, one after the other, as soon as they can be made.
 
         The model works on the next request while frames of this one are finished and used. An
         iterable is read in the thread that asks for frames; before more of it is read, frames
-        that have been drawn are handed out. Leaving early, by ``break`` or `close`, waits for
-        nothing and holds nothing once a run of the model that is under way has ended.
+        that have been drawn are handed out. Leaving early, by ``break`` or ``close()``, waits for
+        nothing, and nothing is held once a run of the model that is under way has ended.
 
         Parameters
         ----------
@@ -326,13 +326,15 @@ class Pipeline:
         format: str,
         quality: int | None,
         request: int | None,
-    ) -> Iterator[Frame]:
+    ) -> Generator[Frame, None, None]:
         size = check_int("request", self.request if request is None else request, 1, unit="frames")
         chunks = () if speech is None else open_speech(speech)
         live = not isinstance(speech, (str, Path, np.ndarray))
         return self._draw_ahead(read_requests(heard, chunks, size, live), format, quality)
 
-    def _draw_ahead(self, requests: Requests, format: str, quality: int | None) -> Iterator[Frame]:
+    def _draw_ahead(
+        self, requests: Requests, format: str, quality: int | None
+    ) -> Generator[Frame, None, None]:
         """Finish a request while each device draws one of those after it."""
         smoother = ColourSmoother(self.template.fps, self.template.preset.view)
         under_way: deque[Future[NetOutputs]] = deque()

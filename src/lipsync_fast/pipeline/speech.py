@@ -1,4 +1,4 @@
-"""What the generator hears: a speech, or features made elsewhere, request by request."""
+"""Speech, or features made elsewhere, to feature windows, request by request."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _END = np.zeros(0, np.float32)  # stands for the end of the chunks; compared by 
 
 @dataclass(frozen=True)
 class Request:
-    """What is heard in the frames of one request.
+    """Feature windows and fades of the frames of one request.
 
     Attributes
     ----------
@@ -90,11 +90,11 @@ class SpeechFeatures:
     features : path or array, optional
         What the generator hears, made elsewhere; see `FeatureFile`.
     mouth : MouthOptions, optional
-        What pauses show, and the neutral pose.
+        Its `silence` and `neutral`.
     pool : BufferPool, optional
         Memory of the feature windows; `default_pool` by default.
     stages : Stages, optional
-        Its clock `features` times what is done here.
+        Its clock `features` times each push, flush and take.
 
     Attributes
     ----------
@@ -135,7 +135,7 @@ class SpeechFeatures:
         else:
             self._windows = given = FeatureFile(features, preset, rate)
             self.rows = given.rows
-        # A driver hears for itself what is noise, and feature files are what they are.
+        # A driver tells noise from speech by itself, and given features are used as they are.
         gated = mouth.silence == "closed" and features is None and not preset.driven_by_rule
         self._gate = NoiseGate() if gated else None
         self._fades = _open_fades(preset, rate) if mouth.silence == "background" else None

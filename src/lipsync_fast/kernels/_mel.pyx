@@ -7,6 +7,36 @@ import numpy as np
 from ..errors import InputError, LayoutError
 
 
+cdef lf_mel_bands bands_of(Array edges, Array weights, Py_ssize_t bins) except *:
+    """Check the bands of spectra of `bins` values; the result points into both arrays."""
+    cdef Py_ssize_t bands = edges.view.shape[0], b, total = 0
+    cdef lf_mel_bands filters
+    if not 1 <= bands <= LF_MEL_MAX_BANDS or edges.view.shape[1] != 2:
+        raise InputError(
+            f"edges must have shape (1 to {LF_MEL_MAX_BANDS} bands, 2), got {edges.shape}"
+        )
+    if edges.view.strides[1] != 4 or edges.view.strides[0] != 8:
+        raise LayoutError("edges must be C-contiguous; pass numpy.ascontiguousarray(edges)")
+    if weights.view.shape[0] and weights.view.strides[0] != 4:
+        raise LayoutError("weights must be C-contiguous; pass numpy.ascontiguousarray(weights)")
+    cdef const int32_t *edge = <const int32_t *> edges.view.buf
+    for b in range(bands):
+        if not 1 <= edge[2 * b] <= edge[2 * b + 1] <= bins - 1:
+            raise InputError(
+                f"edges must hold 1 <= first <= end <= {bins - 1}, "
+                f"got {edge[2 * b]} and {edge[2 * b + 1]} in band {b}"
+            )
+        total += edge[2 * b + 1] - edge[2 * b]
+    if weights.view.shape[0] != total:
+        raise InputError(
+            f"weights must hold {total} values, one a bin of every band, "
+            f"got {weights.shape[0]}"
+        )
+    filters.edges, filters.weights = edge, <const float *> weights.view.buf
+    filters.count = <int> bands
+    return filters
+
+
 def mel(spectrum, edges, weights, *, out=None, isa=None):
     """Mel columns, in Wav2Lip's normalised decibels, of frames from their spectra.
 
@@ -46,36 +76,16 @@ def mel(spectrum, edges, weights, *, out=None, isa=None):
     cdef Array band_edges = Array(edges, "edges", "int32", 2)
     cdef Array band_weights = Array(weights, "weights", "float32", 1)
     cdef Py_ssize_t frames = source.view.shape[0], bins = source.view.shape[1]
-    cdef Py_ssize_t bands = band_edges.view.shape[0], b, total = 0
+    cdef Py_ssize_t bands = band_edges.view.shape[0]
     if not 1 <= bins <= LF_MEL_MAX_BINS or source.view.shape[2] != 2:
         raise InputError(
             f"spectrum must have shape (frames, 1 to {LF_MEL_MAX_BINS} bins, 2), got {source.shape}"
-        )
-    if not 1 <= bands <= LF_MEL_MAX_BANDS or band_edges.view.shape[1] != 2:
-        raise InputError(
-            f"edges must have shape (1 to {LF_MEL_MAX_BANDS} bands, 2), got {band_edges.shape}"
         )
     if source.view.strides[1] != 16 or source.view.strides[2] != 8 or source.view.strides[0] % 8:
         raise LayoutError(
             "spectrum must be packed within a frame; pass numpy.ascontiguousarray(spectrum)"
         )
-    if band_edges.view.strides[1] != 4 or band_edges.view.strides[0] != 8:
-        raise LayoutError("edges must be C-contiguous; pass numpy.ascontiguousarray(edges)")
-    if band_weights.view.shape[0] and band_weights.view.strides[0] != 4:
-        raise LayoutError("weights must be C-contiguous; pass numpy.ascontiguousarray(weights)")
-    cdef const int32_t *edge = <const int32_t *> band_edges.view.buf
-    for b in range(bands):
-        if not 1 <= edge[2 * b] <= edge[2 * b + 1] <= bins - 1:
-            raise InputError(
-                f"edges must hold 1 <= first <= end <= {bins - 1}, "
-                f"got {edge[2 * b]} and {edge[2 * b + 1]} in band {b}"
-            )
-        total += edge[2 * b + 1] - edge[2 * b]
-    if band_weights.view.shape[0] != total:
-        raise InputError(
-            f"weights must hold {total} values, one a bin of every band, "
-            f"got {band_weights.shape[0]}"
-        )
+    cdef lf_mel_bands filters = bands_of(band_edges, band_weights, bins)
     if out is None:
         out = np.empty((frames, bands), np.float32)
     cdef Array target = Array(out, "out", "float32", 2, True)
@@ -89,16 +99,13 @@ def mel(spectrum, edges, weights, *, out=None, isa=None):
         return out
     need_apart(target, source)
     need_apart(target, band_edges)
-    if total:
+    if band_weights.view.shape[0]:
         need_apart(target, band_weights)
     if frames > 0x7FFFFFFF:
         raise InputError(
             f"spectrum may hold 2147483647 frames at once, got {frames}; pass it in parts"
         )
     cdef const lf_rows *rows = rows_of(isa)
-    cdef lf_mel_bands filters
-    filters.edges, filters.weights = edge, <const float *> band_weights.view.buf
-    filters.count = <int> bands
     cdef int status
     with nogil:
         status = lf_mel_f64(

@@ -1,4 +1,4 @@
-/* The spectrum with NEON rows and with scalar rows: equal bits, and nothing written past the end. */
+/* The spectrum with NEON rows and with scalar rows: equal bits, nothing written past the end. */
 #include "kernels.h"
 
 #include <stdio.h>

@@ -5,8 +5,7 @@ import functools
 import re
 from dataclasses import dataclass
 
-# In a docstring, or in the comment above a C function: the reason for more than a few parameters.
-REASON = re.compile(r"\bmany parameters\b", re.IGNORECASE)
+NUMBERS = ["nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class Function:
     parameters : int
         ``self`` and ``cls`` apart.
     reasoned : bool
-        Whether its text gives the reason for many parameters.
+        Whether its docstring, or a comment, gives the reason for its number of parameters.
     """
 
     name: str
@@ -31,6 +30,12 @@ class Function:
     lines: int
     parameters: int
     reasoned: bool
+
+
+def gives_reason(text, count):
+    """Whether a docstring or comment speaks of the number of parameters: "Ten parameters: …"."""
+    number = "".join(NUMBERS[count - 9 : count - 8]) if count > 8 else ""
+    return bool(number and re.search(rf"\b{number} parameters\b", text, re.IGNORECASE))
 
 
 @functools.cache
@@ -57,7 +62,7 @@ def python(text):
         count = len([a for a in arguments if a.arg not in ("self", "cls")])
         if node.name == "__init__" and id(node) in classes:  # described where the class is
             doc += ast.get_docstring(classes[id(node)]) or ""
-        yield Function(node.name, node.lineno, lines, count, bool(REASON.search(doc)))
+        yield Function(node.name, node.lineno, lines, count, gives_reason(doc, count))
 
 
 # ---- Cython ----------------------------------------------------------------------------------
@@ -85,7 +90,7 @@ def cython(text):
             text.count("\n", 0, match.start()) + 1,
             signature + body.count("\n") - taken,
             len(names),
-            bool(REASON.search(doc)),
+            gives_reason(doc, len(names)),
         )
 
 
@@ -123,21 +128,16 @@ def c(text):
         if brace is None:
             continue  # a declaration
         _, last = in_brackets(bare, brace.end(), "{}")
-        above = re.search(r"/\*((?:(?!\*/).)*)\*/\s*$", text[: match.start()], re.DOTALL)
+        count = 0 if inside.strip() == "void" else len(split(inside))
+        comments = re.finditer(r"/\*((?:(?!\*/).)*)\*/(\s*)", text, re.DOTALL)
+        about = [m[1] for m in comments if m.end() == match.start() or match[1] in m[1]]
         yield Function(
             match[1],
             text.count("\n", 0, match.start()) + 1,
             text.count("\n", match.start(), last) + 1,
-            0 if inside.strip() == "void" else len(split(inside)),
-            bool(above and REASON.search(above[1])),
+            count,
+            gives_reason(" ".join(about), count),
         )
-
-
-def reasoned_declarations(text):
-    """Names of functions that a header declares below a comment with the reason."""
-    for part in re.finditer(r"/\*((?:(?!\*/).)*)\*/([^/]*)", text, re.DOTALL):
-        if REASON.search(part[1]):
-            yield from re.findall(r"\b(\w+)\([^;{]*;", part[2])
 
 
 # ---- both ------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ from lipsync_fast.kernels._yuv cimport space_of
 import numpy as np
 
 from ..errors import ArgumentTypeError, InputError, LayoutError
-from ..formats import PACKED_CHANNELS
+from ..formats import PACKED_CHANNELS as _PACKED_CHANNELS
 from ..kernels._yuv import i420_size
 
 _FORMATS = {
@@ -66,7 +66,7 @@ cdef class Backgrounds:
         self.patch_filter, self.side = preset.patch_filter, preset.view + 2 * preset.patch_border
         memset(&self.limits, 0, sizeof(lf_worker_limits))
         cdef lf_canvas *canvas = &self.canvas
-        canvas.format, canvas.channels = _FORMATS[format], PACKED_CHANNELS.get(format, 0)
+        canvas.format, canvas.channels = _FORMATS[format], _PACKED_CHANNELS.get(format, 0)
         canvas.width, canvas.height = video.width, video.height
         canvas.frame_bytes = <size_t> canvas.width * canvas.height * canvas.channels
         if format == "i420":

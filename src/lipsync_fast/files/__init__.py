@@ -1,0 +1,3 @@
+"""Disk without trust and without half-written output; nothing here is public."""
+
+__all__: list[str] = []

@@ -200,7 +200,7 @@ def test_the_dispatch_builds_for_compilers_that_know_less(tmp_path, known):
         pytest.skip("what a compiler may not know are the instructions of x86-64")
     source, made = ROOT / "csrc" / "cpu.c", tmp_path / "cpu.o"
     defined = [f"-DLF_HAVE_{isa}=1" for isa in known]
-    strict = ["-std=c11", "-Wall", "-Wextra", "-Werror"]
+    strict = ["-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'csrc'}"]
     done = run(tool("cc"), *strict, *defined, "-c", str(source), "-o", str(made))
     assert done.returncode == 0, done.stderr
     rows = made.read_bytes()

@@ -8,6 +8,7 @@ from tests.support.nets import tiny_generator
 from tests.support.person import template_of
 
 from lipsync_fast.errors import InputError, LayoutError
+from lipsync_fast.memory import default_pool
 from lipsync_fast.pipeline.pipeline import Pipeline
 from lipsync_fast.presets import get_preset
 
@@ -77,3 +78,12 @@ def test_features_that_do_not_fit(pipeline, features):
         with pytest.raises(InputError, match=r"features must have shape \(N, 1, 80, 16\)"):
             pipeline.composite(other)
     assert pipeline.stats().stages["net"].runs == 0
+
+
+def test_all_buffers_of_a_request_are_the_pipelines(pipeline, features):
+    """Its limit would bound little if visual inputs came from another pool."""
+    before = default_pool().stats()
+    composite(pipeline, features, None)
+    after = default_pool().stats()
+    assert (after.hits, after.misses) == (before.hits, before.misses)
+    assert pipeline.pool.stats().misses > 0

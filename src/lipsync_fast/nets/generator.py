@@ -161,6 +161,7 @@ class Generator(Net):
         features: Floats,
         out: NDArray[Any] | None = None,
         *,
+        pool: BufferPool | None = None,
         clock: Clock = UNTIMED,
     ) -> NDArray[Any]:
         """Draw frames of a template, in micro-batches.
@@ -177,6 +178,9 @@ class Generator(Net):
             Feature windows.
         out : (N, 3, S, S) float32, C-contiguous, optional
             Receives the pictures; must not overlap `features`.
+        pool : BufferPool, optional
+            Memory of the visual inputs, and of the pictures without `out`; the generator's own
+            by default.
         clock : Clock, optional
             Times the packing of visual inputs and the runs of the model.
 
@@ -196,21 +200,22 @@ class Generator(Net):
         chosen = check_indices(indices, len(template.crops))
         count = len(chosen)
         check_array("features", features, (count, *preset.audio_shape))
+        pool = self._pool if pool is None else pool
         if out is None:
-            out = self._pool.empty(*self.output(count))
+            out = pool.empty(*self.output(count))
         else:
             check_out(out, *self.output(count), features=features)
         binding = self._session.io_binding()
 
         def draw(part: slice, size: int) -> None:
             frames = part.stop - part.start
-            visual = self._pool.empty((size, *preset.visual_shape), "float32")
+            visual = pool.empty((size, *preset.visual_shape), "float32")
             with clock.visual(frames):
                 for slot, index in enumerate(chosen[part].tolist()):
                     template.visual(index, out=visual[slot])
                 visual[frames:] = visual[frames - 1]
             with clock.net(frames):
-                self._infer_part(binding, visual, features[part], out[part], size)
+                self._infer_part(binding, visual, features[part], out[part], size, pool)
 
         self.sizes.run(count, draw)
         return out
@@ -256,18 +261,24 @@ class Generator(Net):
         binding = self._session.io_binding()
 
         def infer(part: slice, size: int) -> None:
-            self._infer_part(binding, visual[part], audio[part], out[part], size)
+            self._infer_part(binding, visual[part], audio[part], out[part], size, self._pool)
 
         self.sizes.run(count, infer)
         return out
 
     def _infer_part(
-        self, binding: Any, visual: Floats, audio: Floats, out: Floats, size: int
+        self,
+        binding: Any,
+        visual: Floats,
+        audio: Floats,
+        out: Floats,
+        size: int,
+        pool: BufferPool,
     ) -> None:
         count, target = len(out), out
         if count < size:
-            target = self._pool.empty((size, *out.shape[1:]), "float32")
-        visual, audio = padded(visual, size, self._pool), padded(audio, size, self._pool)
+            target = pool.empty((size, *out.shape[1:]), "float32")
+        visual, audio = padded(visual, size, pool), padded(audio, size, pool)
         feeds = {self.preset.image_input: visual, self.preset.audio_input: audio}
         self._run_bound(binding, feeds | self._constants, self._output, target)
         if target is not out:

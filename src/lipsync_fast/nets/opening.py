@@ -69,9 +69,10 @@ class AnyGenerator(Protocol):
         features: NDArray[np.float32],
         out: NDArray[Any] | None = None,
         *,
+        pool: BufferPool | None = None,
         clock: Clock = UNTIMED,
     ) -> NDArray[Any]:
-        """Draw the frames of these indices into `out`, or into a pooled array."""
+        """Draw the frames of these indices into `out`, or into an array of a pool."""
 
     def output(self, count: int) -> tuple[tuple[int, ...], str]:
         """Return shape and dtype of the array that `draw` fills with `count` frames."""

@@ -202,6 +202,7 @@ class ResidentGenerator(Net):
         features: NDArray[np.float32],
         out: NDArray[Any] | None = None,
         *,
+        pool: BufferPool | None = None,
         clock: Clock = UNTIMED,
     ) -> NDArray[Any]:
         """Draw frames of a template, in micro-batches.
@@ -216,6 +217,9 @@ class ResidentGenerator(Net):
             Feature windows.
         out : (N, S, S, 3) uint8, C-contiguous, optional
             Receives the pictures; must not overlap `features`.
+        pool : BufferPool, optional
+            Memory of scratch, and of the pictures without `out` where none is pinned; the
+            generator's own by default.
         clock : Clock, optional
             Times the runs of the model.
 
@@ -234,7 +238,8 @@ class ResidentGenerator(Net):
                 f"{self.path}: the generator holds the crops of another template; draw with "
                 "generator.for_template(template)"
             )
-        return self._draw(indices, "features", features, out, clock)
+        pool = self._pool if pool is None else pool
+        return self._draw(indices, "features", features, out, pool, clock)
 
     def infer_indices(
         self,
@@ -263,7 +268,7 @@ class ResidentGenerator(Net):
         LayoutError, InputError, ModelError, DeviceMemoryError
             As `Generator.infer`; InputError also for an index outside of the template.
         """
-        return self._draw(indices, "audio", audio, out, UNTIMED)
+        return self._draw(indices, "audio", audio, out, self._pool, UNTIMED)
 
     __call__ = infer_indices
 
@@ -273,18 +278,19 @@ class ResidentGenerator(Net):
         name: str,
         audio: NDArray[np.float32],
         out: NDArray[np.uint8] | None,
+        pool: BufferPool,
         clock: Clock,
     ) -> NDArray[np.uint8]:
         chosen = check_indices(indices, len(self._crops))
         count = len(chosen)
         check_array(name, audio, (count, *self.preset.audio_shape))
         if out is None:
-            out = (self._pool if self.pool is None else self.pool).empty(*self.output(count))
+            out = (pool if self.pool is None else self.pool).empty(*self.output(count))
         else:
             shape, dtype = self.output(count)
             check_out(out, shape, dtype, **{name: audio})
         with clock.net(count):
-            self._on_thread(self._infer, chosen, audio, out)
+            self._on_thread(self._infer, chosen, audio, out, pool)
         return out
 
     def _on_thread(self, work: Callable[..., None], *arguments: Any) -> None:
@@ -295,14 +301,18 @@ class ResidentGenerator(Net):
             work(*arguments)
 
     def _infer(
-        self, chosen: NDArray[np.int64], audio: NDArray[np.float32], out: NDArray[np.uint8]
+        self,
+        chosen: NDArray[np.int64],
+        audio: NDArray[np.float32],
+        out: NDArray[np.uint8],
+        pool: BufferPool,
     ) -> None:
         binding = self._session.io_binding()
         for name, value in self._resident.items():
             binding.bind_ortvalue_input(name, value)
 
         def infer(part: slice, size: int) -> None:
-            self._infer_part(binding, chosen[part], audio[part], out[part], size)
+            self._infer_part(binding, chosen[part], audio[part], out[part], size, pool)
 
         self.sizes.run(len(chosen), infer)
 
@@ -313,11 +323,12 @@ class ResidentGenerator(Net):
         audio: NDArray[np.float32],
         out: NDArray[np.uint8],
         size: int,
+        pool: BufferPool,
     ) -> None:
         target, count = out, len(chosen)
         if count < size:
-            target = self._pool.empty((size, *out.shape[1:]), "uint8")
-        chosen, audio = padded(chosen, size, self._pool), padded(audio, size, self._pool)
+            target = pool.empty((size, *out.shape[1:]), "uint8")
+        chosen, audio = padded(chosen, size, pool), padded(audio, size, pool)
         feeds: dict[str, NDArray[Any]] = {FRAMES: chosen, AUDIO: audio}
         captured = self._captured.get(size)
         if captured is not None:
@@ -353,7 +364,7 @@ class ResidentGenerator(Net):
             chosen = np.arange(size, dtype=np.int64) % len(self._crops)
             audio = np.zeros((size, *self.preset.audio_shape), np.float32)
             out = self._pool.empty((size, self.preset.view, self.preset.view, 3), "uint8")
-            self._infer(chosen, audio, out)
+            self._infer(chosen, audio, out, self._pool)
             if self._captures and size <= self.micro_batch:
                 self._capture({FRAMES: chosen, AUDIO: audio}, out)
 

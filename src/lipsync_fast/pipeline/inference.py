@@ -153,6 +153,7 @@ class Inference:
                     indices[part],
                     job.features[part],
                     outputs[part],
+                    pool=self.pool,
                     clock=self.stages,
                 )
         return NetOutputs(job.start, indices, outputs, job.alphas)

@@ -11,7 +11,7 @@ from PIL import Image
 from lipsync_fast.cli import main as cli
 from lipsync_fast.compositing.seams import seam_steps
 from lipsync_fast.diagnostics import probes as net_probes
-from lipsync_fast.diagnostics.inspection import _jitter, inspect
+from lipsync_fast.diagnostics.inspection import _motion_facts, inspect
 from lipsync_fast.errors import FileMissingError, InputError, ModelError, TemplateError
 from lipsync_fast.formats import VideoFormat
 from lipsync_fast.presets import get_preset
@@ -175,11 +175,21 @@ def test_the_real_net(assets):
 # ---- templates ----------------------------------------------------------------------------
 
 
-def test_jitter_is_the_mean_step_of_the_centre():
+def test_motion_is_the_mean_step_of_the_centre():
     rects = np.array([[10, 10, 4, 4], [13, 14, 4, 4], [13, 14, 4, 4], [0, 0, 0, 0], [50, 9, 4, 4]])
-    assert _jitter(rects) == 2.5  # 5 px, then none; the frame without a face is no neighbour
-    assert _jitter(rects[:1]) is None
-    assert _jitter(np.array([[10, 10, 4, 4], [10, 10, 6, 4]])) == 1.0
+    # 5 px, then none; the frame without a face is no neighbour
+    assert _motion_facts(rects) == {"motion in px a frame": 2.5, "jitter in px a frame": 5.0}
+    assert _motion_facts(rects[:1]) == {}
+    wider = np.array([[10, 10, 4, 4], [10, 10, 6, 4]])
+    assert _motion_facts(wider) == {"motion in px a frame": 1.0}
+
+
+def test_a_tremble_is_told_from_a_motion():
+    rects = np.full((60, 4), 100)
+    rects[:, 0] = 7 * np.arange(60)
+    assert _motion_facts(rects) == {"motion in px a frame": 7.0, "jitter in px a frame": 0.0}
+    rects[:, 0] = 100 + 3 * (np.arange(60) % 2)
+    assert _motion_facts(rects) == {"motion in px a frame": 3.0, "jitter in px a frame": 6.0}
 
 
 def make_template(tmp_path, preset="wav2lip96"):
@@ -202,7 +212,8 @@ def test_a_template(tmp_path, capsys):
     assert facts["frames"] == 3
     assert facts["size"] == "320×240"
     assert facts["rects"] == "120×120 to 120×120"
-    assert facts["jitter in px a frame"] == 4.0
+    assert facts["motion in px a frame"] == 4.0
+    assert facts["jitter in px a frame"] == 0.0
     own = facts["seam error of the untouched background"]
     with Template.open(path) as template:
         steps = [seam_steps(template.bgr24(i), template.rects[i]) for i in range(3)]

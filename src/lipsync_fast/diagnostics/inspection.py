@@ -109,9 +109,7 @@ def _template_facts(path: Path) -> Facts:
         if len(faces):
             low, high = faces[:, 2:].min(axis=0), faces[:, 2:].max(axis=0)
             facts["rects"] = f"{low[0]}×{low[1]} to {high[0]}×{high[1]}"
-        jitter = _jitter(template.rects)
-        if jitter is not None:
-            facts["jitter in px a frame"] = round(jitter, 2)
+        facts.update(_motion_facts(template.rects))
         if len(faces):
             chosen = _spread(np.flatnonzero(template.rects[:, 2]), SEAM_FRAMES)
             border = template.preset.border
@@ -140,14 +138,22 @@ def _megabytes(size: float) -> float:
     return round(size / 1e6, 1 if size >= 1e7 else 3)
 
 
-def _jitter(rects: NDArray[np.int32]) -> float | None:
-    """Mean step of the rect's centre between two frames that both have a face, in pixels."""
-    centres = rects[:, :2] + rects[:, 2:] / 2
-    both = (rects[1:, 2] > 0) & (rects[:-1, 2] > 0)
-    if not both.any():
-        return None
-    steps: NDArray[np.float64] = np.hypot(*np.diff(centres, axis=0)[both].T)
-    return float(steps.mean())
+def _motion_facts(rects: NDArray[np.int32]) -> Facts:
+    """Return how far the rect's centre moves, and how much of that is a tremble, in pixels.
+
+    The motion is the mean step between neighbours that both have a face. The jitter is the mean
+    change of that step: a head that moves evenly leaves none of it.
+    """
+    centres, seen = rects[:, :2] + rects[:, 2:] / 2, rects[:, 2] > 0
+    facts: Facts = {}
+    for order, name in ((1, "motion in px a frame"), (2, "jitter in px a frame")):
+        if len(rects) <= order:
+            break
+        whole = np.lib.stride_tricks.sliding_window_view(seen, order + 1).all(axis=1)
+        if whole.any():
+            steps = np.hypot(*np.diff(centres, order, axis=0)[whole].T)
+            facts[name] = round(float(steps.mean()), 2)
+    return facts
 
 
 # ---- models --------------------------------------------------------------------------------

@@ -64,6 +64,20 @@ def test_even_motion_is_kept_as_it_is():
     np.testing.assert_allclose(steady_outlines(outlines, rects, FPS), outlines, atol=1e-6)
 
 
+def test_hard_motion_and_zooms_are_followed():
+    (outline,), (rect,) = oval(1)
+    time = np.arange(4 * FPS) / FPS
+    x, scale = 1920 * np.clip(time - 1, 0, 1), 1 + np.clip(time - 2, 0, 1)
+    shift = np.stack([x, np.zeros(len(x))], axis=1)
+    middle = outline.mean(axis=0)
+    truth = (outline - middle) * scale[:, None, None] + middle + shift[:, None]
+    sides = np.round(rect[2] * scale).astype(np.int32)
+    corners = np.round(middle + shift - sides[:, None] / 2).astype(np.int32)
+    rects = np.concatenate([corners, sides[:, None], sides[:, None]], axis=1)
+    off = np.abs(steady_outlines(truth, rects, FPS) - truth).max(axis=(1, 2))
+    assert np.percentile(off / sides, 99) <= 0.04
+
+
 def test_gaps_are_bridged_and_frames_without_a_rect_stay_empty():
     truth, rects = oval()
     holes = truth.copy()

@@ -5,6 +5,8 @@ import pytest
 
 from lipsync_fast.errors import InputError
 from lipsync_fast.preparation.faces.smoothing import (
+    follow_line,
+    local_line,
     rects_of_corners,
     reference_corners,
     runs,
@@ -110,6 +112,50 @@ def test_steady_on_short_clips(count):
     np.testing.assert_array_equal(
         steady_corners(corners, FPS), np.tile([10, 20, 50, 60], (count, 1))
     )
+
+
+def hard_track(kind, fps, side=200):
+    """A head that moves as hard as a film allows: true corners, (4 fps, 4)."""
+    time = np.arange(4 * fps) / fps
+    run = np.clip(time - 1, 0, 1)  # it rests a second, moves, rests
+    x, size = np.full(len(time), 960.0), np.full(len(time), float(side))
+    if kind == "cross":
+        x = 1920 * run
+    elif kind == "eased":
+        x = 1920 * (3 * run**2 - 2 * run**3)
+    elif kind == "to and fro":
+        x = 480 + 1920 * np.abs(time % 1 - 0.5)
+    elif kind == "accelerated":
+        x = 400 * np.clip(time - 1, 0, 2) ** 2
+    elif kind == "stops":
+        x = np.cumsum(np.where((2 * time).astype(int) % 2, 0, 900)) / fps
+    elif kind == "zoom":
+        size = side * (1 + run)
+    else:
+        size = np.where(time < 2, side, 1.4 * side)
+    middle = np.stack([x, np.full(len(x), 500.0)], axis=1)
+    return np.concatenate([middle - size[:, None] / 2, middle + size[:, None] / 2], axis=1)
+
+
+@pytest.mark.parametrize("fps", [25, 60])
+@pytest.mark.parametrize(
+    "kind", ["cross", "eased", "to and fro", "accelerated", "stops", "zoom", "jump nearer"]
+)
+def test_steady_stays_on_a_head_that_moves_hard(kind, fps):
+    true = hard_track(kind, fps)
+    noise = np.random.default_rng(5).normal(0, 2, (8, *true.shape))
+    off = np.concatenate([np.abs(steady_corners(true + n, fps) - true).max(axis=1) for n in noise])
+    side = np.tile(true[:, 2] - true[:, 0], len(noise))
+    assert np.percentile(off / side, 99) <= 0.04
+
+
+def test_a_calm_face_takes_the_widest_weights():
+    time = np.arange(200)[:, None] / FPS
+    noise = np.random.default_rng(7).normal(0, 1.4, (200, 2))
+    still = 500 + 3 * np.sin(2 * time) + noise
+    wide = local_line(still, 2.0)
+    got = follow_line(still, 2.0, np.full(200, 0.012 * 200))
+    assert jitter(got) < 1.1 * jitter(wide)
 
 
 def wav2lip_twin(boxes, window=5):
@@ -225,6 +271,7 @@ def test_steady_halves_the_jitter_without_lag(woman, rule):
     before, after = (rects[:, :2] + rects[:, 2:] / 2 for rects in (none, steady))
     assert jitter(after) < jitter(before) / 2
     assert jitter(steady[:, 2:]) < jitter(none[:, 2:]) / 2
+    assert jitter(after) < 0.98, "of boxes and squares alike"
     assert abs(lag(before, after)) <= 1
     assert np.hypot(*(after - before).T).max() < 0.05 * steady[:, 2].max()
 

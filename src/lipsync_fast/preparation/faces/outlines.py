@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from .smoothing import CENTRE_SIGMA, SIZE_SIGMA, local_line, runs
+from .smoothing import CENTRE_SIGMA, CENTRE_SLACK, SIZE_SIGMA, follow_line, local_line, runs
 
 __all__ = ["OUTLINE", "lower_face", "outline_mask", "steady_outlines"]
 
@@ -41,8 +41,8 @@ def steady_outlines(
 
     A frame with a rect but without an outline takes it from its neighbours, moved and
     stretched with the rect. Middle and shape then follow a straight line fitted to the frames
-    before and after, as rects do: the middle with σ 0.08 s, the shape with 0.32 s, so that
-    the filmed mouth's own speech hardly moves it.
+    before and after: the middle as the rect's does, the shape, in sides of the rect, with
+    σ 0.32 s, so that the filmed mouth's own speech hardly moves it.
 
     Parameters
     ----------
@@ -72,10 +72,11 @@ def steady_outlines(
     out = np.full_like(filled, np.nan)
     corners = np.concatenate([filled.min(axis=1), filled.max(axis=1)], axis=1)
     for run in runs(corners, cuts=True):
-        middle = filled[run].mean(axis=1)
-        shape = (filled[run] - middle[:, None]).reshape(len(middle), -1)
-        steady = local_line(shape, SIZE_SIGMA * float(fps)).reshape(-1, points, 2)
-        out[run] = steady + local_line(middle, CENTRE_SIGMA * float(fps))[:, None]
+        middle, side = filled[run].mean(axis=1), places[run, 2:].mean(axis=1)
+        shape = (filled[run] - middle[:, None]) / side[:, None, None]
+        steady = local_line(shape.reshape(len(middle), -1), SIZE_SIGMA * float(fps))
+        middle = follow_line(middle, CENTRE_SIGMA * float(fps), CENTRE_SLACK * side)
+        out[run] = steady.reshape(-1, points, 2) * side[:, None, None] + middle[:, None]
     return out
 
 

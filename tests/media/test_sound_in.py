@@ -104,11 +104,71 @@ def test_real_wav_without_av(assets, without_av):
     np.testing.assert_array_equal(np.concatenate(list(source)), raw / np.float32(32768))
 
 
-@pytest.mark.parametrize("size", [0, 0xFFFFFFFF])
-def test_size_that_a_pipe_leaves_runs_to_the_end(tmp_path, without_av, voice, size):
+PLACEHOLDERS = (0, 0xFFFFFFFF, 0xFFFFFFDB, 0x7FFFFFFF, 0x7FFFF000, 0x7FFFFFDB, 0x80000000)
+
+
+@pytest.mark.parametrize("size", PLACEHOLDERS)
+def test_size_that_a_pipe_leaves_runs_to_the_end(tmp_path, without_av, voice, size, caplog):
     path = tmp_path / "a.wav"
     path.write_bytes(wav_bytes(voice, 16000, "i2", size=size))
     assert media.load_audio(path).shape == (20000,)
+    assert media.duration(path) == Fraction(20000, 16000)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("missing", [1, 100, 40000])
+def test_a_wav_that_is_cut_off_runs_to_its_end(tmp_path, without_av, voice, missing, caplog):
+    path = tmp_path / "a.wav"
+    whole = wav_bytes(voice, 16000, "i2")
+    path.write_bytes(whole[:-missing])
+    assert media.load_audio(path).size == (80000 - missing) // 4
+    (record,) = caplog.records
+    assert "a.wav is cut off: its header promises 80000 bytes" in record.getMessage()
+
+
+def rf64_bytes(samples, rate, code, *, size, kind=b"RF64"):
+    """Return wav_bytes as RF64 with `size` as its 64-bit size of the samples."""
+    riff = wav_bytes(samples, rate, code, size=0xFFFFFFFF)
+    ds64 = b"ds64" + struct.pack("<IQQQI", 28, len(riff) + 28, size, len(samples), 0)
+    return kind + b"\xff\xff\xff\xffWAVE" + ds64 + riff[12:]
+
+
+@pytest.mark.parametrize("size", [80000, 0, 2**64 - 1, 2**63 - 1, 90000])
+@pytest.mark.parametrize("kind", [b"RF64", b"BW64"])
+def test_rf64(tmp_path, without_av, voice, size, kind, caplog):
+    path = tmp_path / "a.wav"
+    # More follows the samples where the size can tell.
+    after = b"LIST\4\0\0\0INFO" if size == 80000 else b""
+    path.write_bytes(rf64_bytes(voice, 16000, "i2", size=size, kind=kind) + after)
+    np.testing.assert_allclose(media.load_audio(path), voice.mean(axis=1), atol=2**-15)
+    assert len(caplog.records) == (size == 90000)
+
+
+@pytest.mark.parametrize("ending", ["au", "caf"])
+def test_other_containers_of_a_pipe(tmp_path, av, voice, ending):
+    """Sizes that were never filled in, as of a writer that cannot seek."""
+
+    class Pipe:
+        def __init__(self):
+            self.data = b""
+
+        def write(self, data):
+            self.data += bytes(data)
+            return len(data)
+
+    pipe = Pipe()
+    codec = "pcm_s16be" if ending == "au" else "pcm_s16le"
+    with av.open(pipe, "w", format=ending) as file:
+        stream = file.add_stream(codec, rate=16000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(
+            (voice[:, :1].T * 32767).astype(np.int16).copy(), "s16", "mono"
+        )
+        frame.sample_rate = 16000
+        file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    path = tmp_path / f"a.{ending}"
+    path.write_bytes(pipe.data)
+    assert abs(media.load_audio(path).size - 20000) <= 16
 
 
 def test_other_rate_without_av_names_the_extra(tmp_path, without_av, voice):
@@ -141,14 +201,10 @@ def test_coded_wav_goes_to_ffmpeg(tmp_path, av):
 
 
 BAD_WAVS = {
-    "cut off": lambda good: good[:-100],
     "one byte": lambda good: good[:1],
     "no chunks": lambda good: good[:12],
     "half a format": lambda good: good[:30],
     "no data": lambda good: good[: good.index(b"data")],
-    "huge promise": lambda good: good.replace(
-        b"data" + good[good.index(b"data") + 4 :][:4], b"data\xf0\xff\xff\x7f"
-    ),
     "huge chunk": lambda good: good.replace(b"LIST\x05\0\0\0", b"LIST\xff\xff\xff\xff"),
     "no channels": lambda good: good[:22] + b"\0\0" + good[24:],
     "60000 channels": lambda good: good[:22] + b"\x60\xea" + good[24:],
@@ -288,7 +344,7 @@ def test_titles_that_are_no_utf8_do_no_harm(tmp_path, av, voice):
 
 
 @pytest.mark.parametrize("part", ["middle", "end"])
-def test_damaged_packets(tmp_path, av, assets, part):
+def test_damaged_packets(tmp_path, av, assets, part, caplog):
     original = assets / "video/woman_1080x1920_25fps.mp4"
     with av.open(str(original)) as file:
         packets = [(p.pos, p.size) for p in file.demux(audio=0) if p.size]
@@ -298,9 +354,10 @@ def test_damaged_packets(tmp_path, av, assets, part):
         damaged[position : position + size] = b"\xff" * size
     path = tmp_path / "a.mp4"
     path.write_bytes(damaged)
+    whole, read = media.load_audio(original).size, media.load_audio(path).size
+    (record,) = caplog.records
+    assert "cannot be decoded" in record.getMessage()
     if part == "middle":
-        with pytest.raises(errors.MediaError, match="damaged"):
-            media.load_audio(path)
+        assert abs(read - whole) <= 1
     else:
-        lost = media.load_audio(original).size - media.load_audio(path).size
-        assert 0 < lost <= 3 * 1024 * 16000 // 44100 + 1
+        assert 0 < whole - read <= 3 * 1024 * 16000 // 44100 + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from fractions import Fraction
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, LayoutError
+from .channels import downmix, downmix_weights
 from .pyav import load_av
 from .sound_in import open_sound, resampled
 
@@ -18,6 +20,8 @@ _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 120
 _OTHER_RATE = 48000
 _AAC_FRAME = 1024
 _MAX_BITS_PER_CHANNEL = 96_000
+
+_log = logging.getLogger(__name__)
 
 
 class SoundTrack:
@@ -45,10 +49,11 @@ class SoundTrack:
             channels, blocks = 1, _cut(audio)
         else:
             sound = open_sound(audio)
-            rate, channels, blocks = sound.rate, sound.channels, sound.blocks()
-        if channels > 2:
-            blocks = (block.mean(axis=0, dtype=np.float32, keepdims=True) for block in blocks)
-            channels = 1
+            rate, channels, blocks = sound.rate, sound.channels, sound.blocks(_log.info)
+            if channels > 2:
+                weights = downmix_weights(channels, sound.names)
+                blocks = (downmix(block, weights) for block in blocks)
+                channels = 1
         self._channels = channels
         self._rate = rate if rate in _AAC_RATES else _OTHER_RATE
         self._blocks = resampled(blocks, rate, self._rate)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
@@ -11,16 +11,25 @@ from typing import BinaryIO
 import numpy as np
 
 from ..errors import MediaError
+from .channels import names_of_mask
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 # Bytes 2..15 of the sub-format GUID of an extensible header, equal for PCM and float.
 _GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")
-# A data size of 0 or all ones is what a writer to a pipe leaves behind: the samples run to the end.
-_UNKNOWN_SIZES = (0, 0xFFFFFFFF)
+# What writers to a pipe leave as the size, which they cannot know, is 0, or just below 2 or 4 GiB:
+# 0x7FFFFFFF, 0x7FFFF000, 0xFFFFFFFF, with or without the header's bytes.
+_PLACEHOLDERS = (range(2**31 - 2**16, 2**31 + 1), range(2**32 - 2**16, 2**32))
+_PLACEHOLDERS_64 = (range(2**63 - 2**16, 2**63 + 1), range(2**64 - 2**16, 2**64))
+# RIFF, and its kin of more than 4 GiB (EBU Tech 3306, ITU-R BS.2088).
+_KINDS = (b"RIFF", b"RF64", b"BW64")
 _MAX_CHUNKS = 1000
 _MAX_FORMAT_BYTES = 4096
 _MAX_CHANNELS = 256
 _MAX_RATE = 1_536_000
+
+
+def ignore(sentence: str) -> None:
+    pass
 
 
 class CodedWav(MediaError):
@@ -37,17 +46,20 @@ class WavFile:
     channels : int
     samples : int
         Samples of each channel.
+    names : tuple of str
+        The channels' names as FFmpeg says them; () where the header does not name them.
     duration : Fraction
         Seconds.
 
     Raises
     ------
     MediaError
-        The header is damaged, or promises more samples than the file holds.
+        The header is damaged.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._size_64: int | None = None
         with path.open("rb") as file:
             end = file.seek(0, 2)
             file.seek(12)
@@ -58,14 +70,8 @@ class WavFile:
             file.seek(size % 2, 1)
             size = self._seek_chunk(file, b"data", end)
             self._start = file.tell()
-        held = end - self._start
-        if size in _UNKNOWN_SIZES:
-            size = held
-        if size > held:
-            raise MediaError(
-                f"{path} is cut off: its header promises {size} bytes of samples, {held} are there"
-            )
-        self.samples = size // self._sample_bytes // self.channels
+        self._warning = ""
+        self.samples = self._data_size(size, end) // self._sample_bytes // self.channels
         self.duration = Fraction(self.samples, self.rate)
 
     @staticmethod
@@ -73,15 +79,22 @@ class WavFile:
         """Tell whether `path` begins as a RIFF/WAVE file does."""
         with path.open("rb") as file:
             head = file.read(12)
-        return head[:4] == b"RIFF" and head[8:12] == b"WAVE"
+        return head[:4] in _KINDS and head[8:12] == b"WAVE"
 
-    def blocks(self) -> Iterator[np.ndarray]:
+    def blocks(self, warn: Callable[[str], object] = ignore) -> Iterator[np.ndarray]:
         """Yield the sound in order, about a second at a time.
+
+        Parameters
+        ----------
+        warn : callable
+            Told, in a sentence, that the file is shorter than its header says.
 
         Yields
         ------
         (channels, n) float32, full scale -1..1, fresh
         """
+        if self._warning:
+            warn(self._warning)
         left = self.samples
         frame_bytes = self._sample_bytes * self.channels
         with self.path.open("rb") as file:
@@ -101,6 +114,9 @@ class WavFile:
             if len(head) < 8:
                 break
             name, size = struct.unpack("<4sI", head)
+            if name == b"ds64" and 16 <= size <= end - file.tell():
+                self._size_64 = struct.unpack("<8xQ", file.read(16))[0]
+                file.seek(-16, 1)
             if name == wanted:
                 return int(size)
             if file.tell() + size > end:
@@ -108,9 +124,26 @@ class WavFile:
             file.seek(size + size % 2, 1)
         raise MediaError(f"{self.path} is a damaged WAV: it has no {wanted.decode().strip()} chunk")
 
+    def _data_size(self, stated: int, end: int) -> int:
+        """Return how many bytes of samples there are where the header states `stated`."""
+        held = end - self._start
+        placeholders = _PLACEHOLDERS
+        if stated == 2**32 - 1 and self._size_64 is not None:
+            stated, placeholders = self._size_64, _PLACEHOLDERS_64
+        if not stated or any(stated in sizes for sizes in placeholders):
+            return held
+        if stated > held:
+            self._warning = (
+                f"{self.path} is cut off: its header promises {stated} bytes of samples, "
+                f"{held} are there and are used"
+            )
+        return min(stated, held)
+
     def _parse_format(self, chunk: bytes) -> None:
         tag, channels, rate, _, frame_bytes, bits = struct.unpack_from("<HHIIHH", chunk)
+        self.names: tuple[str, ...] = ()
         if tag == _EXTENSIBLE and len(chunk) >= 40:
+            self.names = names_of_mask(struct.unpack_from("<I", chunk, 20)[0], channels)
             tag = struct.unpack_from("<H", chunk, 24)[0] if chunk[26:40] == _GUID_TAIL else 0
         if not 1 <= channels <= _MAX_CHANNELS or not 1 <= rate <= _MAX_RATE:
             raise MediaError(

@@ -76,7 +76,7 @@ def test_a_users_own_template_and_net(no_gpu, net, tmp_path):
         for rect in ((20, 20, 60, 60), (0, 0, 0, 0)):
             writer.add(rect, bgr24=np.full((120, 160, 3), 90, np.uint8))
     facts = doctor.examine(net, tmp_path / "anna")
-    assert facts["net"] == str(net)
+    assert facts["model"] == str(net)
     assert facts["way"] == "resident"
 
 

@@ -77,8 +77,8 @@ def test_a_net_that_is_what_its_preset_says(tmp_path, name):
     assert facts["plane order"].startswith(f"{preset.visual}: ")
     assert facts["colour order"].startswith("BGR: ")
     assert facts["hears"].startswith("sounds: ")
-    assert facts["frames a second, net"] > 0
-    assert 0 < facts["frames a second, end to end"] <= facts["frames a second, net"]
+    assert facts["frames a second, model"] > 0
+    assert 0 < facts["frames a second, end to end"] <= facts["frames a second, model"]
     assert facts["end to end"] == "from crops to finished 1920×1080 JPEG, 8 a request"
     assert "seam error" not in facts, "a drawn face has a border of its own"
     low, high = map(float, re.findall(r"-?\d+\.\d+", facts["output range"])[:2])
@@ -169,7 +169,7 @@ def test_the_real_net(assets):
     assert facts["batch"].startswith("fixed at 1")
     assert facts["colour order"].startswith("RGB: ")
     assert "masked area" not in facts, "it has none"
-    assert facts["frames a second, end to end"] <= facts["frames a second, net"]
+    assert facts["frames a second, end to end"] <= facts["frames a second, model"]
 
 
 # ---- templates ----------------------------------------------------------------------------

@@ -1,17 +1,75 @@
-"""HuBERT's and wenet's rows are those that the families' own scripts make."""
+"""Audio encoders; the rows of HuBERT and wenet equal those of the families' own scripts."""
 
 import numpy as np
 import pytest
 
+pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
+import onnx
 import onnxruntime
-from tests.support.nets import tiny_encoder, tiny_generator, tiny_hubert, tiny_wenet
+from tests.support.nets import save, tiny_encoder, tiny_generator, tiny_hubert, tiny_wenet
 from tests.support.voices import read_voice, synthetic_voice
 
 from lipsync_fast.errors import InputError, LipsyncError, ModelError
-from lipsync_fast.nets.encoders import HubertEncoder, WenetEncoder
+from lipsync_fast.nets.encoders import AudioEncoder, HubertEncoder, WenetEncoder
 from lipsync_fast.pipeline.speech import SpeechFeatures, open_speech, read_requests
 from lipsync_fast.presets import PRESETS
+
+# ---- the audio encoder of "ave" features -----------------------------------------------------
+
+
+def save_encoder(path, batch="N", *, window=(1, 80, 16), features=512, tail=()):
+    weights = np.random.default_rng(3).standard_normal((1280, features)).astype(np.float32) / 36
+    return save(
+        path,
+        [
+            onnx.helper.make_node("Reshape", ["mel_spectrogram", "rows"], ["flat"]),
+            onnx.helper.make_node("MatMul", ["flat", "weights"], ["product"]),
+            onnx.helper.make_node("Reshape", ["product", "shape"], ["audio_features"]),
+        ],
+        [("mel_spectrogram", [batch, *window])],
+        [("audio_features", [batch, features, *tail])],
+        [
+            ("rows", np.array([-1, 1280])),
+            ("weights", weights),
+            ("shape", np.array([-1, features, *tail])),
+        ],
+    ), weights
+
+
+@pytest.mark.parametrize("batch", ["N", 1])
+@pytest.mark.parametrize("tail", [(), (1, 1)])
+def test_features_of_mel_windows(tmp_path, batch, tail):
+    path, weights = save_encoder(tmp_path / "ave.onnx", batch, tail=tail)
+    encoder = AudioEncoder(path)
+    windows = np.random.default_rng(1).standard_normal((7, 1, 80, 16)).astype(np.float32)
+    features = encoder.infer(windows)
+    assert features.shape == (7, 512)
+    np.testing.assert_allclose(features, windows.reshape(7, -1) @ weights, atol=1e-4)
+    out = np.empty((7, 512), np.float32)
+    assert encoder(windows, out=out) is out
+    assert (out == features).all()
+    one_by_one = np.concatenate([encoder(windows[i : i + 1]) for i in range(7)])
+    assert (one_by_one == features).all(), "features must not depend on the request's size"
+
+
+@pytest.mark.parametrize(
+    "layout", [{"features": 256}, {"batch": 2}, {"window": (1, 16, 80)}, {"window": (80, 16)}]
+)
+def test_not_an_audio_encoder(tmp_path, layout):
+    path, _ = save_encoder(tmp_path / "ave.onnx", **layout)
+    with pytest.raises(ModelError, match=r"ave\.onnx: not an audio encoder: needs one float32"):
+        AudioEncoder(path)
+
+
+def test_an_encoder_checks_its_arrays(tmp_path):
+    encoder = AudioEncoder(save_encoder(tmp_path / "ave.onnx")[0])
+    windows = np.zeros((2, 1, 80, 16), np.float32)
+    with pytest.raises(InputError, match=r"mel_windows must have shape \(N,1,80,16\)"):
+        encoder(windows[0])
+    with pytest.raises(InputError, match=r"out must have shape \(2,512\)"):
+        encoder(windows, out=np.empty((1, 512), np.float32))
+
 
 # ---- HuBERT ----------------------------------------------------------------------------------
 

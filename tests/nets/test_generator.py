@@ -1,4 +1,4 @@
-"""Generator and AudioEncoder: bound memory, micro-batches, threads, and bad models."""
+"""Generator: bound memory, micro-batches, threads, and bad models."""
 
 import logging
 import threading
@@ -10,7 +10,6 @@ import pytest
 
 from lipsync_fast.errors import ArgumentTypeError, InputError, LayoutError, LipsyncError, ModelError
 from lipsync_fast.memory._pool import BufferPool
-from lipsync_fast.nets.encoders import AudioEncoder
 from lipsync_fast.nets.generator import Generator
 from lipsync_fast.presets import PRESETS
 
@@ -40,7 +39,7 @@ def generator(tmp_path):
     return Generator(summing_generator(tmp_path / "net.onnx"))
 
 
-# ---- what a net says of itself ------------------------------------------------------------
+# ---- facts of a model --------------------------------------------------------------------
 
 
 def test_a_generator_knows_its_contract(tmp_path, caplog):
@@ -327,62 +326,6 @@ def test_a_batch_fixed_inside_is_honoured_where_it_shows(tmp_path):
     assert net.batch == 1
     visual, audio = inputs_for(WAV2LIP, 3)
     assert (net.infer(visual, audio) == visual[:, 3:]).all()
-
-
-# ---- audio encoder ------------------------------------------------------------------------
-
-
-def save_encoder(path, batch="N", *, window=(1, 80, 16), features=512, tail=()):
-    weights = np.random.default_rng(3).standard_normal((1280, features)).astype(np.float32) / 36
-    return save(
-        path,
-        [
-            helper.make_node("Reshape", ["mel_spectrogram", "rows"], ["flat"]),
-            helper.make_node("MatMul", ["flat", "weights"], ["product"]),
-            helper.make_node("Reshape", ["product", "shape"], ["audio_features"]),
-        ],
-        [("mel_spectrogram", [batch, *window])],
-        [("audio_features", [batch, features, *tail])],
-        [
-            ("rows", np.array([-1, 1280])),
-            ("weights", weights),
-            ("shape", np.array([-1, features, *tail])),
-        ],
-    ), weights
-
-
-@pytest.mark.parametrize("batch", ["N", 1])
-@pytest.mark.parametrize("tail", [(), (1, 1)])
-def test_features_of_mel_windows(tmp_path, batch, tail):
-    path, weights = save_encoder(tmp_path / "ave.onnx", batch, tail=tail)
-    encoder = AudioEncoder(path)
-    windows = np.random.default_rng(1).standard_normal((7, 1, 80, 16)).astype(np.float32)
-    features = encoder.infer(windows)
-    assert features.shape == (7, 512)
-    np.testing.assert_allclose(features, windows.reshape(7, -1) @ weights, atol=1e-4)
-    out = np.empty((7, 512), np.float32)
-    assert encoder(windows, out=out) is out
-    assert (out == features).all()
-    one_by_one = np.concatenate([encoder(windows[i : i + 1]) for i in range(7)])
-    assert (one_by_one == features).all(), "features must not depend on the request's size"
-
-
-@pytest.mark.parametrize(
-    "layout", [{"features": 256}, {"batch": 2}, {"window": (1, 16, 80)}, {"window": (80, 16)}]
-)
-def test_not_an_audio_encoder(tmp_path, layout):
-    path, _ = save_encoder(tmp_path / "ave.onnx", **layout)
-    with pytest.raises(ModelError, match=r"ave\.onnx: not an audio encoder: needs one float32"):
-        AudioEncoder(path)
-
-
-def test_an_encoder_checks_its_arrays(tmp_path):
-    encoder = AudioEncoder(save_encoder(tmp_path / "ave.onnx")[0])
-    windows = np.zeros((2, 1, 80, 16), np.float32)
-    with pytest.raises(InputError, match=r"mel_windows must have shape \(N,1,80,16\)"):
-        encoder(windows[0])
-    with pytest.raises(InputError, match=r"out must have shape \(2,512\)"):
-        encoder(windows, out=np.empty((1, 512), np.float32))
 
 
 # ---- the real net -------------------------------------------------------------------------

@@ -71,7 +71,7 @@ def test_without_onnx_the_packed_way_says_why_once(tmp_path, monkeypatch, caplog
         assert isinstance(pipeline.generator, Generator)
         assert frames_of(pipeline, windows_of(WAV2LIP, 8)).shape == (8, 180, 240, 3)
         assert pipeline.stats().stages["visual"].frames == 6
-    said = [r for r in caplog.records if "packed frame by frame" in r.getMessage()]
+    said = [r for r in caplog.records if "packing crops frame by frame" in r.getMessage()]
     assert [r.levelname for r in said] == ["INFO"]
 
 
@@ -211,7 +211,7 @@ def test_what_cannot_be_shared(tmp_path):
     for net in (Generator(path), *open_generators(path, template)):
         with pytest.raises(InputError, match=r"for wav2lip256, the generator .* wav2lip96"):
             open_generators(net, other)
-        with pytest.raises(InputError, match="are for a generator to be opened; leave"):
+        with pytest.raises(InputError, match="apply only when a generator is opened; leave"):
             open_generators(net, template, options=DeviceOptions())
         with pytest.raises(InputError, match=r"for wav2lip256, the generator .* wav2lip96"):
             Pipeline(other, net)
@@ -226,9 +226,9 @@ def test_what_cannot_be_shared(tmp_path):
         open_generators(path, template, devices=0)
     with pytest.raises(InputError, match=r"different numbers, got \[1, 1\]"):
         open_generators(path, template, devices=[1, 1])
-    with pytest.raises(InputError, match="devices 0, 1 were asked for and models run on the CPU"):
+    with pytest.raises(InputError, match="models run on the CPU here, got 0, 1; see"):
         open_generators(path, template, devices=[0, 1], providers=["cpu"])
-    with pytest.raises(InputError, match="devices 0 were asked for and models run on the CPU"):
+    with pytest.raises(InputError, match="models run on the CPU here, got 0; see"):
         open_generators(path, template, devices=[0], providers=["cpu"])
 
 

@@ -265,7 +265,7 @@ def test_refused_nets_take_the_packed_way(tmp_path, caplog):
     with caplog.at_level(logging.INFO, "lipsync_fast"):
         assert try_resident(path, crops_for(WAV2LIP), WAV2LIP) is None
     assert [r.levelname for r in caplog.records] == ["INFO"]
-    assert "pictures are packed frame by frame, not taken from the template: " in caplog.text
+    assert "packing crops frame by frame, the model cannot hold them: " in caplog.text
     good = tiny_generator(tmp_path / "good.onnx", WAV2LIP)
     assert try_resident(good, crops_for(WAV2LIP), WAV2LIP) is not None
 
@@ -287,7 +287,7 @@ def test_a_net_that_would_change_is_refused(tmp_path, monkeypatch):
     make_resident(path, tmp_path / "same.onnx")  # it looks at the reference only
     copier = tmp_path / "copier.onnx"
     tiny_generator(copier, replace(WAV2LIP, visual="reference+masked"))
-    with pytest.raises(ModelError, match=r"from the template would change it by \d+ levels"):
+    with pytest.raises(ModelError, match=r"from the template would change pictures by \d+ levels"):
         make_resident(copier, tmp_path / "out.onnx")
     assert not (tmp_path / "out.onnx").exists()
 

@@ -74,7 +74,7 @@ WRONG = {
             ("predicted_frames", (1, 3, 288, 96)),
         ),
         "needs an output of shape (N,3,96,96), got predicted_frames (1, 3, 288, 96); "
-        "export it for pictures of 96×96, or name its own preset",
+        "export it for pictures of 96×96, or choose another preset",
     ),
     "opset too new": (
         lambda p: save(p, [PICTURE, AUDIO], opset=99),

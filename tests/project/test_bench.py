@@ -87,8 +87,8 @@ def test_every_stage_is_measured(folder):
         "encoded frame",
         "packed frame",
         "I420 frame",
-        "the net's input",
-        "net output to patch, cubic",
+        "the model's input",
+        "model output to patch, cubic",
         "mel of 1 s",
     }
     for stage, held in stages.items():
@@ -118,7 +118,7 @@ def test_the_command_writes_a_report(folder, tmp_path, capsys):
     arguments += ["--rounds", "1", "--quiet"]
     assert cli.main(arguments) == 0
     said = capsys.readouterr().out
-    for word in ("SyncTalk_2D", "encoded frame", "requests of 25, net", "ISA", "tiny.onnx"):
+    for word in ("SyncTalk_2D", "encoded frame", "requests of 25, model", "ISA", "tiny.onnx"):
         assert word in said
     page = target.read_text("utf-8")
     assert "data:image/png;base64," in page
@@ -134,7 +134,7 @@ def test_plots_alone(tmp_path):
         for who in ("lipsync_fast", "another")
     ]
     lines.append(
-        measure.Line("whole road, jpeg", "lipsync_fast, requests of 8, net", timing, None, 8)
+        measure.Line("whole road, jpeg", "lipsync_fast, requests of 8, model", timing, None, 8)
     )
     report.Report({"machine": "m", "ISA": "c"}, lines).save(tmp_path / "r.png")
     assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
@@ -175,7 +175,7 @@ def test_the_summary_names_the_quickest_of_the_others():
         return measure.Line(stage, who, Timing(*np.full((2, 1), ms / 1e3)), None, 1, alone)
 
     frames = [line("encoded frame", w, ms) for w, ms in (("lipsync_fast", 1), ("b", 30), ("c", 9))]
-    road = line("whole road, jpeg", "lipsync_fast, requests of 8, net", 20, alone=False)
+    road = line("whole road, jpeg", "lipsync_fast, requests of 8, model", 20, alone=False)
     encoded, whole = report.Report({}, [*frames, road]).summary()
     assert "1.000 ms of one core; c, the quickest of the others, takes 9.0 times" in encoded
-    assert whole.endswith("50 in requests of 8, net")
+    assert whole.endswith("50 in requests of 8, model")

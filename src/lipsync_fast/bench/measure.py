@@ -202,7 +202,7 @@ def _kernels_alone(
     for name, peer in PEERS.items():
         if peer.build_input is not None:
             works[peer.title] = partial(peer.build_input, [inputs[name]])
-    yield from _lines("the net's input", works, rounds)
+    yield from _lines("the model's input", works, rounds)
 
     synctalk = inputs["synctalk2d"]
     w, h = synctalk.rect[2:]
@@ -212,7 +212,7 @@ def _kernels_alone(
         OURS: lambda: kernels.patch(synctalk.output, plan, synctalk.crop, out),
         "OpenCV and NumPy": lambda: _opencv_patch(synctalk),
     }
-    yield from _lines("net output to patch, cubic", works, rounds)
+    yield from _lines("model output to patch, cubic", works, rounds)
 
     yield from _lines("mel of 1 s", _mels(), rounds, frames=_SECONDS)
 
@@ -272,13 +272,13 @@ def measure_pipeline(pipeline: Pipeline, rounds: int) -> Iterator[Line]:
             features = rng.normal(0, 1, (size, *preset.audio_shape)).astype(np.float32)
             outputs = request_outputs(preset, size)
             works = {
-                f"{OURS}, requests of {size}, no net": _composite(pipeline, outputs, format),
-                f"{OURS}, requests of {size}, net": _infer(pipeline, features, format),
+                f"{OURS}, requests of {size}, no model": _composite(pipeline, outputs, format),
+                f"{OURS}, requests of {size}, model": _infer(pipeline, features, format),
             }
             for _ in range(2 * template.count // size + 3):
-                works[f"{OURS}, requests of {size}, no net"]()
+                works[f"{OURS}, requests of {size}, no model"]()
             for _ in range(3):
-                works[f"{OURS}, requests of {size}, net"]()
+                works[f"{OURS}, requests of {size}, model"]()
             yield from _lines(f"whole road, {format}", works, rounds, frames=size, alone=False)
 
 

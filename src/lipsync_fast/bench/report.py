@@ -246,10 +246,10 @@ def _facts(
     if len(rects):
         facts["mouths"] = f"{rects[:, 2].min()}–{rects[:, 2].max()} px wide"
     if pipeline is None:
-        facts["net"] = "none; give --generator to measure whole requests"
+        facts["model"] = "none; give --generator to measure whole requests"
     else:
         name = "the demo's, a drawing" if generator is None else Path(generator).name
-        facts["net"] = f"{name}, on {pipeline.generator.provider}"
+        facts["model"] = f"{name}, on {pipeline.generator.provider}"
         facts["threads"] = f"{pipeline.compositor.threads} in whole requests, else 1"
     return facts
 
@@ -312,9 +312,9 @@ def draw_plots(report: Report) -> bytes:
         _blocks(row[1], stages[stage], f"{stage}: MB allocated")
     if whole:
         for axis, net, what in zip(
-            axes[-1], (False, True), ("without net", "with net"), strict=True
+            axes[-1], (False, True), ("without model", "with model"), strict=True
         ):
-            _rates(axis, [x for x in whole if x.who.endswith(", net") == net], what)
+            _rates(axis, [x for x in whole if x.who.endswith(", model") == net], what)
     figure.suptitle(f"{report.facts['machine']} · {report.facts['ISA']}", fontsize=11)
     drawn, file = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", dpi=80)

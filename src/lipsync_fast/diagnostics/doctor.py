@@ -68,7 +68,7 @@ def examine(
     with _template(path, template) as opened:
         (net,) = open_generators(path, opened, options=options)
         preset = opened.preset
-        facts["net"] = "the demo's, a drawing" if generator is None else str(path)
+        facts["model"] = "the demo's, a drawing" if generator is None else str(path)
         facts["preset"] = preset.name
         facts["runs on"] = net.device.name
         facts["way"] = "resident" if net.output(1)[1] == "uint8" else "packed"

@@ -161,7 +161,7 @@ def _motion_facts(rects: NDArray[np.int32]) -> Facts:
 
 def _net_facts(path: Path, template: Template | None, named: str | Path | Preset | None) -> Facts:
     net = Net(path)
-    facts: Facts = {"net": str(path), "provider": net.provider}
+    facts: Facts = {"model": str(path), "provider": net.provider}
     preset = None
     try:
         preset = fit_preset(net.input_shapes, named)

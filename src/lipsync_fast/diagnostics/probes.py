@@ -80,7 +80,7 @@ def probe(path: Path, preset: Preset, template: Template | None = None) -> Facts
     if not own:
         facts.update(seam_facts(template, pictures, chosen))
     alone, finished = _rates(net, template)
-    facts["frames a second, net"] = round(alone, 1)
+    facts["frames a second, model"] = round(alone, 1)
     facts["frames a second, end to end"] = round(finished, 1)
     facts["end to end"] = (
         f"from crops to finished {template.width}×{template.height} JPEG, {REQUEST} a request"

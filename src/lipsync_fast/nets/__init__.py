@@ -1,4 +1,4 @@
-"""Any ONNX model, then the models by role: generators, audio encoders and their devices."""
+"""ONNX models in general, models by role (generators, audio encoders), and their devices."""
 
 from . import graph as graph  # a package of its own: lf.graph
 from .devices import Device, least_busy

@@ -1,4 +1,4 @@
-"""The CUDA driver and runtime by ctypes, without a package of theirs."""
+"""The CUDA driver and runtime through ctypes, without any CUDA package."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 _WINDOWS = sys.platform == "win32"
-_MAJORS = (13, 12)  # of the CUDA runtimes that ONNX Runtime is built for, newest first
+_MAJORS = (13, 12)  # versions of the CUDA runtime that ONNX Runtime is built for, newest first
 _DEVICE_TO_HOST = 2  # cudaMemcpyKind
 
 
@@ -66,14 +66,14 @@ def _driver() -> Any | None:
 def devices() -> list[CudaDevice]:
     """Return the GPUs that the driver knows; empty without a driver.
 
-    ONNX Runtime is not asked: it prints an error where there is no GPU.
+    Does not ask ONNX Runtime, which prints an error where there is no GPU.
     """
     driver, count = _driver(), ctypes.c_int(0)
     try:
         if driver is None or driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
             return []
         return [_device(driver, number) for number in range(count.value)]
-    except AttributeError:  # a library of that name which is not the driver
+    except AttributeError:  # another library of the same name
         return []
 
 
@@ -124,14 +124,14 @@ def cudnn_version() -> str | None:
 
 
 class CudaRuntime:
-    """The calls of libcudart that ONNX Runtime does not offer in Python; threads may share it."""
+    """Calls of libcudart that ONNX Runtime does not offer in Python; threads may share it."""
 
     def __init__(self, library: Any) -> None:
         self._library = library
 
     @property
     def version(self) -> str:
-        """Such as "13.0"."""
+        """The runtime's version, e.g. "13.0"."""
         version = ctypes.c_int(0)
         self._library.cudaRuntimeGetVersion(ctypes.byref(version))
         return f"{version.value // 1000}.{version.value % 1000 // 10}"
@@ -144,11 +144,11 @@ class CudaRuntime:
         return first, second
 
     def wait(self) -> None:
-        """Wait until copied inputs have arrived; graphs run on a stream of their own."""
+        """Wait until copied inputs have arrived; graphs run on another stream."""
         self._check(self._library.cudaStreamSynchronize(None), "waiting for the device")
 
     def copy_to_host(self, address: int, out: NDArray[Any]) -> None:
-        """Fill a contiguous array from device memory; return when it is filled."""
+        """Fill a contiguous array from device memory, and return once it is full."""
         size = ctypes.c_size_t(out.nbytes)
         source, target = ctypes.c_void_p(address), ctypes.c_void_p(out.ctypes.data)
         failed = self._library.cudaMemcpy(target, source, size, _DEVICE_TO_HOST)
@@ -171,10 +171,10 @@ def load_runtime() -> CudaRuntime | None:
 
 
 class DeviceGate:
-    """Keeps captures of CUDA graphs apart from all other work on devices; threads may share it.
+    """A lock that keeps captures of CUDA graphs apart from all other work on devices.
 
-    ONNX Runtime captures in the global mode: an allocation or a copy by any other thread of
-    the process meanwhile makes the capture fail, and that call with it.
+    Threads may share it. ONNX Runtime captures in the global mode: if any other thread of the
+    process allocates or copies meanwhile, both the capture and that call fail.
     """
 
     def __init__(self) -> None:
@@ -186,7 +186,7 @@ class DeviceGate:
     def shared(self) -> Iterator[None]:
         """Enter for work on a device; waits until no capture is under way."""
         with self._changed:
-            # Also while a capture waits: steady work would keep it waiting for ever.
+            # Let a waiting capture go first: steady work would keep it waiting for ever.
             self._changed.wait_for(lambda: not self._capturing and not self._waiting)
             self._working += 1
         try:
@@ -198,7 +198,7 @@ class DeviceGate:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Enter for a capture; waits until all work has ended, and holds new work off."""
+        """Enter for a capture; waits until all work has ended, and holds off new work."""
         with self._changed:
             self._waiting += 1
             self._changed.wait_for(lambda: not self._capturing and not self._working)

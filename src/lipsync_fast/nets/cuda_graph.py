@@ -1,7 +1,7 @@
 """A run of a model as a CUDA graph: all kernels start at once, on memory that stays in place.
 
-ONNX Runtime keeps a captured graph with the thread that captured it, captures in the third run
-of an id, and then plays it back on the very addresses that were bound. (onnxruntime,
+ONNX Runtime ties a captured graph to the thread that captured it, captures during the third run
+of an id, and then replays it on the same addresses. (onnxruntime,
 core/providers/cuda/cuda_execution_provider.cc.)
 """
 
@@ -24,26 +24,26 @@ _ID = "gpu_graph_id"
 
 
 def run_options(number: int) -> Any:
-    """Return the options of a run that captures or plays back graph `number`, or of a plain one."""
+    """Return the options of a run that captures or replays graph `number`, or of a plain run."""
     options = ort.load_onnxruntime().RunOptions()
     options.add_run_config_entry(_ID, str(number))
     return options
 
 
 class CudaGraph:
-    """One size of a model, over fixed device memory; only for the thread that made it.
+    """One size of a model, on fixed device memory; only for the thread that made it.
 
     Parameters
     ----------
     session : InferenceSession
     path : Path
-        Named in errors.
+        The model's file, for error messages.
     place : (str, int)
         Kind and number of the device, as ONNX Runtime names them.
     number : int
-        The graph's; no other run of the session may have it.
+        Number of the graph, unique in the session.
     feeds : mapping of str to array
-        Inputs that change; gives their shapes.
+        Inputs that change, for their shapes.
     resident : mapping of str to OrtValue
         Inputs that stay.
     output : (str, array)

@@ -1,4 +1,4 @@
-"""Devices of this process: how much each has to do, and the threads that work for it."""
+"""The devices of this process: the load of each, and the threads that work for it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["Device", "least_busy"]
 
 
 class _Threads:
-    """Daemon threads that run calls in the order of their submission, started when needed.
+    """Daemon threads that run calls in order of submission, started when needed.
 
-    The executors of `concurrent.futures` are not used: at the end of the interpreter they work
-    off all that waits.
+    Not an executor of `concurrent.futures`: those finish all queued calls before the
+    interpreter may end.
     """
 
     def __init__(self, name: str, most: int) -> None:
@@ -52,7 +52,7 @@ class _Threads:
         return threading.current_thread() in self._threads
 
     def close(self) -> None:
-        """Cancel what waits, and wait for the calls under way."""
+        """Cancel the calls that have not started, and wait for those under way."""
         with self._changed:
             self._closed = True
             waiting = [future for future, _ in self._waiting]
@@ -80,14 +80,14 @@ class _Threads:
                     future.set_result(work())
                 except BaseException as error:
                     future.set_exception(error)
-            del following, future, work  # an idle thread keeps no result, and so no pictures
+            del following, future, work  # an idle thread must not keep a result's pictures alive
 
 
 class Device:
-    """A place where models run: the CPU, or one GPU; there is one object for each in a process.
+    """A place where models run: the CPU or one GPU, one object each in a process.
 
-    `Device.of` gives it. Threads may share a device. A forked process has the same devices, with
-    nothing under way and threads of their own.
+    Get it from `Device.of`. Threads may share a device. After a fork, the child has the same
+    devices with new threads and nothing under way.
 
     Attributes
     ----------
@@ -121,7 +121,7 @@ class Device:
 
     @property
     def load(self) -> int:
-        """Frames under way on the device, for all who use it in this process."""
+        """Number of frames under way on the device in this whole process."""
         return self._loads.frames
 
     @contextmanager
@@ -133,21 +133,21 @@ class Device:
         try:
             yield
         finally:
-            if loads is self._loads:  # otherwise this is a fork, which counts anew
+            if loads is self._loads:  # otherwise this is a forked child, which counts anew
                 with loads.lock:
                     loads.frames -= frames
 
     def submit(self, call: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Run a call on a thread of the device.
 
-        A GPU has one thread, the CPU has as many as cores; calls start in the order in which they
-        were submitted. Where the interpreter ends, calls that have not started are cancelled.
+        A GPU has one thread, the CPU has one for each core; calls start in order of submission.
+        When the interpreter ends, calls that have not started are cancelled.
 
         Parameters
         ----------
         call : callable
         arguments
-            What it is called with. Nothing holds them once the result is known.
+            Its arguments; released as soon as the result is known.
 
         Returns
         -------
@@ -158,7 +158,7 @@ class Device:
     def run(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """Run a call on a thread of the device and return its result.
 
-        A thread of the device makes the call itself, so that a call may contain another.
+        On a thread of the device, the call runs at once, so that calls may be nested.
         """
         if self._threads.holds_this_thread():
             return call(*arguments)
@@ -178,14 +178,14 @@ class _Loads:
 
 
 class _Registry:
-    """The devices of the process, and whose turn it is."""
+    """The devices of the process, and which generator's turn it is."""
 
     def __init__(self) -> None:
         self.devices: dict[str, Device] = {}
         self.reset()
 
     def reset(self) -> None:
-        """Start anew; locks that another thread held when the process was forked stay locked."""
+        """Start anew after a fork, in which locks that other threads held stay locked."""
         self.lock, self.turn = threading.Lock(), threading.Lock()
         self.turns = itertools.count(1)
         self.last: WeakKeyDictionary[Any, int] = WeakKeyDictionary()

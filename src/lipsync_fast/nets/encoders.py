@@ -1,8 +1,8 @@
-"""Audio encoders as ONNX files: speech in, what the generator hears out.
+"""Audio encoders as ONNX files: speech in, the generator's audio features out.
 
 References
 ----------
-Ultralight-Digital-Human, data_utils/hubert.py and data_utils/wenet_infer.py, whose rows these are.
+Ultralight-Digital-Human, data_utils/hubert.py and data_utils/wenet_infer.py: the same rows.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from .options import DeviceOptions, Provider, Tensor
 
 __all__ = ["ROW_ENCODERS", "AudioEncoder", "HubertEncoder", "RowEncoder", "WenetEncoder"]
 
-MEL_WINDOW = (1, 80, 16)  # what the audio encoder hears: channel, mel bands, columns
-FEATURES = 512  # numbers that it answers with
+MEL_WINDOW = (1, 80, 16)  # input of the audio encoder: channel, mel bands, columns
+FEATURES = 512  # numbers of its output
 
 Floats = NDArray[np.float32]
 
 
 class AudioEncoder(Net):
-    """The model between mel and generator of the presets with "ave" features.
+    """The model between mel spectrogram and generator, for presets with "ave" features.
 
-    It is always run on one window at a time, so that its features do not depend on how the
-    speech was cut. Threads may share an encoder. It may be called like a function.
+    Runs on one window at a time, so that features do not depend on how the speech was cut.
+    Threads may share an encoder. It can be called like a function.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class AudioEncoder(Net):
     Raises
     ------
     ModelError
-        As `Net`; also if the model does not make 512 float32 numbers of (1, 1, 80, 16).
+        As `Net`; also if the model does not turn (1, 1, 80, 16) into 512 float32 numbers.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class AudioEncoder(Net):
         )
 
     def infer(self, mel_windows: Floats, out: Floats | None = None) -> Floats:
-        """Features of mel windows, one run each.
+        """Compute the features of mel windows, one run each.
 
         Parameters
         ----------
@@ -110,9 +110,9 @@ class AudioEncoder(Net):
 
 
 class HubertEncoder(Net):
-    """HuBERT as an ONNX file: a whole speech to the rows of the presets with "hubert" features.
+    """HuBERT as an ONNX file: a whole speech in, rows of "hubert" features out.
 
-    Its input is normalised over the whole speech, so it needs all of it and cannot stream.
+    The input is normalised over the whole speech, so the encoder cannot stream.
     Threads may share an encoder.
 
     Parameters
@@ -129,8 +129,8 @@ class HubertEncoder(Net):
         As `Net`; also if the model has other inputs or outputs.
     """
 
-    KERNEL, STRIDE = 400, 320  # samples that one frame of 50 a second hears, and its step
-    PART = 1000  # frames that are made in one run
+    KERNEL, STRIDE = 400, 320  # samples that one of 50 frames a second hears, and the step
+    PART = 1000  # frames of one run
     WIDTH = 1024
 
     def __init__(self, path: str | Path, **options: Any) -> None:
@@ -160,7 +160,7 @@ class HubertEncoder(Net):
         return made[0] if made.ndim == 3 and len(made) == 1 else made
 
     def features(self, samples: Floats) -> Floats:
-        """Rows of a whole speech.
+        """Compute the rows of a whole speech.
 
         Parameters
         ----------
@@ -174,7 +174,7 @@ class HubertEncoder(Net):
         Raises
         ------
         InputError
-            Less than 45 ms.
+            The speech is shorter than 45 ms.
         """
         check_samples(samples)
         count = (len(samples) - self.KERNEL + self.STRIDE) // self.STRIDE // 2 * 2
@@ -183,14 +183,14 @@ class HubertEncoder(Net):
                 f"the speech must be {self.KERNEL + self.STRIDE} samples or longer for HuBERT, "
                 f"got {len(samples)}"
             )
-        # As Wav2Vec2's feature extractor does.
+        # Like Wav2Vec2's feature extractor.
         wide = samples.astype(np.float64)
         normal = ((wide - wide.mean()) / np.sqrt(wide.var() + 1e-7)).astype(np.float32)
         made = np.empty((count, self.WIDTH), np.float32)
         for first in range(0, count, self.PART):
             last = min(first + self.PART, count)
             start, end = first * self.STRIDE, (first + self.PART) * self.STRIDE
-            # A full part hears the samples of its last frame too, the last one all that is left.
+            # A full part includes all samples of its last frame; the last part takes the rest.
             end = end + self.KERNEL - self.STRIDE if end <= len(normal) else len(normal)
             rows = self._run_part(normal[start:end])
             if len(rows) < last - first:
@@ -203,10 +203,10 @@ class HubertEncoder(Net):
 
 
 class WenetEncoder(Net):
-    """Wenet's streaming encoder as an ONNX file: a whole speech to rows of "wenet" features.
+    """Wenet's streaming encoder as an ONNX file: a whole speech in, rows of "wenet" features out.
 
-    Every row hears 67 steps of 10 ms with empty caches, as the script that makes the training
-    data has it. Threads may share an encoder.
+    Every row hears 67 steps of 10 ms with empty caches, like the script that makes the training
+    data. Threads may share an encoder.
 
     Parameters
     ----------
@@ -223,11 +223,11 @@ class WenetEncoder(Net):
         As `Net`; also if the model has other inputs or outputs.
     """
 
-    CHUNK, STEP = 67, 5  # of 10 ms: what a row hears, and from one row to the next
+    CHUNK, STEP = 67, 5  # in units of 10 ms: length that a row hears, and step between rows
     OFFSET = 100
     SHAPE = (16, 512)
     CACHES = (("att_cache", (3, 8, 16, 128)), ("cnn_cache", (3, 1, 512, 14)))
-    # Samples of silence round the speech, so that a row hears as much before its frame as after.
+    # Samples of silence around the speech: a row hears as much before its frame as after it.
     BEFORE, AFTER = 32 * 160, 35 * 160
 
     def __init__(self, path: str | Path, **options: Any) -> None:
@@ -259,7 +259,7 @@ class WenetEncoder(Net):
         return made[0] if made.ndim == 3 and len(made) == 1 else made
 
     def features(self, samples: Floats) -> Floats:
-        """Rows of a whole speech.
+        """Compute the rows of a whole speech.
 
         Parameters
         ----------
@@ -273,12 +273,12 @@ class WenetEncoder(Net):
         Raises
         ------
         InputError
-            No samples.
+            The speech is empty.
         """
         check_samples(samples)
         if not len(samples):
             raise InputError("the speech must hold samples for wenet, got none")
-        # As the script does: 16-bit numbers, the fraction cut off.
+        # Like the script: 16-bit numbers, truncated.
         whole = np.trunc(np.clip(samples * np.float32(32767), -32768, 32767))
         padded = np.concatenate(
             [np.zeros(self.BEFORE, np.float32), whole, np.zeros(self.AFTER, np.float32)]
@@ -296,7 +296,7 @@ class WenetEncoder(Net):
 
 RowEncoder = HubertEncoder | WenetEncoder
 
-# By what a preset's features are called.
+# Encoders by the name of a preset's features.
 ROW_ENCODERS: dict[str, type[HubertEncoder] | type[WenetEncoder]] = {
     "hubert": HubertEncoder,
     "wenet": WenetEncoder,

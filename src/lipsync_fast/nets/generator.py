@@ -1,6 +1,6 @@
-"""The model that draws the lower face; visual inputs are packed for it frame by frame.
+"""The model that draws the lower face, with visual inputs packed frame by frame.
 
-A request is cut into micro-batches: on the CPU a U-Net's memory grows with the batch and its
+A request is cut into micro-batches: on the CPU a U-Net's memory grows with the batch but its
 speed does not, and on a device each new shape costs a search for the best convolutions.
 """
 
@@ -57,37 +57,37 @@ UNTIMED: Clock = _Untimed()
 class Generator(Net):
     """The model that draws the lower face: visual inputs and feature windows in, pictures out.
 
-    Threads may share a generator. On a device it is tried at every size as it is opened.
+    Threads may share a generator. Opened on a device, it runs once at every size.
 
     Parameters
     ----------
     path : str or Path
         The ONNX file.
     preset : str or Preset, optional
-        The model's family; found from its input shapes by default.
+        The model's family; by default found from its input shapes.
     providers, threads, options : see `Net`
     constants : mapping of str to array, optional
-        Values of further inputs that are the same for every frame and have no batch axis;
-        the preset's own by default.
+        Values of further inputs that are the same for every frame and have no batch axis; by
+        default the preset's own.
     pool : BufferPool, optional
-        Memory of visual inputs, and of the pictures where no `out` is given; `default_pool` by
-        default.
+        Memory for visual inputs, and for pictures if no `out` is given; by default
+        `default_pool`.
 
     Attributes
     ----------
     preset : Preset
         With the model's own input names.
     batch : int or None
-        The batch size that the model is fixed to; None where it takes any.
+        The fixed batch size of the model; None if it takes any.
     sizes : MicroBatches
         How requests are cut.
     pool : None
-        A resident generator has a pool of pinned memory here.
+        Resident generators have a pool of pinned memory here.
 
     Raises
     ------
     ModelError
-        As `Net`; also if inputs or outputs fit no preset, or are not float32.
+        As `Net`; also if inputs or outputs match no preset, or are not float32.
     """
 
     pool: BufferPool | None = None
@@ -127,20 +127,20 @@ class Generator(Net):
             self._warm_up()
 
     def _warm_up(self) -> None:
-        """Run at every size, the largest first: the first run of a shape is the slow one."""
+        """Run at every size, the largest first, because the first run of a shape is slow."""
         preset = self.preset
         for size in reversed(self.sizes.sizes):
-            if size <= self.micro_batch:  # memory may end at a larger one
+            if size <= self.micro_batch:  # a larger one may have run out of memory
                 visual = np.zeros((size, *preset.visual_shape), np.float32)
                 self.infer(visual, np.zeros((size, *preset.audio_shape), np.float32))
 
     @property
     def micro_batch(self) -> int:
-        """The most frames of a run; fewer once memory was short."""
+        """The most frames of one run; shrinks when memory is short."""
         return self.sizes.most
 
     def for_template(self, template: Template) -> Generator:
-        """Return the generator for a template: itself, which packs the crops of any.
+        """Return this generator, which packs the crops of any template of its preset.
 
         Raises
         ------
@@ -166,7 +166,7 @@ class Generator(Net):
     ) -> NDArray[Any]:
         """Draw frames of a template, in micro-batches.
 
-        The visual inputs of one micro-batch at most are held at a time.
+        Holds the visual inputs of at most one micro-batch at a time.
 
         Parameters
         ----------
@@ -226,8 +226,7 @@ class Generator(Net):
         Parameters
         ----------
         visual : (N, C, S, S) float32, C-contiguous
-            Visual inputs, C and S as the preset says (see `Preset.visual_shape`), values in
-            the preset's range.
+            Visual inputs, C and S as in `Preset.visual_shape`, values in the preset's range.
         audio : (N, *audio_shape) float32, C-contiguous
             Feature windows.
         out : (N, 3, S, S) float32, C-contiguous, optional
@@ -245,10 +244,10 @@ class Generator(Net):
         InputError
             A shape is wrong, `out` is read-only or overlaps an input.
         ModelError
-            The model fails on them.
+            The model fails on the inputs.
         DeviceMemoryError
-            There is no memory for one frame; where there is too little for more, they are done
-            in smaller micro-batches, which is logged.
+            There is no memory even for one frame. If there is too little for more, smaller
+            micro-batches follow, with a log message.
         """
         preset = self.preset
         count = check_array("visual", visual, (None, *preset.visual_shape))
@@ -311,7 +310,7 @@ class Generator(Net):
                 )
 
     def _fixed_batch(self, *tensors: Tensor) -> int | None:
-        """Return the one size of all first axes that are numbers, or None."""
+        """Return the size that all numeric first axes share, or None."""
         sizes = {t.shape[0] for t in tensors if t.shape and isinstance(t.shape[0], int)}
         if len(sizes) > 1:
             raise ModelError(
@@ -321,7 +320,7 @@ class Generator(Net):
         return next(iter(sizes), None)
 
     def _find_output(self) -> str:
-        """Return the first output of the preset's shape; run the model where shapes are free."""
+        """Return the first output of the preset's shape; run the model if shapes are free."""
         needed = (3, self.preset.view, self.preset.view)
         shapes = self.output_shapes
         found = [n for n, shape in shapes.items() if shape[1:] == needed]
@@ -338,7 +337,7 @@ class Generator(Net):
             raise ModelError(
                 f"{self.path}: {self.preset.name} needs an output of shape (N,{needed[0]},"
                 f"{needed[1]},{needed[2]}), got {got}; "
-                f"export it for pictures of {needed[2]}×{needed[1]}, or name its own preset"
+                f"export it for pictures of {needed[2]}×{needed[1]}, or choose another preset"
             )
         self._require_float32(self.outputs[found[0]])
         return found[0]
@@ -350,7 +349,7 @@ class _OfPreset(Protocol):
 
 
 def require_preset(generator: _OfPreset, template: Template) -> None:
-    """Raise InputError unless a template was prepared for the preset of a generator."""
+    """Raise InputError unless the template was prepared for the generator's preset."""
     own, preset = generator.preset, template.preset
     if own is preset or all(getattr(own, name) == getattr(preset, name) for name in BUILT_IN):
         return

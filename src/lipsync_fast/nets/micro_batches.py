@@ -1,4 +1,4 @@
-"""The sizes of runs that a request is cut into, fewer of them where memory ends."""
+"""The sizes of runs that a request is cut into; large ones go when memory is short."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class MicroBatches:
     Parameters
     ----------
     sizes : sequence of int
-        Frames of a run, ascending. What is left of a request takes the next larger size where
-        at most a quarter of it would idle, else the next smaller one.
+        Frames of a run, ascending. The rest of a request takes the next larger size if at most
+        a quarter of it would idle, else the next smaller one.
     """
 
     def __init__(self, sizes: Sequence[int]) -> None:
@@ -36,13 +36,13 @@ class MicroBatches:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Sizes that are in use, ascending."""
+        """Sizes in use, ascending."""
         with self._lock:
             return self._sizes
 
     @property
     def most(self) -> int:
-        """The most frames of a run."""
+        """The most frames of one run."""
         return self.sizes[-1]
 
     def size_for(self, rest: int) -> int:
@@ -55,7 +55,7 @@ class MicroBatches:
         return above if below is None or 4 * (above - rest) <= above else below
 
     def halve(self, size: int) -> bool:
-        """Keep the sizes up to half of one that was too large; return False where none is left."""
+        """Keep the sizes up to half of one that was too large; return False if none is left."""
         with self._lock:
             kept = tuple(s for s in self._sizes if 2 * s <= size)
             # Another thread may have halved it meanwhile: the smaller set counts.
@@ -63,19 +63,19 @@ class MicroBatches:
         return bool(kept)
 
     def run(self, count: int, work: Callable[[slice, int], None]) -> None:
-        """Do a request run by run; one that finds no memory is done again in smaller ones.
+        """Process a request run by run; repeat a run that finds no memory in smaller ones.
 
         Parameters
         ----------
         count : int
             Frames of the request.
         work : callable
-            Called with the frames of a run and its size, which may be larger.
+            Called with the frames of a run and the run's size, which may be larger.
 
         Raises
         ------
         DeviceMemoryError
-            There is no memory for the smallest size either.
+            There is no memory even for the smallest size.
         """
         first = 0
         while first < count:
@@ -86,16 +86,16 @@ class MicroBatches:
             except DeviceMemoryError as error:
                 if not self.halve(size):
                     raise
-                # Its text alone: with the error, a kept log record would hold the pictures.
+                # Log its text alone: a stored log record would keep the error's pictures alive.
                 _log.warning("%s; from now on at most %d at once", str(error), self.most)
             else:
                 first = part.stop
 
 
 def padded(array: NDArray[Any], size: int, pool: BufferPool) -> NDArray[Any]:
-    """Return the rows of an array in a pooled one of `size` rows; itself where it has them.
+    """Return a pooled copy of an array, padded to `size` rows; itself if it has them already.
 
-    The last row is repeated: so that no model divides by the zeros of a blank frame.
+    Repeats the last row, so that no model divides by the zeros of a blank frame.
     """
     if len(array) == size:
         return array

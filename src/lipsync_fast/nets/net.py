@@ -1,4 +1,4 @@
-"""Any ONNX model, on the first provider that really works, its arrays bound by address.
+"""ONNX models on the first provider that really works, their arrays bound by address.
 
 Inputs and outputs are the caller's contiguous arrays, so that ONNX Runtime reads and writes
 them in place and a warm call allocates no block of 64 KiB.
@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 
 class Net:
-    """Any ONNX file, opened on the best provider that really works.
+    """An ONNX model, opened on the best provider that really works.
 
     Threads may share a model.
 
@@ -50,9 +50,9 @@ class Net:
         as ``"CUDAExecutionProvider"``, or a pair of name and options, e.g.
         ``("cuda", {"device_id": 1})``. By default CUDA where it works, else the CPU.
     threads : int, optional
-        CPU threads of one run; the machine's cores by default.
+        CPU threads of one run; by default the machine's cores.
     options : DeviceOptions, optional
-        How it runs on a device; good defaults.
+        How it runs on a device.
 
     Attributes
     ----------
@@ -73,13 +73,13 @@ class Net:
         The file does not exist.
     ModelError
         The file is not an ONNX model, is damaged, or is too new for the installed ONNX Runtime; or
-        a provider asked for does not work.
+        a requested provider does not work.
     DeviceMemoryError
-        The device has no memory for it.
+        The device has too little memory for the model.
     InputError
-        An unknown provider, or a number of threads below 1.
+        A provider is unknown, or `threads` is below 1.
     ArgumentTypeError
-        An argument of the wrong type.
+        An argument has the wrong type.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class Net:
 
     @property
     def place(self) -> tuple[str, int]:
-        """Kind and number of the memory it runs on, as ONNX Runtime's values name them."""
+        """Kind and number of the memory it runs in, as ONNX Runtime names them."""
         return ("cpu", 0) if self.on_cpu else ("cuda", int(self.device.name.rpartition(":")[2]))
 
     @property
@@ -162,7 +162,7 @@ class Net:
         ModelError
             The model refuses the arrays.
         DeviceMemoryError
-            There is no memory for the run.
+            There is too little memory for the run.
         """
         if feeds.keys() != self.inputs.keys():
             raise InputError(
@@ -179,11 +179,11 @@ class Net:
         return dict(zip(self.outputs, values, strict=True))
 
     def _apart(self) -> AbstractContextManager[None]:
-        """Return a context for work on a device, which waits for captures of graphs to end."""
+        """Return a context for work on a device, which waits until captures of graphs end."""
         return nullcontext() if self.on_cpu else DEVICE_GATE.shared()
 
     def _sizes(self, batch: int | None) -> MicroBatches:
-        """Return how requests are cut for a model of this batch axis, where it runs."""
+        """Return the sizes of runs for a model with this batch axis on this device."""
         if batch is not None:
             return MicroBatches([batch])
         return MicroBatches(CPU_SIZES if self.on_cpu else self.options.sizes)
@@ -196,7 +196,7 @@ class Net:
         out: NDArray[Any],
         run_options: Any = None,
     ) -> None:
-        """Run on the memory of contiguous arrays; `out` receives the one output asked for."""
+        """Run on the memory of contiguous arrays; `out` receives the one requested output."""
         for name, array in feeds.items():
             assert array.flags.c_contiguous, "a bound input would be read in the wrong order"
             binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
@@ -213,14 +213,14 @@ class Net:
 
 
 def has_fixed_shape(shape: Sequence[object]) -> bool:
-    """Tell whether all axes but the batch are numbers."""
+    """Tell whether all axes except the batch are numbers."""
     return len(shape) > 0 and all(isinstance(axis, int) for axis in shape[1:])
 
 
 def check_array(
     name: str, array: Any, shape: tuple[int | None, ...], dtype: DTypeLike = np.float32
 ) -> int:
-    """Check dtype, shape and layout, which a bound address cannot tell; return the length."""
+    """Check dtype, shape and layout, which a bound address does not show; return the length."""
     if not isinstance(array, np.ndarray) or array.dtype != dtype:
         got, needed = getattr(array, "dtype", type(array).__name__), np.dtype(dtype)
         raise LayoutError(f"{name} must be an array of {needed}, got {got}; convert it first")
@@ -240,10 +240,10 @@ def check_array(
 def check_out(
     out: Any, shape: tuple[int, ...], dtype: DTypeLike = np.float32, **inputs: NDArray[Any]
 ) -> None:
-    """Check an array that will be written, and that it does not overlap the inputs."""
+    """Check an array to be written, and that it does not overlap the inputs."""
     check_array("out", out, shape, dtype)
     if not out.flags.writeable:
         raise InputError("out must be writable, got a read-only array")
     for name, array in inputs.items():
         if np.may_share_memory(out, array):
-            raise InputError(f"out must not overlap {name}; pass memory of its own")
+            raise InputError(f"out must not overlap {name}; pass another array")

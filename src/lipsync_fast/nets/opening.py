@@ -26,10 +26,10 @@ OPENS = "Pipeline.open opens the path of an ONNX file"
 
 
 class AnyGenerator(Protocol):
-    """What draws the frames of a template; threads may share it.
+    """A generator of either kind; threads may share it.
 
-    `Generator` packs the crops of any template of its preset. `ResidentGenerator` holds the crops
-    of one.
+    `Generator` packs the crops of any template of its preset; `ResidentGenerator` holds the
+    crops of one template.
 
     Attributes
     ----------
@@ -38,15 +38,15 @@ class AnyGenerator(Protocol):
         The ONNX file.
     options : DeviceOptions
     provider : str
-        As ONNX Runtime names it.
+        The provider's name in ONNX Runtime.
     device : Device
         Where the model runs.
     place : (str, int)
-        Kind and number of the device's memory, as ONNX Runtime's values name them.
+        Kind and number of the device's memory, as ONNX Runtime names them.
     sizes : MicroBatches
-        How requests are cut: only here.
+        How requests are cut; nothing else cuts them.
     pool : BufferPool or None
-        Pinned memory, which the device copies pictures to faster; None where any memory will do.
+        Pinned memory, to which the device copies pictures faster; None if any memory will do.
     """
 
     preset: Preset
@@ -94,12 +94,12 @@ def open_generators(
     Parameters
     ----------
     given : path, generator, or sequence of generators
-        An ONNX file; or what is open already, whose sessions are shared then: a Generator as
-        it is, a ResidentGenerator over this template's crops.
+        An ONNX file; or open generators, whose sessions are then shared: a Generator as it is,
+        a ResidentGenerator with this template's crops.
     template : Template
     providers : see `Net`
     devices : sequence of int, optional
-        Numbers of CUDA devices; that of `options` by default.
+        Numbers of CUDA devices; by default the one of `options`.
     options : DeviceOptions, optional
 
     Returns
@@ -112,13 +112,13 @@ def open_generators(
     FileMissingError, ModelError, MissingExtraError, DeviceMemoryError
         As `Generator`.
     InputError
-        The generator is of another preset, or the devices cannot be.
+        The generator is of another preset, or `devices` cannot be used.
     """
     if not isinstance(given, (str, Path)):
         if devices is not None or options is not None or providers is not None:
             raise InputError(
-                "providers, devices and options are for a generator to be opened; "
-                "leave them out with open ones"
+                "providers, devices and options apply only when a generator is opened; "
+                "leave them out with open generators"
             )
         return share_generators(given, template)
     first = options or DeviceOptions()
@@ -130,8 +130,8 @@ def open_generators(
     made = [_open(given, template, providers, replace(first, device=n)) for n in numbers]
     if devices is not None and any(generator.device.name == "cpu" for generator in made):
         raise InputError(
-            f"devices {', '.join(map(str, numbers))} were asked for and models run on the CPU "
-            "here; see lipsync-fast doctor, or leave devices out"
+            f"devices must be left out, because models run on the CPU here, got "
+            f"{', '.join(map(str, numbers))}; see lipsync-fast doctor"
         )
     return made
 
@@ -139,7 +139,7 @@ def open_generators(
 def share_generators(
     given: AnyGenerator | Sequence[AnyGenerator], template: Template
 ) -> list[AnyGenerator]:
-    """Return open generators for a template, on the sessions that they have.
+    """Return open generators for a template, on their existing sessions.
 
     Parameters
     ----------
@@ -149,16 +149,16 @@ def share_generators(
     Returns
     -------
     list of Generator or ResidentGenerator
-        On the sessions of those given.
+        On the sessions of the given ones.
 
     Raises
     ------
     ArgumentTypeError
-        If one of them is not a generator.
+        One of them is not a generator.
     InputError
-        There are none, or they are of another preset than the template.
+        There are none, or the template was prepared for another preset.
     DeviceMemoryError
-        A device has no memory for the template's crops.
+        A device has too little memory for the template's crops.
     """
     ready: list[Any] = [given]
     if isinstance(given, Sequence) and not isinstance(given, str):
@@ -187,7 +187,7 @@ def _open(
     try:
         return Generator(path, preset=preset, providers=providers, options=options)
     except ModelError:
-        # This one's error tells if it is not a generator at all.
+        # Its error tells if the file is not a generator at all.
         other = Generator(path, providers=providers, options=options)
         require_preset(other, template)
         raise

@@ -1,4 +1,4 @@
-"""How a model is opened: providers, devices, and the tensors that it takes and gives."""
+"""Providers and device options for opening a model, and its input and output tensors."""
 
 from __future__ import annotations
 
@@ -36,24 +36,24 @@ class DeviceOptions:
     Attributes
     ----------
     device : int
-        Number of the device, as the driver counts.
+        Number of the device, as the driver counts them.
     graphs : bool
-        Let a resident model be captured as CUDA graphs, one a size: all its kernels start at
-        once. Where a model cannot be captured it runs without.
+        Capture a resident model as CUDA graphs, one for each size: all its kernels start at
+        once. A model that cannot be captured runs without them.
     sizes : tuple of int
-        Frames of a run, ascending; a model of free batch is tried at each as it is opened.
+        Frames of a run, ascending; when opened, a model with a free batch axis runs once at each.
     tf32 : bool
-        Let convolutions round float32 to 10 bits of mantissa: faster, and pictures may be off
-        by a level. (``lipsync-fast model half`` makes models that are faster still.)
+        Let convolutions round float32 to 10 bits of mantissa: faster, but pictures may be off
+        by one level. (``lipsync-fast model half`` makes models that are faster still.)
     nhwc : bool
-        Let convolutions have their channels last, which suits half precision.
+        Run convolutions with channels last, which suits half precision.
     memory_limit : int, optional
-        Bytes that ONNX Runtime may take of the device for each model; all of it by default.
+        Bytes of the device's memory that ONNX Runtime may take for each model; by default all.
 
     Raises
     ------
     InputError
-        A number is out of its range.
+        A number is out of range.
     """
 
     device: int = 0
@@ -73,17 +73,17 @@ class DeviceOptions:
             check_int("memory_limit", self.memory_limit, 1, unit="bytes")
 
     def of_provider(self, name: str, capture: bool) -> dict[str, str]:
-        """Options of an ONNX Runtime provider; `capture` for CUDA graphs, where asked for."""
+        """Return the options of an ONNX Runtime provider; `capture` allows CUDA graphs."""
         if name not in (CUDA, TENSORRT):
             return {}
         options = {"device_id": str(self.device)}
-        if name == TENSORRT:  # an engine takes minutes to build, for each range of shapes
+        if name == TENSORRT:  # an engine takes minutes to build for each range of shapes
             kept = str(cache_folder() / "tensorrt")
             options |= {"trt_engine_cache_enable": "1", "trt_engine_cache_path": kept}
             return options | {"trt_timing_cache_enable": "1", "trt_timing_cache_path": kept}
         # EXHAUSTIVE, the default, times every algorithm of each convolution for each new batch.
         options["cudnn_conv_algo_search"] = "HEURISTIC"
-        # The other strategy rounds what it takes up to powers of two.
+        # The other strategy rounds allocations up to powers of two.
         options["arena_extend_strategy"] = "kSameAsRequested"
         options["use_tf32"] = str(int(self.tf32))
         if self.nhwc:
@@ -103,10 +103,10 @@ class Tensor:
     ----------
     name : str
     shape : tuple of int, str or None
-        Dynamic axes are names, or None where the model names none. Empty for a scalar and
-        where the model does not say.
+        Dynamic axes are names, or None if the model does not name them. Empty for scalars and
+        unknown shapes.
     dtype : str
-        NumPy's name of the type, e.g. ``"float32"``.
+        NumPy's name for the type, e.g. ``"float32"``.
     """
 
     name: str

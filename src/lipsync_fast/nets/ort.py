@@ -32,8 +32,8 @@ _SHORT = {"cpu": CPU, "cuda": CUDA, "tensorrt": TENSORRT}
 
 def load_onnxruntime() -> Any:
     """Import ONNX Runtime, or raise MissingExtraError with the extra that brings it."""
-    # Its telemetry, on by default from 1.32 on, packs and sends events from a thread of its own
-    # while requests run; it can only be turned off before the first import.
+    # From 1.32 on, its telemetry sends events from another thread while requests run; it can
+    # only be turned off before the first import.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
@@ -55,20 +55,20 @@ def open_session(
     *,
     capture: bool = False,
 ) -> Any:
-    """An InferenceSession on the first provider that really works.
+    """Open an InferenceSession on the first provider that really works.
 
     Parameters
     ----------
     path : Path
         An existing file.
     providers : sequence or None
-        In order of preference; None for CUDA where it works, else the CPU. TensorRT is left
-        out where its library does not load.
+        In order of preference; None for CUDA if it works, else the CPU. TensorRT is skipped
+        if its library does not load.
     threads : int or None
         CPU threads of one run; None for the machine's cores.
     device : DeviceOptions, optional
     capture : bool
-        The caller keeps to what CUDA graphs need.
+        Allow CUDA graphs, whose rules the caller keeps.
 
     Returns
     -------
@@ -101,15 +101,15 @@ def open_session(
             if session.get_providers()[0] == CUDA:
                 return session
         _log.warning(
-            "a CUDA device is here but ONNX Runtime cannot use it; running on the CPU. "
-            'Its libraries come with pip install "lipsync_fast[gpu]"'
+            "ONNX Runtime cannot use the CUDA device of this machine; running on the CPU. "
+            'Install its libraries with pip install "lipsync_fast[gpu]"'
         )
     return _create(onnxruntime, path, options, [(CPU, {})])
 
 
 def _options(onnxruntime: Any, threads: int | None) -> Any:
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # errors are raised as well, once is enough
+    options.log_severity_level = 4  # errors are raised, no need to log them too
     options.inter_op_num_threads = 1
     options.intra_op_num_threads = (
         0 if threads is None else check_int("threads", threads, 1)  # 0: the machine's cores
@@ -128,8 +128,8 @@ def _create(
     except Exception as error:  # ONNX Runtime's exceptions share no narrower base
         if _is_out_of_memory(error):
             raise DeviceMemoryError(
-                f"{path}: the device has no memory for it ({short_message(error)}); "
-                "close what else runs there or choose another device"
+                f"{path}: the device has too little memory ({short_message(error)}); "
+                "close other programs on it or choose another device"
             ) from error
         raise ModelError(f"{path}: {_load_failure(error, onnxruntime.__version__)}") from error
     session.disable_fallback()  # a failing run is an error, not a slower model
@@ -165,7 +165,7 @@ _NOISE = (
 
 
 def short_message(error: Exception) -> str:
-    """Return the telling part of an ONNX Runtime message: one line, without its C++ places."""
+    """Return the useful part of an ONNX Runtime message: one line, without C++ file names."""
     text = " ".join(str(error).split())
     for pattern, instead in _NOISE:
         text = re.sub(pattern, instead, text)
@@ -173,7 +173,7 @@ def short_message(error: Exception) -> str:
     return text.rstrip(" .;") or type(error).__name__
 
 
-# How ONNX Runtime's arenas, CUDA, cuDNN, cuBLAS and C++ say it.
+# The words of ONNX Runtime's arenas, CUDA, cuDNN, cuBLAS and C++.
 _OUT_OF_MEMORY = re.compile(
     r"failed to allocate memory|out of memory|available memory of \d+ is smaller than requested"
     r"|STATUS_ALLOC_FAILED|bad_alloc|bad allocation",
@@ -210,7 +210,7 @@ def _checked_providers(
                 '"lipsync_fast[gpu]" in place of "lipsync_fast[cpu]"'
             )
         if name == TENSORRT and not tensorrt_loads():
-            _log.info("TensorRT 10 is not installed here; the next provider is taken")
+            _log.info("TensorRT 10 is not installed; using the next provider")
             continue
         wanted.append((name, device.of_provider(name, capture) | dict(options)))
     if not wanted:
@@ -222,18 +222,18 @@ def _checked_providers(
 
 
 def _require_one_of(path: Path, session: Any, wanted: list[tuple[str, dict[str, Any]]]) -> None:
-    """Raise ModelError where only the CPU works, which ONNX Runtime adds without being asked."""
+    """Raise ModelError if only the CPU works, which ONNX Runtime adds unasked."""
     real = session.get_providers()[0]
     names = [name for name, _ in wanted]
     if real not in names:
         raise ModelError(
             f"{path}: {', '.join(names)} does not work here, only {real}; check the driver, "
-            "or leave providers out to run on what there is"
+            "or leave providers out to use what works"
         )
 
 
 def tensorrt_loads() -> bool:
-    """Tell whether the library loads that ONNX Runtime's TensorRT provider is built for."""
+    """Tell whether the library of ONNX Runtime's TensorRT provider loads."""
     return cuda.loads("nvinfer_10.dll", "libnvinfer.so.10") is not None
 
 

@@ -1,8 +1,8 @@
 """A generator that holds a template's crops: frame indices and audio in, bytes out.
 
-The packed way sends six float planes to the model for each frame and gets three back: 93 MB
-for 25 frames of 320 × 320. The crops never change, so they stay where the model runs, and the
-model hands out bytes: 8.5 MB.
+A packed generator sends six float planes to the model for each frame and gets three back: 93 MB
+for 25 frames of 320 × 320. The crops never change, so here they stay where the model runs, and
+the model returns bytes: 8.5 MB.
 """
 
 from __future__ import annotations
@@ -47,42 +47,42 @@ _log = logging.getLogger(__name__)
 class ResidentGenerator(Net):
     """The model that draws the lower face, over the crops of one template.
 
-    Threads may share it. On a device it is tried at every size as it is opened; where it was
-    captured as CUDA graphs, the thread of its device does all its runs.
+    Threads may share it. Opened on a device, it runs once at every size; if it was captured as
+    CUDA graphs, its device's thread does all its runs.
 
     Parameters
     ----------
     path : str or Path
         The user's ONNX file, as for `Generator`.
     crops : (n, C, C, 3) uint8, bgr24, C-contiguous
-        The template's; on the CPU they are read where they lie, on a device a copy is made.
+        The template's crops; read in place on the CPU, copied to a device.
     preset : str or Preset
         The template's.
     providers, threads, options : see `Net`
     constants : mapping of str to array, optional
-        Values of further inputs that are the same for every frame and have no batch axis;
-        the preset's own by default.
+        Values of further inputs that are the same for every frame and have no batch axis; by
+        default the preset's own.
     pool : BufferPool, optional
-        Memory of the pictures where `infer_indices` is given no `out`.
+        Memory for pictures if `infer_indices` gets no `out`.
 
     Attributes
     ----------
     preset : Preset
     batch : int or None
-        The batch size that the model is fixed to; None where it takes any.
+        The fixed batch size of the model; None if it takes any.
     sizes : MicroBatches
         How requests are cut.
     pool : BufferPool or None
-        Memory that a device copies pictures to faster; None on the CPU.
+        Pinned memory, to which a device copies pictures faster; None on the CPU.
 
     Raises
     ------
     MissingExtraError, FileMissingError, ModelError
         As `graph.make_resident`.
     DeviceMemoryError
-        The device has no memory for it.
+        The device has too little memory.
     InputError, LayoutError
-        The crops are not those of the preset.
+        The crops do not fit the preset.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class ResidentGenerator(Net):
         self.pool = (
             None if self._cuda_runtime is None else BufferPool(pin=self._cuda_runtime.pinning)
         )
-        self._numbers = itertools.count(1)  # of graphs; 0 is that of runs which name none
+        self._numbers = itertools.count(1)  # of graphs; runs that name none have 0
         self._take(crops)
 
     def _open(self, providers: Sequence[Provider] | None, threads: int | None) -> Any:
@@ -134,7 +134,7 @@ class ResidentGenerator(Net):
         return self._cuda_runtime is not None and chosen.get("enable_cuda_graph") == "1"
 
     def _take(self, crops: NDArray[np.uint8]) -> None:
-        """Bring a template's crops to where the model runs, and try the model on them."""
+        """Move a template's crops to where the model runs, and try the model on them."""
         self._crops = crops
         self._captured: dict[int, CudaGraph] = {}
         self._resident: dict[str, Any] = {}
@@ -143,12 +143,12 @@ class ResidentGenerator(Net):
             self._on_thread(self._warm_up)
 
     def for_template(self, template: Template) -> ResidentGenerator:
-        """Return a generator on the same session over the crops of a template.
+        """Return a generator on the same session with the crops of a template.
 
         Raises
         ------
         DeviceMemoryError
-            The device has no memory for them.
+            The device has too little memory for them.
         InputError
             The template was prepared for another preset.
         """
@@ -156,7 +156,7 @@ class ResidentGenerator(Net):
         return self.with_crops(template.crops)
 
     def with_crops(self, crops: NDArray[np.uint8]) -> ResidentGenerator:
-        """Return a generator on the same session over other crops; itself over its own.
+        """Return a generator on the same session with other crops; itself for its own crops.
 
         Parameters
         ----------
@@ -170,9 +170,9 @@ class ResidentGenerator(Net):
         Raises
         ------
         DeviceMemoryError
-            The device has no memory for them.
+            The device has too little memory for them.
         InputError, LayoutError
-            The crops are not those of the preset.
+            The crops do not fit the preset.
         """
         if crops is self._crops:
             return self
@@ -183,12 +183,12 @@ class ResidentGenerator(Net):
 
     @property
     def micro_batch(self) -> int:
-        """The most frames of a run; fewer once memory was short."""
+        """The most frames of one run; shrinks when memory is short."""
         return self.sizes.most
 
     @property
     def captured_sizes(self) -> tuple[int, ...]:
-        """The sizes of runs that are CUDA graphs."""
+        """The sizes of runs that were captured as CUDA graphs."""
         return tuple(sorted(self._captured))
 
     def output(self, count: int) -> tuple[tuple[int, ...], str]:
@@ -261,7 +261,7 @@ class ResidentGenerator(Net):
         Returns
         -------
         (N, S, S, 3) uint8, bgr24, rows packed
-            `out`, or a pooled array: what `convert` makes of the generator's output.
+            `out`, or a pooled array: the generator's output after `convert`.
 
         Raises
         ------
@@ -294,7 +294,7 @@ class ResidentGenerator(Net):
         return out
 
     def _on_thread(self, work: Callable[..., None], *arguments: Any) -> None:
-        """Run where graphs were captured: ONNX Runtime keeps them with that thread."""
+        """Run on the thread that captured the graphs: ONNX Runtime ties them to it."""
         if self._captures:
             self.device.run(work, *arguments)
         else:
@@ -355,12 +355,12 @@ class ResidentGenerator(Net):
                 }
         except Exception as error:  # ONNX Runtime's exceptions share no narrower base
             raise DeviceMemoryError(
-                f"{self.path}: no memory for {self._crops.nbytes >> 20} MiB of crops on "
+                f"{self.path}: too little memory for {self._crops.nbytes >> 20} MiB of crops on "
                 f"{self.device.name} ({ort.short_message(error)})"
             ) from error
         for size in reversed(self.sizes.sizes):
             if size > self.micro_batch:
-                continue  # memory ended at a larger one
+                continue  # a larger one ran out of memory
             chosen = np.arange(size, dtype=np.int64) % len(self._crops)
             audio = np.zeros((size, *self.preset.audio_shape), np.float32)
             out = self._pool.empty((size, self.preset.view, self.preset.view, 3), "uint8")
@@ -369,7 +369,7 @@ class ResidentGenerator(Net):
                 self._capture({FRAMES: chosen, AUDIO: audio}, out)
 
     def _capture(self, feeds: dict[str, NDArray[Any]], expected: NDArray[np.uint8]) -> None:
-        """Capture a size as a graph; keep it if it draws what the plain run drew."""
+        """Capture a size as a graph; keep it if it draws the same as the plain run."""
         assert self._cuda_runtime is not None
         size, made = len(expected), self._pool.empty(expected.shape, "uint8")
         try:
@@ -427,7 +427,7 @@ def _check_crops(crops: Any, preset: Preset) -> None:
 def try_resident(
     path: str | Path, crops: NDArray[np.uint8], preset: str | Preset, **options: Any
 ) -> ResidentGenerator | None:
-    """Return a `ResidentGenerator`, or None where the model does not allow it, which is logged.
+    """Return a `ResidentGenerator`; if the model does not allow it, log that and return None.
 
     Parameters
     ----------
@@ -436,5 +436,5 @@ def try_resident(
     try:
         return ResidentGenerator(path, crops, preset, **options)
     except (ModelError, MissingExtraError) as error:
-        _log.info("pictures are packed frame by frame, not taken from the template: %s", error)
+        _log.info("packing crops frame by frame, the model cannot hold them: %s", error)
         return None

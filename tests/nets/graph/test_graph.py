@@ -1,4 +1,4 @@
-"""Surgery on nets: a free batch axis, float16 inside; proved, or refused with the reason."""
+"""Surgery on models: a free batch axis, float16 inside; proved, or refused with the reason."""
 
 import os
 import subprocess
@@ -187,7 +187,7 @@ def test_a_net_that_mixes_frames_is_refused(tmp_path, kind):
     with pytest.raises(ModelError) as caught:
         make_batch_dynamic(src, tmp_path / "out.onnx")
     assert str(caught.value) == (
-        f"{src}: its batch cannot be set free: node {kind}_0 ({kind}) mixes the frames of a batch"
+        f"{src}: its batch cannot be freed: node {kind}_0 ({kind}) mixes the frames of a batch"
     )
     assert [p.name for p in tmp_path.iterdir()] == ["in.onnx"]
 
@@ -204,7 +204,7 @@ def test_a_node_that_fails_is_named(tmp_path):
         [("y", [1, 6])],
         [("zero", ints(0))],
     )
-    with pytest.raises(ModelError, match=r"cannot be set free, a node fails: .*without_its_batch"):
+    with pytest.raises(ModelError, match=r"cannot be freed, a node fails: .*without_its_batch"):
         make_batch_dynamic(src, tmp_path / "out.onnx")
     assert [p.name for p in tmp_path.iterdir()] == ["in.onnx"]
 
@@ -220,7 +220,7 @@ def test_weights_made_from_a_frame_cannot_be_a_batchs(tmp_path):
         [("y", [1, 3, 4, 4])],
         [("kernels", ints(3, 2, 1, 1))],
     )
-    with pytest.raises(ModelError, match=r"set free: node own_weights \(Conv\) mixes"):
+    with pytest.raises(ModelError, match=r"freed: node own_weights \(Conv\) mixes"):
         make_batch_dynamic(src, tmp_path / "out.onnx")
 
 
@@ -375,13 +375,13 @@ def test_operators_without_float16_stay_in_float32(tmp_path):
 def test_half_twice_is_refused(tmp_path):
     src = exported_generator(tmp_path / "in.onnx", WAV2LIP)
     make_half(src, tmp_path / "half.onnx")
-    with pytest.raises(ModelError, match="has float16 inside already"):
+    with pytest.raises(ModelError, match="contains float16 already"):
         make_half(tmp_path / "half.onnx", tmp_path / "quarter.onnx")
 
 
 def test_half_needs_a_picture(tmp_path):
     src = save(tmp_path / "in.onnx", [node("Relu", ["x"], ["y"])], [("x", [1, 3])], [("y", [1, 3])])
-    with pytest.raises(ModelError, match=r"makes no picture of shape \(N,3,S,S\), only y \(1, 3\)"):
+    with pytest.raises(ModelError, match=r"needs an output of shape \(N,3,S,S\), got y \(1, 3\)"):
         make_half(src, tmp_path / "out.onnx")
     with pytest.raises(InputError, match="probes must be 1"):
         make_half(src, tmp_path / "out.onnx", probes=0)
@@ -396,7 +396,7 @@ def test_half_of_a_loop_is_refused(tmp_path):
         [node("If", ["yes"], ["y"], name="fork", then_branch=branch, else_branch=branch)],
         [("x", [1, 3, 4, 4])], [("y", [1, 3, 4, 4])], [("yes", np.array(True))],
     )  # fmt: skip
-    with pytest.raises(ModelError, match=r"node fork \(If\) holds a graph of its own"):
+    with pytest.raises(ModelError, match=r"node fork \(If\) contains a graph of its own"):
         make_half(src, tmp_path / "out.onnx")
 
 

@@ -1,7 +1,7 @@
 """Surgery on the user's own models: a free batch axis, half precision.
 
-Each function reads an ONNX file, writes another beside it, proves by running both that it
-draws the same pictures, and only then gives it its name.
+Each function reads an ONNX file, writes the new one under a temporary name, runs both to prove
+that they draw the same pictures, and only then renames the new one.
 """
 
 from .batch import make_batch_dynamic

@@ -1,9 +1,9 @@
 """A free batch axis for models that were exported with a fixed one.
 
-Most exports fix the batch to 1: in the shapes of inputs and outputs, which is easily
-changed, and in constants inside, which is not. Those are found by inferring all shapes for
-the old batch and for a larger one: the first node whose input grows and whose output does
-not is where the batch is held, and its constant is rewritten; then shapes are inferred anew.
+Most exports fix the batch to 1 in two places: the shapes of inputs and outputs, which are easy
+to change, and constants inside, which are not. To find those, infer all shapes for the old
+batch and for a larger one: the first node whose input grows and whose output does not holds
+the batch. Rewrite its constant, then infer the shapes again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["BATCH_AXIS", "make_batch_dynamic"]
 
 _log = logging.getLogger(__name__)
 
-BATCH_AXIS = "batch"  # the name that the free axis gets
+BATCH_AXIS = "batch"  # name of the free axis
 RATIO = 13  # a prime that no axis of a model is likely to have by itself
 TO_THE_END = np.iinfo(np.int64).max
 
@@ -42,7 +42,7 @@ def make_batch_dynamic(
     probes: int = 3,
     inputs: Mapping[str, ArrayLike] | None = None,
 ) -> list[str]:
-    """Give a model of fixed batch a free batch axis, and prove that it still draws the same.
+    """Free the batch axis of a model, and prove that it still draws the same pictures.
 
     The proof, on the CPU: one run on all probes equals runs on each alone, and equals the
     original model's runs.
@@ -50,29 +50,29 @@ def make_batch_dynamic(
     Parameters
     ----------
     src, dst : str or Path
-        The ONNX file to read, and the one to write; written beside and renamed when proved.
+        The ONNX file to read, and the one to write, under a temporary name until proved.
     probes : int
-        Frames to prove it with, 2 or more.
+        Number of frames for the proof, 2 or more.
     inputs : mapping of str to array, optional
-        What to prove it with, e.g. real frames: arrays of `probes` rows by input name, in
-        place of random numbers. An input without a batch axis gets its value here, else ones.
+        Inputs for the proof, e.g. real frames: arrays of `probes` rows by input name, instead
+        of random numbers. Also sets inputs without a batch axis, which are ones by default.
 
     Returns
     -------
     list of str
-        The nodes that were changed inside; empty where only inputs and outputs were.
+        The nodes that were changed; empty if only inputs and outputs were.
 
     Raises
     ------
     MissingExtraError
         onnx or ONNX Runtime is not installed.
     FileMissingError
-        No such file, or no such folder to write to.
+        `src`, or the folder of `dst`, does not exist.
     InputError
         `probes` is below 2, or `inputs` do not fit.
     ModelError
-        The file is not an ONNX model; or the model cannot have a free batch axis: the message names
-        the node that fails or that mixes frames.
+        The file is not an ONNX model, or its batch axis cannot be freed: the message names the
+        node that fails or that mixes frames.
     """
     if probes < 2:
         raise InputError(f"probes must be 2 or more frames, got {probes}")
@@ -91,14 +91,14 @@ def make_batch_dynamic(
 
 
 class _Surgeon:
-    """Rewrites what holds the batch in one model, in place."""
+    """Rewrites the nodes that hold the batch of one model, in place."""
 
     def __init__(self, model: Any) -> None:
         self._onnx = onnx_file.load_onnx()
         self._model, self._graph = model, model.graph
         self._inputs = [i for i in onnx_file.real_inputs(model.graph) if _has_batch(i)]
         if not self._inputs:
-            raise ModelError("none of its inputs has a batch axis to set free")
+            raise ModelError("none of its inputs has a batch axis to free")
         sizes = {d.dim_value for i in self._inputs if (d := _first_axis(i)).HasField("dim_value")}
         if len(sizes) > 1:
             found = ", ".join(f"{i.name} {_first_axis(i).dim_value}" for i in self._inputs)
@@ -110,9 +110,9 @@ class _Surgeon:
         self._names = 0
 
     def free(self) -> list[str]:
-        """Set the batch axis free; the names of the nodes that were changed."""
+        """Free the batch axis; return the names of the nodes that were changed."""
         changed: dict[str, None] = {}
-        # Every round changes a node that was not changed before, so this ends.
+        # Every round changes another node, so this ends.
         while True:
             after = self._shapes(self.batch * RATIO)
             for node in self._graph.node:
@@ -130,7 +130,7 @@ class _Surgeon:
     # ---- shapes ------------------------------------------------------------------------
 
     def _shapes(self, batch: int) -> dict[str, Shape]:
-        """All shapes that can be inferred when the inputs have this batch."""
+        """Infer all shapes that follow from this batch of the inputs."""
         bare = onnx_file.skeleton(self._model)
         ours = {i.name for i in self._inputs}
         for value in bare.graph.input:
@@ -139,7 +139,7 @@ class _Surgeon:
         return onnx_file.tensor_shapes(onnx_file.infer(bare))
 
     def _axis(self, name: str, after: Shapes) -> int | None:
-        """The axis of a tensor that grows with the batch, None where none or several do."""
+        """Return the axis of a tensor that grows with the batch; None if none or several do."""
         old, new = self._before.get(name), after.get(name)
         if old is None or new is None or len(old) != len(new):
             return None
@@ -156,10 +156,10 @@ class _Surgeon:
         if value in self._inputs or self._axis(value.name, after) == 0:
             _first_axis(value).dim_param = BATCH_AXIS
 
-    # ---- what holds a batch, operator by operator: True where something was changed -----
+    # ---- operators that hold a batch; each returns True if it changed something ---------
 
     def _reshape(self, node: Any, after: Shapes) -> bool:
-        """The axis that carries the batch is left to Reshape, all others are told."""
+        """Let Reshape find the axis that carries the batch, and give it all others."""
         x, y = node.input[0], node.output[0]
         axis, target = self._axis(x, after), self._before.get(y)
         if axis is None or target is None or 0 in target:
@@ -174,7 +174,7 @@ class _Surgeon:
         return True
 
     def _filling(self, node: Any, after: Shapes) -> bool:
-        """Expand, Tile, ConstantOfShape: a batch of 1 is left to broadcasting."""
+        """Free the shape of Expand, Tile, ConstantOfShape; leave a batch of 1 to broadcasting."""
         which = 0 if node.op_type == "ConstantOfShape" else 1
         shape = self._constants.get(node.input[which])
         y = node.output[0]
@@ -186,7 +186,7 @@ class _Surgeon:
         return True
 
     def _slice(self, node: Any, after: Shapes) -> bool:
-        """A slice that kept the whole batch keeps the whole batch."""
+        """Let a slice that kept the whole batch keep any batch."""
         x, y = node.input[0], node.output[0]
         axis = self._axis(x, after)
         if axis is None or self._axis(y, after) is not None or y not in self._before:
@@ -211,7 +211,7 @@ class _Surgeon:
         return bool(here.any())
 
     def _resize(self, node: Any, after: Shapes) -> bool:
-        """Sizes of all axes include the batch's own."""
+        """Give Resize the batch of the run: its sizes name all axes."""
         axis = self._axis(node.input[0], after)
         if axis is None or len(node.input) < 4 or self._axis(node.output[0], after) is not None:
             return False
@@ -222,16 +222,16 @@ class _Surgeon:
         return True
 
     def _concat(self, node: Any, after: Shapes) -> bool:
-        """What is the same for every frame must be repeated for every frame to be joined."""
+        """Repeat inputs that all frames share, so that they can be joined frame by frame."""
         joined = next(a.i for a in node.attribute if a.name == "axis")
         return self._match(node, range(len(node.input)), joined, after)
 
     def _grid(self, node: Any, after: Shapes) -> bool:
-        """A grid that is the same for every frame."""
+        """Repeat a grid that all frames share."""
         return self._match(node, range(2), None, after, axis=0)
 
     def _recurrent(self, node: Any, after: Shapes) -> bool:
-        """Initial states (directions, batch, hidden) of LSTM, GRU and RNN."""
+        """Repeat the initial states (directions, batch, hidden) of LSTM, GRU and RNN."""
         if self._axis(node.input[0], after) is None:
             return False
         states = [i for i in (5, 6) if i < len(node.input) and node.input[i]]
@@ -240,7 +240,7 @@ class _Surgeon:
     def _match(
         self, node: Any, which: Any, joined: int | None, after: Shapes, axis: int | None = None
     ) -> bool:
-        """Repeat those inputs of a node along the batch axis that do not grow with it."""
+        """Repeat the inputs of a node that do not grow with the batch along the batch axis."""
         if axis is None:
             grown = {a for i in which if (a := self._axis(node.input[i], after)) is not None}
             if len(grown) != 1:
@@ -282,7 +282,7 @@ class _Surgeon:
         self._graph.node.insert(place, made)
 
     def _shape_with_batch(self, node: Any, shape: list[int], axis: int) -> str:
-        """A shape whose one axis is the batch of the run: the name of a (rank,) tensor."""
+        """Build a (rank,) shape with the batch of the run in `axis`; return the tensor's name."""
         if self._batch_tensor is None:
             whole, self._batch_tensor = self._new_name("input_shape"), self._new_name("batch")
             first = self._constant([0])
@@ -313,7 +313,7 @@ _RULES: dict[str, Callable[[_Surgeon, Any, Shapes], bool]] = {
 
 
 def _carrier(x: Shape, axis: int, y: Shape, batch: int, own: int | None) -> int | None:
-    """The axis of `y` that holds the batch when `x`, with the batch in `axis`, is reshaped.
+    """Return the axis of `y` that holds the batch after `x`, with the batch in `axis`, is reshaped.
 
     In row-major order the batch is a digit of the flat index, with a stride; the axis of `y`
     that covers this digit holds it. Where axes of length 1 leave a choice, the batch stays in
@@ -333,7 +333,7 @@ def _carrier(x: Shape, axis: int, y: Shape, batch: int, own: int | None) -> int 
 
 
 def _has_batch(value: Any) -> bool:
-    """A rank of 1 is a setting of the model, such as a weight: it has no batch axis."""
+    """Tell whether an input has a batch axis; one of rank 1 is a setting, such as a weight."""
     kind = value.type.tensor_type
     return bool(kind.HasField("shape")) and len(kind.shape.dim) >= 2
 

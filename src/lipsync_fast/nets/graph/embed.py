@@ -1,8 +1,8 @@
 """A generator that finds its picture itself: frame indices and audio in, bytes out.
 
-The template's crops are an input that is bound once and stays on the device. Around the
-user's model stand plain operators: gather the crops of the frames asked for, cut out the view,
-black out the box, order and scale the planes; and at the end scale, clip, truncate, interleave.
+The template's crops are an input that is bound once and stays on the device. Plain operators
+go before the user's model (gather the requested crops, cut out the view, black out the box,
+order and scale the planes) and after it (scale, clip, truncate, interleave).
 """
 
 from __future__ import annotations
@@ -44,29 +44,29 @@ _log = logging.getLogger(__name__)
 # Names of the new model's inputs and output.
 FRAMES, CROPS, AUDIO, PICTURES = "frames", "crops", "features", "pictures"
 
-# What of a preset is built into the model; a feather or a loop is not.
+# The fields of a preset that are built into the model; a feather or a loop is not.
 BUILT_IN = ("view", "crop", "black", "visual", "rgb", "low", "high", "audio_shape")
 
-VERSION = 2  # of the operators put round the model; part of the cache's key
-OLDEST_OPSET = 10  # before it Slice had other inputs
+VERSION = 2  # of the added operators; part of the cache's key
+OLDEST_OPSET = 10  # Slice had other inputs before
 TOLERANCE = 1  # levels
 _PREFIX = "resident_"
 
 
 def make_resident(src: str | Path, dst: str | Path, preset: str | Preset | None = None) -> Preset:
-    """Put a preset's way to the model's input and from its output into the model itself.
+    """Build a preset's packing of inputs and conversion of outputs into the model itself.
 
     The new model has the inputs ``frames`` (N,) int64, ``crops`` (n, C, C, 3) uint8 bgr24 and
-    ``features`` (N, *audio_shape) float32, then those that the old one had besides; its output
-    is ``pictures`` (N, S, S, 3) uint8 bgr24, rows packed. N is free where it was, else fixed.
+    ``features`` (N, *audio_shape) float32, then any further inputs of the old one; its output
+    is ``pictures`` (N, S, S, 3) uint8 bgr24, rows packed. N is free only if it was before.
 
     Parameters
     ----------
     src, dst : str or Path
-        The ONNX file to read, and the one to write; written beside and renamed when it drew
-        the same as the old one, on the CPU and within one level of 255, on random crops.
+        The ONNX file to read, and the one to write, under a temporary name until it has drawn
+        the same as the old one: random crops, on the CPU, within one level of 255.
     preset : str or Preset, optional
-        The model's family; found from its input shapes by default.
+        The model's family; by default found from its input shapes.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def make_resident(src: str | Path, dst: str | Path, preset: str | Preset | None 
     MissingExtraError
         onnx or ONNX Runtime is not installed.
     FileMissingError
-        No such file, or no such folder to write to.
+        `src`, or the folder of `dst`, does not exist.
     ModelError
         The file is not an ONNX model or fits no preset; its operators are too old; or the new model
         would not draw the same.
@@ -121,7 +121,7 @@ class _Builder:
         self._nodes: list[Any] = []
 
     def _find_output(self) -> str:
-        """Name of the first output of the preset's shape, or of unknown shape."""
+        """Return the name of the first output of the preset's shape, or of unknown shape."""
         needed = (3, self.preset.view, self.preset.view)
         for value in self._graph.output:
             shape = onnx_file.axes_of(value)
@@ -133,10 +133,10 @@ class _Builder:
     def _require_float32(self, *values: Any) -> None:
         for value in values:
             if value.type.tensor_type.elem_type != self._onnx.TensorProto.FLOAT:
-                raise ModelError(f"{value.name} must be float32; export the model so")
+                raise ModelError(f"{value.name} must be float32; export the model in float32")
 
     def build(self) -> None:
-        """Put the operators round the model."""
+        """Add the operators before and after the model."""
         graph, kinds = self._graph, self._onnx.TensorProto
         info = self._onnx.helper.make_tensor_value_info
         batch = onnx_file.axes_of(self._picture)[0] or "batch"
@@ -165,7 +165,7 @@ class _Builder:
             field.extend(copies)
 
     def _rename_clashes(self) -> None:
-        """The model's own tensors of our names get others, so that ours are free."""
+        """Rename the model's tensors that bear our names, so that ours are free."""
         ours = {FRAMES, CROPS, AUDIO, PICTURES}
         moved = {name: f"{_PREFIX}own_{name}" for name in ours}
         for node in self._graph.node:
@@ -179,7 +179,7 @@ class _Builder:
     # ---- operators -----------------------------------------------------------------------
 
     def _add(self, op: str, *inputs: str | NDArray[Any], to: str = "", **named: Any) -> str:
-        """A node whose inputs are names, or constants; the name of its output."""
+        """Add a node on tensors (by name) or constants; return the name of its output."""
         names = [i if isinstance(i, str) else self._constant(i) for i in inputs]
         name = to or f"{_PREFIX}{op.lower()}_{len(self._nodes)}_{len(self._graph.initializer)}"
         self._nodes.append(self._onnx.helper.make_node(op, names, [name], name=name, **named))
@@ -191,16 +191,16 @@ class _Builder:
         return name
 
     def _before(self) -> None:
-        """From frame indices to the model's picture and audio inputs."""
+        """Add the way from frame indices to the model's picture and audio inputs."""
         preset, kinds = self.preset, self._onnx.TensorProto
         pixels = self._add("Gather", CROPS, FRAMES, axis=0)
         if b := preset.border:
             end = b + preset.view
             pixels = self._add("Slice", pixels, _ints(b, b), _ints(end, end), _ints(1, 2))
         planes = self._add("Transpose", pixels, perm=[0, 3, 1, 2])
-        # As bytes, which are copied four times as fast as floats. Also where the order stays:
-        # ONNX Runtime moves a Transpose down through the whole model, which then runs in an order
-        # it was not made for (2.4 times as slow here), but not through a Gather.
+        # Gather bytes, which are copied four times as fast as floats; and gather even where the
+        # order stays: ONNX Runtime pushes a Transpose down through the whole model, which then
+        # runs in an order it was not made for (2.4 times as slow here), but not past a Gather.
         order = [2, 1, 0] if preset.rgb else [0, 1, 2]
         planes = self._add("Gather", planes, _ints(*order * len(self._parts)), axis=1)
         planes = self._scale(self._cast(planes, kinds.FLOAT))
@@ -209,7 +209,7 @@ class _Builder:
 
     @property
     def _parts(self) -> list[str]:
-        """What the input planes show, three by three."""
+        """Return the names of the pictures that fill the input planes, three planes each."""
         return self.preset.visual.split("+")
 
     def _cast(self, name: str, kind: int) -> str:
@@ -218,7 +218,7 @@ class _Builder:
         return made
 
     def _scale(self, planes: str) -> str:
-        """Bytes to the preset's range, with the same float steps as `to_planes`."""
+        """Scale bytes to the preset's range, with the same float steps as `to_planes`."""
         low, span = self.preset.low, self.preset.high - self.preset.low
         made = self._add("Div", planes, self._levels())
         if span != 1:
@@ -226,7 +226,7 @@ class _Builder:
         return self._add("Add", made, _float(low)) if low else made
 
     def _levels(self) -> NDArray[np.float32]:
-        """What bytes are divided by: 255, and infinity where the masked picture is black."""
+        """Return the divisors of bytes: 255, and infinity where the masked picture is black."""
         if self.preset.black is None or "masked" not in self._parts:
             return _float(255)
         x0, y0, x1, y1 = self.preset.black
@@ -236,7 +236,7 @@ class _Builder:
         return levels
 
     def _after(self) -> None:
-        """From the model's output to bytes, with the same float steps as `convert`."""
+        """Add the way from the model's output to bytes, with the same float steps as `convert`."""
         preset, kinds = self.preset, self._onnx.TensorProto
         gain = float(np.float32(255) / (np.float32(preset.high) - np.float32(preset.low)))
         value = self.output
@@ -269,7 +269,7 @@ def _may_be(shape: Any, needed: tuple[int, ...]) -> bool:
 
 
 def _prove(src: Path, part: Path, builder: _Builder) -> None:
-    """Both models draw the same pictures of random crops, within one level."""
+    """Raise ModelError unless both models draw random crops alike, within one level."""
     preset = builder.preset
     old = open_reference(src)
     try:
@@ -288,10 +288,12 @@ def _prove(src: Path, part: Path, builder: _Builder) -> None:
         outputs = old.run(old_feeds | settings)
     except ModelError as error:
         what = str(error).removeprefix(f"{part}: ")
-        raise ModelError(f"{src}: cannot take its picture from the template: {what}") from error
+        raise ModelError(f"{src}: cannot read its crops from the template: {what}") from error
     name = next((n for n in (builder.output, *outputs) if n in outputs), "")
     if outputs[name].shape != (count, 3, preset.view, preset.view):
-        raise ModelError(f"{src}: makes {name} {outputs[name].shape}, no picture (N,3,S,S)")
+        raise ModelError(
+            f"{src}: {name} must be pictures of shape (N,3,S,S), got {outputs[name].shape}"
+        )
     expected = np.stack(
         [
             kernels.convert(planes, low=preset.low, high=preset.high, swap=preset.rgb)
@@ -301,12 +303,12 @@ def _prove(src: Path, part: Path, builder: _Builder) -> None:
     off = np.abs(made.astype(int) - expected).max()
     if off > TOLERANCE:
         raise ModelError(
-            f"{src}: taking its picture from the template would change it by {off} levels"
+            f"{src}: reading its crops from the template would change pictures by {off} levels"
         )
 
 
 def _ones_for(net: Net, preset: Preset) -> dict[str, NDArray[Any]]:
-    """Values for inputs besides picture and audio."""
+    """Return ones for the inputs other than picture and audio."""
     return {
         name: np.ones([a if isinstance(a, int) else 1 for a in tensor.shape], tensor.dtype)
         for name, tensor in net.inputs.items()
@@ -314,12 +316,12 @@ def _ones_for(net: Net, preset: Preset) -> dict[str, NDArray[Any]]:
     }
 
 
-# ---- kept for the next time ----------------------------------------------------------------
+# ---- the cache -----------------------------------------------------------------------------
 
 
 @contextmanager
 def cached_resident(src: str | Path, preset: str | Preset | None = None) -> Iterator[Path]:
-    """Give the file of `make_resident`, made at the first time and found at the next ones.
+    """Yield a file from `make_resident`: made the first time, taken from the cache afterwards.
 
     Parameters
     ----------
@@ -329,9 +331,9 @@ def cached_resident(src: str | Path, preset: str | Preset | None = None) -> Iter
     Yields
     ------
     Path
-        In the user's cache, see `lipsync-fast cache`, named by the hashes of the model, the
-        preset and its own bytes; stays at least for the block. Where there is no cache, a
-        temporary file.
+        In the user's cache (see `lipsync-fast cache`), named by the hashes of the model, the
+        preset and its own bytes; it stays at least until the block ends. A temporary file if
+        there is no cache.
 
     Raises
     ------
@@ -351,7 +353,7 @@ def cached_resident(src: str | Path, preset: str | Preset | None = None) -> Iter
 
     def make(path: Path) -> None:
         _make(src, path, preset)
-        _log.info("%s: takes its picture from the template now", src)
+        _log.info("%s: now reads its crops from the template", src)
 
     with cache_entry("models", key.hexdigest(), make, suffix=".onnx") as path:
         yield path
@@ -362,7 +364,7 @@ _LOCATION = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])")
 
 
 def _hash_net(src: Path, key: Any) -> None:
-    """Adds a model's bytes to a hash, and those of the files that its weights lie in."""
+    """Add a model's bytes to a hash, and the bytes of the files that hold its weights."""
     data = src.read_bytes()
     key.update(data)
     beside = set()

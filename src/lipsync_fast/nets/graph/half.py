@@ -1,8 +1,8 @@
 """Half precision inside, full precision at the borders.
 
-A GPU multiplies float16 twice to eight times as fast and reads half the bytes; sessions and
-callers keep float32. Each node runs in float16 where its operator's definition allows it and
-its arithmetic bears it; Cast nodes stand where the two meet.
+A GPU multiplies float16 two to eight times as fast and reads half the bytes; sessions and
+callers keep float32. A node runs in float16 where its operator's definition allows it and
+its arithmetic tolerates it; Cast nodes join the two.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ __all__ = ["HalfError", "make_half"]
 
 _log = logging.getLogger(__name__)
 
-MOST = 4  # levels of 255 by which a number of the picture may differ
-NEAR, NEAR_SHARE = 1, 0.999  # this share of them differs by at most so many levels
+MOST = 4  # levels of 255 by which any number of the picture may differ
+NEAR, NEAR_SHARE = 1, 0.999  # this share of the numbers may differ by at most NEAR levels
 
 # Sums over a whole picture lose their last digits in float16, and squares overflow above 255.
 FULL_PRECISION = {
@@ -46,7 +46,7 @@ FULL_PRECISION = {
 
 @dataclass(frozen=True)
 class HalfError:
-    """By how much pictures differ from those of full precision, in levels of 255.
+    """Difference of pictures from those of full precision, in levels of 255.
 
     Attributes
     ----------
@@ -70,37 +70,36 @@ def make_half(
     probes: int = 4,
     inputs: Mapping[str, ArrayLike] | None = None,
 ) -> HalfError:
-    """Turn a generator's inside to float16, and measure on frames what that changes.
+    """Convert the inside of a generator to float16, and measure what that changes.
 
     Parameters
     ----------
     src, dst : str or Path
-        The ONNX file to read, and the one to write; written beside and renamed when found
-        good enough: no number of a picture off by more than 4 levels of 255, 99.9 % by at
-        most 1.
+        The ONNX file to read, and the one to write, under a temporary name until it is good
+        enough: no number of a picture off by more than 4 levels of 255, 99.9 % by at most 1.
     probes : int
-        Frames to measure on.
+        Number of frames to measure.
     inputs : mapping of str to array, optional
-        Real frames: arrays of `probes` or more rows by input name, in place of random
-        numbers. Random ones lie outside of what a model was trained on; prefer real ones.
+        Real frames: arrays of `probes` or more rows by input name, instead of random
+        numbers. No model was trained on random numbers; prefer real frames.
 
     Returns
     -------
     HalfError
-        What was measured.
+        The measured difference.
 
     Raises
     ------
     MissingExtraError, FileMissingError, InputError
         As `make_batch_dynamic`.
     ModelError
-        The file is not an ONNX model, holds loops or branches, is in float16 already, makes no
-        picture, or its pictures change too much: the message gives the figures.
+        The file is not an ONNX model, contains loops or branches, is already in float16, has no
+        picture output, or its pictures change too much: the message gives the figures.
 
     Notes
     -----
-    Measured on the CPU with a twin in float32 that rounds every tensor to float16 where the
-    model stores it so; sums inside an operator stay in float32, as GPUs have them.
+    Measured on the CPU with a float32 twin that rounds to float16 every tensor that the model
+    stores in float16; sums inside an operator stay in float32, as on GPUs.
     """
     if probes < 1:
         raise InputError(f"probes must be 1 or more frames, got {probes}")
@@ -118,7 +117,7 @@ def make_half(
             open_reference(part)
         except ModelError as error:
             what = str(error).removeprefix(f"{part}: ")
-            raise ModelError(f"{src}: cannot be turned to float16: {what}") from error
+            raise ModelError(f"{src}: cannot be converted to float16: {what}") from error
         found = _measure(src, open_reference(src), twin, probes, inputs or {})
         if found.most > MOST or found.near < NEAR_SHARE:
             raise ModelError(
@@ -141,15 +140,15 @@ class _Halver:
         self._graph, self._opset = model.graph, onnx_file.opset_of(model)
         self._types = onnx_file.tensor_types(onnx_file.infer(onnx_file.skeleton(model)))
         self._weights = {t.name: t for t in model.graph.initializer}
-        # How each tensor that was float32 is at hand: name by element type.
+        # The types in which each float32 tensor is available: name by element type.
         self._at_hand: dict[str, dict[int, str]] = {}
         self._nodes: list[Any] = []
         self._new_weights: list[Any] = []
 
     def rewrite(self) -> None:
-        """Choose a type for every node and let casts stand between them."""
+        """Choose a type for every node, and put casts between them."""
         if self._half in self._types.values():
-            raise ModelError("has float16 inside already")
+            raise ModelError("contains float16 already")
         for value in onnx_file.real_inputs(self._graph):
             if self._types.get(value.name) == self._float:
                 self._at_hand[value.name] = {self._float: value.name}
@@ -174,8 +173,8 @@ class _Halver:
     def _rewrite_node(self, node: Any, results: set[str]) -> None:
         if any(a.type in self._graph_kinds for a in node.attribute):
             raise ModelError(
-                f"node {node.name} ({node.op_type}) holds a graph of its own; "
-                "loops and branches cannot be turned to float16"
+                f"node {node.name} ({node.op_type}) contains a graph of its own; "
+                "loops and branches cannot be converted to float16"
             )
         schema = self._schema(node)
         halves = schema is not None and node.op_type not in FULL_PRECISION
@@ -200,10 +199,10 @@ class _Halver:
                 node.output[i] = stored
                 self._at_hand[name] = {gives[i]: stored}
 
-    # ---- what an operator allows ---------------------------------------------------------
+    # ---- types that an operator allows ---------------------------------------------------
 
     def _schema(self, node: Any) -> Any:
-        """The operator's definition; None where it is not one of ONNX's own."""
+        """Return the operator's definition; None if it is not one of ONNX's own."""
         if node.domain not in ("", "ai.onnx"):
             return None
         try:
@@ -213,7 +212,7 @@ class _Halver:
 
     @staticmethod
     def _allows_half(formals: Any, i: int) -> bool:
-        """Whether a place of an operator takes float16; the last one may stand for many."""
+        """Tell whether parameter `i` of an operator takes float16; the last may stand for many."""
         if not formals:
             return False
         return "tensor(float16)" in formals[min(i, len(formals) - 1)].types
@@ -222,7 +221,7 @@ class _Halver:
         return bool(name) and self._types.get(name) == self._float
 
     def _is_float_maker(self, node: Any) -> bool:
-        """Whether an attribute of the node says that it makes float32."""
+        """Tell whether an attribute of the node makes its output float32."""
         return node.op_type in ("Constant", "ConstantOfShape", "Cast") and self._is_float(
             node.output[0]
         )
@@ -238,10 +237,10 @@ class _Halver:
                 tensor = self._from_array(_as_half(numbers))
                 a.CopyFrom(self._helper.make_attribute("value", tensor))
 
-    # ---- tensors in the type that is wanted ------------------------------------------------
+    # ---- tensors in a requested type -------------------------------------------------------
 
     def _get(self, name: str, kind: int) -> str:
-        """A name under which a tensor is at hand in a type; casts it where it is not yet."""
+        """Return the name of a tensor in a type; add a cast if there is none yet."""
         at_hand = self._at_hand.setdefault(name, {self._float: name})
         if kind not in at_hand:
             at_hand[kind] = self._make(name, kind, at_hand)
@@ -258,7 +257,7 @@ class _Halver:
         return made
 
     def _deliver(self, name: str) -> None:
-        """Give a result of the graph its own name in float32."""
+        """Make an output of the graph available in float32 under its own name."""
         at_hand = self._at_hand[name]
         if at_hand.get(self._float) != name:
             source = at_hand[self._half]
@@ -268,7 +267,7 @@ class _Halver:
 
 
 def _as_half(array: NDArray[Any]) -> NDArray[np.float16]:
-    """Rounded to float16; what is too large becomes its largest, what is not zero stays so."""
+    """Round to float16: clip numbers that are too large, and keep nonzero numbers nonzero."""
     limits = np.finfo(np.float16)
     half = np.clip(array, limits.min, limits.max).astype(np.float16)
     least = np.copysign(limits.smallest_subnormal, array).astype(np.float16)
@@ -282,7 +281,7 @@ def _as_half(array: NDArray[Any]) -> NDArray[np.float16]:
 def _measure(
     src: Path, full: Net, half: Net, probes: int, given: Mapping[str, ArrayLike]
 ) -> HalfError:
-    """Differences of the pictures of two models, frame by frame (or batch, where it is fixed)."""
+    """Measure how the pictures of two models differ, frame by frame (or by fixed batches)."""
     sizes = [t.shape[0] for t in full.inputs.values() if len(t.shape) > 1]
     step = next((s for s in sizes if isinstance(s, int)), 1)
     count = -(-probes // step) * step
@@ -309,13 +308,13 @@ def _preset_of(net: Net) -> Preset | None:
 
 
 def _picture(src: Path, outputs: Mapping[str, NDArray[Any]], preset: Preset | None) -> str:
-    """Name of the output that is a picture (N, 3, S, S)."""
+    """Return the name of the output that is a picture (N, 3, S, S)."""
     for name, array in outputs.items():
         side = array.shape[-1] if array.ndim == 4 else 0
         if array.shape[1:] == (3, side, side) and (preset is None or side == preset.view):
             return name
     found = ", ".join(f"{n} {a.shape}" for n, a in outputs.items())
-    raise ModelError(f"{src}: makes no picture of shape (N,3,S,S), only {found}")
+    raise ModelError(f"{src}: needs an output of shape (N,3,S,S), got {found}")
 
 
 def _levels(planar: NDArray[np.float32], preset: Preset | None) -> NDArray[np.uint8]:

@@ -1,7 +1,7 @@
-"""The float32 twin of a float16 net: rounds where a GPU would.
+"""The float32 twin of a float16 model: rounds where a GPU would.
 
 ONNX Runtime has few float16 operators on the CPU: it computes in float32 and drops the
-rounding between two nodes, so that the model itself, run there, looks better than it is.
+rounding between two nodes, so the model itself looks better on the CPU than it is.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["rounding_twin"]
 
 
 def rounding_twin(model: Any) -> Any:
-    """A model in float32 that rounds to float16 each tensor that `model` keeps in float16.
+    """Build a float32 model that rounds to float16 each tensor that `model` keeps in float16.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def rounding_twin(model: Any) -> Any:
     Returns
     -------
     ModelProto
-        Fresh; of the same inputs and outputs.
+        Fresh, with the same inputs and outputs.
     """
     onnx = onnx_file.load_onnx()
     half = onnx.TensorProto.FLOAT16

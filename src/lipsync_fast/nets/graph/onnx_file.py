@@ -1,4 +1,4 @@
-"""ONNX files: read whole, written beside and renamed; shapes and types of their tensors."""
+"""ONNX files: reading, writing, and the shapes and types of their tensors."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ __all__ = [
     "write_model",
 ]
 
-BIG = 1024  # numbers; no tensor that says a shape is as long
+BIG = 1024  # numbers; tensors that describe a shape are shorter
 
 Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What an ONNX file says of itself.
+    """Facts from an ONNX file's own header and graph.
 
     Attributes
     ----------
     opset : int
-        Of the plain operators.
+        Version of the plain operators.
     ir_version : int
     producer : str
-        What wrote it, with its version; empty where it does not say.
+        The tool that wrote it, with its version; empty if unknown.
     nodes, parameters : int
-        Operators, and numbers in its weights.
+        Number of operators, and of numbers in the weights.
     precision : dict of str to int
         Bytes of the weights by dtype, largest first.
     """
@@ -55,12 +55,12 @@ class ModelFacts:
 
 
 def load_onnx() -> Any:
-    """The onnx package.
+    """Import the onnx package.
 
     Raises
     ------
     MissingExtraError
-        It is not installed.
+        onnx is not installed.
     """
     try:
         import onnx
@@ -75,7 +75,7 @@ def load_onnx() -> Any:
 
 
 def read_model(path: str | Path) -> Any:
-    """A model with its weights, each operator set imported once, each node named.
+    """Read a model with its weights; import each operator set once and name each node.
 
     Raises
     ------
@@ -104,12 +104,12 @@ def read_model(path: str | Path) -> Any:
 
 def _unreadable(error: Exception | None) -> str:
     if isinstance(error, FileNotFoundError):
-        return "its weights lie in a file of their own, which is not beside it"
+        return "its weights are in another file, which is missing; put that file beside it"
     return "not an ONNX model, or cut short; check the file, fetch or export it again"
 
 
 def _import_once(model: Any) -> None:
-    """Merging tools list a set twice, which other tools refuse; the newest one counts."""
+    """Keep the newest of each operator set: merging tools list some twice, others refuse that."""
     newest: dict[str, int] = {}
     for entry in model.opset_import:
         domain = "" if entry.domain == "ai.onnx" else entry.domain
@@ -120,27 +120,27 @@ def _import_once(model: Any) -> None:
 
 
 def opset_of(model: Any) -> int:
-    """Version of the plain operators; 0 where it imports none."""
+    """Return the version of the plain operators; 0 if the model imports none."""
     return max((e.version for e in model.opset_import if e.domain == ""), default=0)
 
 
 def write_model(model: Any, path: Path) -> None:
-    """Write a model, its weights inside.
+    """Write a model with its weights inside.
 
     Raises
     ------
     ModelError
-        It has more than 2 GB.
+        The model is larger than 2 GB.
     """
     try:
         data = model.SerializeToString()
     except Exception as error:  # protobuf's ways of saying "too large" differ by version
-        raise ModelError(f"{path}: models of more than 2 GB are not supported") from error
+        raise ModelError(f"{path}: models larger than 2 GB are not supported") from error
     path.write_bytes(data)
 
 
 def describe(path: str | Path) -> ModelFacts:
-    """What an ONNX file says of itself, without running it.
+    """Read the facts of an ONNX file without running it.
 
     Raises
     ------
@@ -171,7 +171,7 @@ def _weights(model: Any) -> Iterator[Any]:
 
 
 def constants_of(model: Any) -> dict[str, NDArray[Any]]:
-    """Short tensors that the model holds as constants: shapes, axes, scales."""
+    """Return the model's short constants (shapes, axes, scales) by name."""
     to_array = load_onnx().numpy_helper.to_array
     found = {t.name: to_array(t) for t in model.graph.initializer if np.prod(t.dims) < BIG}
     for node in model.graph.node:
@@ -187,13 +187,13 @@ def constants_of(model: Any) -> dict[str, NDArray[Any]]:
 
 
 def real_inputs(graph: Any) -> list[Any]:
-    """Inputs that a caller gives: old models list their weights among them."""
+    """Return the inputs that a caller gives; old models list their weights among them."""
     weights = {t.name for t in graph.initializer}
     return [i for i in graph.input if i.name not in weights]
 
 
 def axes_of(value: Any) -> tuple[int | str | None, ...]:
-    """Axes of a value as ONNX Runtime tells them: numbers, names, or None."""
+    """Return the axes of a value as ONNX Runtime reports them: numbers, names, or None."""
     return tuple(
         axis.dim_value if axis.HasField("dim_value") else (axis.dim_param or None)
         for axis in value.type.tensor_type.shape.dim
@@ -201,7 +201,7 @@ def axes_of(value: Any) -> tuple[int | str | None, ...]:
 
 
 def skeleton(model: Any) -> Any:
-    """The model with its long weights turned into inputs: all that inference looks at."""
+    """Return the model with its long weights turned into inputs: enough to infer shapes."""
     onnx = load_onnx()
     bare = onnx.ModelProto()
     bare.ir_version = model.ir_version
@@ -225,12 +225,12 @@ def skeleton(model: Any) -> Any:
 
 
 def infer(bare: Any) -> Any:
-    """The skeleton's graph with all that can be inferred of its tensors.
+    """Return the skeleton's graph with all inferred shapes and types.
 
     Raises
     ------
     ModelError
-        The graph cannot be understood at all.
+        The graph is invalid.
     """
     try:
         return load_onnx().shape_inference.infer_shapes(bare, data_prop=True).graph
@@ -241,7 +241,7 @@ def infer(bare: Any) -> Any:
 
 
 def tensor_shapes(graph: Any) -> dict[str, Shape]:
-    """Shape of every tensor whose axes are all numbers."""
+    """Return the shape of every tensor whose axes are all numbers."""
     shapes = {t.name: tuple(t.dims) for t in graph.initializer}
     for value in (*graph.input, *graph.value_info, *graph.output):
         kind = value.type.tensor_type
@@ -251,7 +251,7 @@ def tensor_shapes(graph: Any) -> dict[str, Shape]:
 
 
 def tensor_types(graph: Any) -> dict[str, int]:
-    """Element type of every tensor that is known, as onnx numbers them."""
+    """Return the known element types, as onnx numbers them, by tensor."""
     types = {t.name: t.data_type for t in graph.initializer}
     for value in (*graph.input, *graph.value_info, *graph.output):
         if value.type.tensor_type.elem_type:

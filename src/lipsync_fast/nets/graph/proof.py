@@ -1,4 +1,4 @@
-"""Proofs by running: that two models draw the same, and where they part."""
+"""Proofs by running: that two models draw the same, and where they first differ."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ from . import onnx_file
 
 __all__ = ["open_reference", "probe_feeds", "prove_batch"]
 
-# Of the spread of a tensor's values. Sums in another order differ by 1e-6; a thirtieth of a
-# level of 255 is 1e-4, and frames that are mixed differ by far more.
+# Relative to the spread of a tensor's values. Sums in another order differ by 1e-6; 1e-4 is a
+# thirtieth of a level of 255; mixed frames differ by far more.
 SAME = 1e-4
-TAPS = 24  # tensors looked at in one run, so that a large model's need not all be in memory
+TAPS = 24  # tensors fetched in one run: all those of a large model may not fit in memory
 
 Arrays = dict[str, NDArray[Any]]
 
 
 def probe_feeds(net: Net, count: int, given: Mapping[str, ArrayLike]) -> tuple[Arrays, Arrays]:
-    """Inputs to try a model with: those with a batch axis, of `count` rows, and the others.
+    """Return inputs to try a model with: those with a batch axis (`count` rows), and the others.
 
-    Where an input is not given, its numbers are random: in the range of the preset for
-    pictures and of a standard normal otherwise.
+    Inputs that are not given are random: pictures in the preset's range, the rest normal.
     """
     for name in given:
         if name not in net.inputs:
@@ -80,12 +79,12 @@ def _given_rows(
 
 
 def open_reference(path: Path) -> Net:
-    """A model on the CPU, which computes in full precision and always in the same order."""
+    """Open a model on the CPU: full precision, always in the same order."""
     return Net(path, providers=["cpu"])
 
 
 def rows_of(net: Net, frames: Arrays, settings: Arrays, size: int) -> list[Arrays]:
-    """Outputs of runs on `size` frames at a time."""
+    """Return the outputs of runs on `size` frames at a time."""
     count = len(next(iter(frames.values())))
     return [
         net.run({n: a[i : i + size] for n, a in frames.items()} | settings)
@@ -96,24 +95,24 @@ def rows_of(net: Net, frames: Arrays, settings: Arrays, size: int) -> list[Array
 def prove_batch(
     src: Path, new: Path, model: Any, batch: int, probes: int, given: Mapping[str, ArrayLike]
 ) -> None:
-    """One run of the new model on all probes equals runs on each, and the old model's runs.
+    """Prove that a run of the new model on all probes equals runs on each and the old model's.
 
     Parameters
     ----------
     src, new : Path
-        The model of fixed batch, and the one to prove.
+        The model with a fixed batch, and the one to prove.
     model : ModelProto
         The new one.
     batch : int
-        To which the old model is fixed.
+        The fixed batch of the old model.
     probes : int
-        Frames; rounded up to a multiple of `batch`, so that the old model can run them.
+        Number of frames, rounded up to a multiple of `batch` so that the old model can run them.
     given : see `probe_feeds`
 
     Raises
     ------
     ModelError
-        They differ, or a run fails; names the node.
+        They differ, or a run fails; the message names the node.
     """
     count = -(-max(probes, batch + 1) // batch) * batch
     old, net = open_reference(src), open_reference(new)
@@ -127,18 +126,16 @@ def prove_batch(
         singles = _stack(rows_of(net, frames, settings, 1))
     except ModelError as error:
         what = str(error).removeprefix(f"{new}: ")
-        raise ModelError(f"{src}: its batch cannot be set free, a node fails: {what}") from error
+        raise ModelError(f"{src}: its batch cannot be freed, a node fails: {what}") from error
     for name, single in singles.items():
         _require_telling(src, name, single)
         if not _same(whole[name], single):
-            culprit = _first_mixing(new, model, frames, settings) or f"what makes {name}"
+            culprit = _first_mixing(new, model, frames, settings) or f"a node before {name}"
             raise ModelError(
-                f"{src}: its batch cannot be set free: {culprit} mixes the frames of a batch"
+                f"{src}: its batch cannot be freed: {culprit} mixes the frames of a batch"
             )
         if not _same(expected[name], single):
-            raise ModelError(
-                f"{src}: its batch cannot be set free: {name} would no longer be what it was"
-            )
+            raise ModelError(f"{src}: its batch cannot be freed: that would change {name}")
 
 
 def _require_telling(src: Path, name: str, rows: NDArray[Any]) -> None:
@@ -165,11 +162,11 @@ def _same(a: NDArray[Any], b: NDArray[Any]) -> bool:
     return bool(np.abs(a - b).max(initial=0) <= SAME * scale)
 
 
-# ---- where frames are mixed ----------------------------------------------------------------
+# ---- finding the node that mixes frames ----------------------------------------------------
 
 
 def _first_mixing(path: Path, model: Any, frames: Arrays, settings: Arrays) -> str | None:
-    """The first node whose output for a batch is not that of its frames, side by side."""
+    """Return the first node whose output for a batch differs from its frames' outputs, joined."""
     types = onnx_file.tensor_types(onnx_file.infer(onnx_file.skeleton(model)))
     outputs = [(node, name) for node in model.graph.node for name in node.output if name in types]
     for first in range(0, len(outputs), TAPS):
@@ -183,7 +180,7 @@ def _first_mixing(path: Path, model: Any, frames: Arrays, settings: Arrays) -> s
 def _tapped(
     path: Path, model: Any, tapped: Any, types: Mapping[str, int], frames: Arrays, settings: Arrays
 ) -> Iterator[tuple[Any, tuple[NDArray[Any], list[NDArray[Any]]]]]:
-    """Values of tensors inside a model: of a whole batch, and frame by frame."""
+    """Return tensors inside a model: from one run of the whole batch, and frame by frame."""
     onnx = onnx_file.load_onnx()
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
@@ -204,9 +201,9 @@ def _tapped(
 
 
 def _side_by_side(whole: NDArray[Any], singles: list[NDArray[Any]]) -> bool:
-    """Whether a batch's tensor is the frames' own, joined along some axis or shared by all."""
+    """Tell whether a batch's tensor is the frames' own, joined along an axis or shared by all."""
     if _same(whole, singles[0]) and all(_same(s, singles[0]) for s in singles):
         return True
     if whole.dtype.kind in "iu" and whole.ndim <= 1:
-        return True  # shapes and indices: they may well tell the batch
+        return True  # shapes and indices, which may contain the batch
     return any(_same(whole, np.concatenate(singles, axis=axis)) for axis in range(whole.ndim))

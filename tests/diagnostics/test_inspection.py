@@ -94,8 +94,8 @@ def test_a_net_that_is_not_what_its_preset_says(tmp_path, name):
     other = "+".join(preset.visual.split("+")[::-1])
     assert facts["plane order"].startswith(f"{other}, unlike the preset: ")
     assert facts["colour order"].startswith("RGB, unlike the preset: ")
-    assert facts["masked area"].startswith("looked at: ")
-    assert facts["batch"] == "fixed at 1; `lipsync-fast model batch` sets it free"
+    assert facts["masked area"].startswith("used: ")
+    assert facts["batch"] == "fixed at 1; `lipsync-fast model batch` frees it"
 
 
 def test_a_net_that_mixes_frames(tmp_path):
@@ -103,7 +103,7 @@ def test_a_net_that_mixes_frames(tmp_path):
     visual = np.zeros((4, *preset.visual_shape), np.float32)
     audio = np.random.default_rng(0).standard_normal((4, *preset.audio_shape)).astype("f4")
     audio += np.arange(4, dtype="f4")[:, None, None, None]
-    for mixing, says in ((True, "said to be free, but mixes frames: "), (False, "free; ")):
+    for mixing, says in ((True, "declared free, but mixes frames: "), (False, "free; ")):
         path = save_copier(tmp_path / f"{mixing}.onnx", preset, mixing=mixing)
         net = net_probes.Generator(path)
         assert net_probes._batch_fact(net, visual, audio).startswith(says)
@@ -145,7 +145,7 @@ def test_why_a_net_is_none(tmp_path):
 
 def test_a_template_is_what_it_says_it_is(tmp_path):
     for more in ({"preset": "wav2lip96"}, {"template": tmp_path}):
-        with pytest.raises(InputError, match="are given beside a model: leave them out"):
+        with pytest.raises(InputError, match="apply to a model only: leave them out"):
             inspect(tmp_path, **more)
 
 

@@ -177,5 +177,5 @@ def test_the_summary_names_the_quickest_of_the_others():
     frames = [line("encoded frame", w, ms) for w, ms in (("lipsync_fast", 1), ("b", 30), ("c", 9))]
     road = line("whole road, jpeg", "lipsync_fast, requests of 8, model", 20, alone=False)
     encoded, whole = report.Report({}, [*frames, road]).summary()
-    assert "1.000 ms of one core; c, the quickest of the others, takes 9.0 times" in encoded
+    assert "1.000 ms of one core; c, the fastest of the others, takes 9.0 times" in encoded
     assert whole.endswith("50 in requests of 8, model")

@@ -1,6 +1,6 @@
 """Measurements: synthetic pictures, twins of what users run today, and the report.
 
-Needs the extra `bench`, whose packages are imported where they are first used.
+Needs the extra `bench`, whose packages are imported at first use.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def need(module: str) -> ModuleType:
     Raises
     ------
     MissingExtraError
-        If it is not installed.
+        The package is not installed.
     """
     try:
         return import_module(module)

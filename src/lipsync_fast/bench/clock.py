@@ -1,4 +1,4 @@
-"""Timing side by side: works run in turn, so that the machine's moods meet all of them."""
+"""Timing side by side: works run in turn, so that disturbances hit all of them alike."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Timing", "ratio", "run_in_turn"]
 
 Work = Callable[[], object]
 
-SAMPLE_NS = 6_000_000  # least length of one sample: what ran before it has left the cache by then
+SAMPLE_NS = 6_000_000  # least length of one sample: long enough that a cold cache matters little
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Timing:
     Attributes
     ----------
     wall, cpu : (n,) float64
-        Seconds of one call: by the clock on the wall, and of this thread on its processor
-        (which leaves out what other programs took away, and what other threads did).
+        Seconds of one call: wall time, and this thread's processor time (which excludes other
+        programs and other threads).
     """
 
     wall: NDArray[np.float64]
@@ -60,7 +60,7 @@ def _sample(work: Work, calls: int) -> tuple[float, float]:
 
 
 def _calls_of(work: Work, sample_ns: int) -> int:
-    """Return how many calls make a sample long enough."""
+    """Return the number of calls that make a sample long enough."""
     work()
     spent = time.thread_time_ns()
     work()
@@ -75,7 +75,7 @@ def run_in_turn(
     calls: int | None = None,
     sample_ns: int = SAMPLE_NS,
 ) -> dict[str, Timing]:
-    """Time works in turn, each starting the round once in a while.
+    """Time works in turn; which one starts the round changes.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def run_in_turn(
     Returns
     -------
     dict of name to Timing
-        In the order of `works`; samples of equal number belong together.
+        In the order of `works`; samples of the same number ran in the same round.
     """
     counts = {
         name: _calls_of(work, sample_ns) if calls is None else calls for name, work in works.items()

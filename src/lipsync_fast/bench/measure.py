@@ -1,4 +1,4 @@
-"""The lines of the report: each stage timed, ours and the peers' in turn, on this machine."""
+"""The lines of the report: each stage timed on this machine, ours and the peers' in turn."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ class Line:
     Attributes
     ----------
     stage, who : str
-        What is done, and by whom.
+        The stage, and the system that does it.
     timing : Timing
         Of one frame (of one second of sound, for the mel).
     blocks : memory.Blocks or None
-        Taken by one call of `frames` frames; None where memray is not installed.
+        Blocks taken by one call of `frames` frames; None if memray is not installed.
     frames : int
         Frames of one call.
     alone : bool
-        Whether the calling thread did all of it, so that its processor time tells the cost.
+        Whether the calling thread did all the work, so that its processor time is the cost.
     """
 
     stage: str
@@ -65,18 +65,20 @@ class Line:
         return 1e3 / self.timing.median_ms
 
     def times(self, other: Line) -> float:
-        """How many times as long as `other` it takes; by processor time, that programs beside
-        it disturb least, where both are one thread's work."""
+        """Return how many times as long as `other` it takes.
+
+        Compares processor time, which other programs disturb least, if both ran on one thread.
+        """
         return ratio(self.timing, other.timing, cpu=self.alone and other.alone)
 
     @property
     def bytes(self) -> float | None:
-        """Return the bytes allocated for a frame."""
+        """Return the bytes allocated per frame."""
         return None if self.blocks is None else self.blocks.bytes / self.frames
 
     @property
     def large(self) -> float | None:
-        """Return the blocks of 64 KiB and more for a frame."""
+        """Return the blocks of 64 KiB and more per frame."""
         return None if self.blocks is None else self.blocks.large / self.frames
 
 
@@ -102,7 +104,7 @@ def measure_peers(template: Template, rounds: int) -> Iterator[Line]:
     Parameters
     ----------
     template : Template
-        In any preset; each peer gets the same frame and rect with a net output of its own size.
+        In any preset; each peer gets the same frame and rect with a model output of its own size.
     rounds : int
         Samples of each.
 
@@ -114,7 +116,7 @@ def measure_peers(template: Template, rounds: int) -> Iterator[Line]:
     Raises
     ------
     MissingExtraError
-        If the extra `bench` is not installed.
+        The extra `bench` is not installed.
     """
     cv2 = need("cv2")
     before = cv2.getNumThreads()
@@ -133,7 +135,7 @@ def measure_peers(template: Template, rounds: int) -> Iterator[Line]:
 
 
 def _check(inputs: dict[str, Inputs]) -> None:
-    """Check that the twins finish the frame that our kernels do; two that warp coarsely aside."""
+    """Check that the twins finish the same frame as our kernels, within their tolerance."""
     for name, peer in PEERS.items():
         if peer.tolerance > 1:
             continue
@@ -239,7 +241,7 @@ def _mels() -> dict[str, Work]:
         columns: NDArray[Any] = np.clip(8 * (decibels + 100) / 100 - 4, -4, 4).T
         return columns
 
-    assert np.abs(wav2lip() - out).max() <= 1e-4, "librosa's mel is another one"
+    assert np.abs(wav2lip() - out).max() <= 1e-4, "librosa's mel differs"
     return works | {"Wav2Lip, librosa": wav2lip}
 
 
@@ -263,7 +265,7 @@ def measure_pipeline(pipeline: Pipeline, rounds: int) -> Iterator[Line]:
     Yields
     ------
     Line
-        After three requests of each and one loop of the template.
+        Measured after three requests of each kind and one loop of the template.
     """
     template, preset = pipeline.template, pipeline.template.preset
     rng = np.random.default_rng(1)

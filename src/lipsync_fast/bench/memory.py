@@ -1,4 +1,4 @@
-"""Memory that a piece of work asks for: blocks, bytes, page faults, residence."""
+"""Memory that a piece of work takes: blocks, bytes, page faults, resident pages."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ class Blocks:
 
 
 def blocks_of(work: Work) -> Blocks:
-    """Count the blocks that one call takes, in every thread, by malloc, mmap and their kin.
+    """Count the blocks that one call takes in all threads, by malloc, mmap and the like.
 
-    Python's own small objects are counted by the arenas that they live in.
+    Counts Python's own small objects by the arenas that hold them.
 
     Raises
     ------
     MissingExtraError
-        If memray is not installed.
+        memray is not installed.
     """
     memray = need("memray")
     with tempfile.TemporaryDirectory() as folder:
@@ -73,7 +73,7 @@ def blocks_of(work: Work) -> Blocks:
 
 
 def traced_peak(work: Work) -> int:
-    """Return the most bytes that one call holds at a time, of those that Python and NumPy count."""
+    """Return the most bytes that one call holds at a time, as far as tracemalloc counts them."""
     tracemalloc.start()
     try:
         work()
@@ -107,7 +107,7 @@ def anonymous_bytes() -> int:
     Raises
     ------
     OSError
-        Where the system has no ``/proc``.
+        The system has no ``/proc``.
     """
     for line in Path(f"/proc/{os.getpid()}/status").read_text("ascii").splitlines():
         if line.startswith("RssAnon"):

@@ -1,12 +1,12 @@
-"""Twins of how other systems finish a frame: the same work as theirs, in our own words.
+"""Twins of how other systems finish a frame: the same work as theirs, in our own code.
 
-Each twin takes what a net has made and returns the finished frame, allocating and copying
-as the system does. All get the same `Inputs`, and each names the preset, filter and mask
-that make our result equal to its own, so that a benchmark compares first and times after.
+Each twin takes a model's output and returns the finished frame, allocating and copying as the
+system does. All get the same `Inputs`, and each names the preset, filter and mask that make our
+result equal to its own, so that a benchmark compares before it times.
 
-What is left out favours the other system: SyncTalk_2D's decoding of the background (a copy
-stands for it), the Go server's per-pixel loops (NumPy's here) and its own JPEG encoder
-(libjpeg-turbo here, several times as fast).
+Omissions favour the other system: SyncTalk_2D's decoding of the background (replaced by a
+copy), the Go server's per-pixel loops (here NumPy's) and its own JPEG encoder (here
+libjpeg-turbo, several times as fast).
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ Rect = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Inputs:
-    """Everything that a system holds when its model has run for one frame.
+    """Everything that a system holds once its model has run for one frame.
 
     Attributes
     ----------
     background : (H, W, 3) uint8, bgr24
         The template's frame. Twins never write to it.
     rect : (x, y, w, h)
-        Where the patch belongs, inside the frame, in pixels.
+        Place of the patch, inside the frame, in pixels.
     output : (3, S, S) float32
-        The net's output; planes B, G, R in 0..1.
+        The model's output; planes B, G, R in 0..1.
     crop : (C, C, 3) uint8, bgr24
         The rect's pixels resized to the stored square.
     mask : (h, w) uint8
         Alpha over the rect, for the systems that blend.
     view_mask : (S, S) float32
-        The same mask at the net's size, 0..1, for the systems that warp it.
+        The same mask at the model's size, 0..1, for the systems that warp it.
     """
 
     background: Image
@@ -64,7 +64,7 @@ class Inputs:
         x, y, w, h = self.rect
         return slice(y, y + h), slice(x, x + w)
 
-    # What systems keep in memory from the start, made at the first use: not a frame's work.
+    # Things that systems keep in memory from the start: not a frame's work, made at first use.
 
     @cached_property
     def background_rgba(self) -> Image:
@@ -113,14 +113,14 @@ def make_inputs(
     Returns
     -------
     Inputs
-        `background` is taken as it is, everything else is fresh.
+        `background` is not copied, everything else is fresh.
 
     Raises
     ------
     InputError
-        If the rect is empty or reaches out of the frame.
+        The rect is empty or reaches out of the frame.
     MissingExtraError
-        If OpenCV is not installed.
+        OpenCV is not installed.
     """
     from .pictures import mouth_mask, net_output
 
@@ -141,18 +141,18 @@ def make_inputs(
     return Inputs(background, rect, output, crop, mouth_mask(w, h), view_mask)
 
 
-# ---- what the net is given ---------------------------------------------------------------
+# ---- inputs of the model -----------------------------------------------------------------
 
 
 def _bordered_input(crop: Image, border: int, black: Rect) -> NDArray[np.float32]:
-    """The visual input of SyncTalk_2D and Ultralight: copies, a drawn box, casts, divisions."""
+    """Build the input of SyncTalk_2D and Ultralight: copies, a drawn box, casts, divisions."""
     view = crop[border : crop.shape[0] - border, border : crop.shape[1] - border].copy()
     masked = need("cv2").rectangle(view.copy(), black, (0, 0, 0), -1)
     planes = [
         picture.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
         for picture in (view, masked)
     ]
-    # `out`: concatenate alone would keep the pixels' order in memory, which nets do not take.
+    # `out`: concatenate alone would keep the pixels' order in memory, which models do not take.
     return np.concatenate(planes, axis=0, out=np.empty((6, *view.shape[:2]), np.float32))[None]
 
 
@@ -180,11 +180,11 @@ def livetalking_wav2lip_input(batch: Sequence[Inputs]) -> NDArray[np.float32]:
     return np.ascontiguousarray(np.transpose(both, (0, 3, 1, 2)), dtype=np.float32)
 
 
-# ---- how a frame is finished -------------------------------------------------------------
+# ---- finished frames ---------------------------------------------------------------------
 
 
 def _to_picture(output: NDArray[np.float32]) -> Image:
-    """Planes in 0..1 to packed pixels, cut off: the line that most scripts share."""
+    """Convert planes in 0..1 to packed pixels, truncated: a line that most scripts share."""
     return (output.transpose(1, 2, 0) * 255).astype(np.uint8)
 
 
@@ -294,7 +294,7 @@ def go_server(inputs: Inputs) -> Image:
 
 
 def naive(inputs: Inputs) -> Image:
-    """The plain way without a pool: every step into a fresh array, then the frame copied."""
+    """The plain way without a pool: every step into a fresh array, then a copy of the frame."""
     cv2 = need("cv2")
     picture = np.ascontiguousarray((inputs.output * np.float32(255)).transpose(1, 2, 0))
     crop = inputs.crop.copy()
@@ -311,28 +311,28 @@ def naive(inputs: Inputs) -> Image:
 
 @dataclass(frozen=True)
 class Peer:
-    """One system: its twins, and what makes our result equal to its.
+    """One system: its twins, and the settings that make our result equal to its own.
 
     Attributes
     ----------
     name, title : str
         The key in `PEERS`, and the name to print.
     composite : callable
-        `Inputs` to a fresh finished frame, bgr24; rgba where `channels` is 4.
+        `Inputs` to a fresh finished frame, bgr24; rgba if `channels` is 4.
     build_input : callable or None
-        A batch to the net's visual input (N, 6, S, S); None where another's is alike.
+        A batch to the model's visual input (N, 6, S, S); None if another system's is the same.
     view, border : int
-        Side of the net's output, and pixels of the stored crop round it.
+        Side of the model's output, and pixels of the stored crop round it.
     patch_filter : str
-        How crop becomes rect: a filter name of `kernels.resize`.
+        Filter from crop to rect, as in `kernels.resize`.
     masked : bool
         Whether the patch blends through the mask.
     channels : int
         Of the frame: 3 or 4.
     encoder : str
-        A key of `ENCODERS`: the system's own kind of file; "cv2" where it hands pixels on.
+        A key of `ENCODERS`: the system's own kind of file; "cv2" if it passes pixels on.
     tolerance : int
-        Levels by which its frame may differ from ours: rounding, coarse warps.
+        Levels by which its frame may differ from ours, because of rounding or coarse warps.
     """
 
     name: str
@@ -374,7 +374,7 @@ def get_peer(name: str) -> Peer:
     Raises
     ------
     InputError
-        If there is none.
+        The name is unknown.
     """
     if name not in PEERS:
         raise InputError(f"peer must be one of {', '.join(PEERS)}, got {name!r}")
@@ -382,7 +382,7 @@ def get_peer(name: str) -> Peer:
 
 
 def kernel_frame(peer: Peer, inputs: Inputs) -> Image:
-    """Finish a frame by our kernels, one after the other, with a peer's settings.
+    """Finish a frame with our kernels, one after the other, with a peer's settings.
 
     Parameters
     ----------
@@ -415,7 +415,7 @@ def finish(peer: Peer, inputs: Inputs, encoder: str | None = None, quality: int 
     inputs : Inputs
         With the sizes of `peer`.
     encoder : str, optional
-        A key of `ENCODERS`; the peer's own by default.
+        A key of `ENCODERS`; by default the peer's own.
     quality : int
         JPEG quality, 1 to 100.
 
@@ -427,9 +427,9 @@ def finish(peer: Peer, inputs: Inputs, encoder: str | None = None, quality: int 
     Raises
     ------
     InputError
-        If the encoder is unknown or the inputs have other sizes.
+        The encoder is unknown or the inputs have other sizes.
     MissingExtraError
-        If OpenCV or simplejpeg is needed and not installed.
+        OpenCV or simplejpeg is needed and not installed.
     """
     name = peer.encoder if encoder is None else encoder
     if name not in ENCODERS:

@@ -37,7 +37,7 @@ def _cloud(
 def photo(
     width: int = 1920, height: int = 1080, *, seed: int = 0, noise: int = 6
 ) -> NDArray[np.uint8]:
-    """Draw a frame that costs a JPEG encoder what a photograph costs.
+    """Draw a frame that costs a JPEG encoder as much as a photograph.
 
     Smooth colour, texture of several sizes, one soft-edged head and sensor noise. At
     1920×1080 its JPEG of quality 75, 4:2:0, takes about 300 kB.
@@ -47,7 +47,7 @@ def photo(
     width, height : int
         Pixels, 16 or more. The texture scales with the height, the noise stays per pixel.
     seed : int
-        Each seed gives another picture, the same in every run.
+        Each seed gives a different picture, the same in every run.
     noise : int
         Sensor noise: uniform in -noise..noise, independent in every value.
 

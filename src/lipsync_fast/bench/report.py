@@ -32,7 +32,7 @@ __all__ = ["Report", "check_report", "run_benchmark"]
 
 Progress = Callable[[int, int | None], None]
 
-_FRAMES = 75  # of the template that is drawn where none is given
+_FRAMES = 75  # frames of the drawn template, used if none is given
 _OURS, _THEIRS = "#1b6ca8", "#b8bcc2"
 _FINISHED = ("encoded frame", "packed frame", "I420 frame")
 _ROAD = "whole road"
@@ -40,7 +40,7 @@ _ROAD = "whole road"
 
 @dataclass(frozen=True)
 class Report:
-    """The measurements, and the machine they were made on.
+    """The measurements, and the machine that they were made on.
 
     Attributes
     ----------
@@ -54,12 +54,12 @@ class Report:
     lines: list[Line]
 
     def stages(self) -> Iterator[tuple[str, list[Line]]]:
-        """Give the lines by stage, in order."""
+        """Yield the lines by stage, in order."""
         for stage in dict.fromkeys(line.stage for line in self.lines):
             yield stage, [line for line in self.lines if line.stage == stage]
 
     def summary(self) -> list[str]:
-        """Return what a reader wants to know first, a sentence each."""
+        """Return the main results, a sentence each."""
         said = []
         stages = dict(self.stages())
         for stage in _FINISHED:
@@ -71,7 +71,7 @@ class Report:
                 )
                 best = min(theirs, key=lambda line: line.timing.cpu_ms)
                 said.append(
-                    f"{stage}: {ours.timing.cpu_ms:.3f} ms of one core; {best.who}, the quickest "
+                    f"{stage}: {ours.timing.cpu_ms:.3f} ms of one core; {best.who}, the fastest "
                     f"of the others, takes {best.times(ours):.1f} times as long"
                 )
         for stage, lines in stages.items():
@@ -107,11 +107,11 @@ class Report:
         Raises
         ------
         InputError
-            If the name ends otherwise.
+            The name has another ending.
         MediaError, FileMissingError
-            If the file cannot be written.
+            The file cannot be written.
         MissingExtraError
-            If matplotlib is not installed.
+            matplotlib is not installed.
         """
         target = check_report(path)
         plots = draw_plots(self)
@@ -124,7 +124,7 @@ class Report:
 
 
 def check_report(path: str | Path) -> Path:
-    """Return where a report can be written: an .html or .png; see `check_file`."""
+    """Return the path of a report to write, an .html or .png; see `check_file`."""
     return check_file(path, MediaError, (".html", ".png"))
 
 
@@ -142,24 +142,24 @@ def run_benchmark(
     Parameters
     ----------
     template : str or Path, optional
-        A folder that `prepare` made; 75 photo-like 1080p frames by default.
+        A folder that `prepare` made; by default 75 photo-like 1080p frames.
     generator, audio_encoder : str or Path, optional
-        ONNX files. The demo's tiny models by default, where the template is of their family:
-        then figures with the model say little about a real one. Without a model that fits, and
-        without ONNX Runtime, requests are not measured.
+        ONNX files. By default the demo's tiny models if the template is of their family, whose
+        figures say little about real models. Without a model that fits, or without ONNX
+        Runtime, requests are not measured.
     threads : int, optional
-        Of the compositor in whole requests, as in `Pipeline`; stages alone have one.
+        Threads of the compositor in whole requests, as in `Pipeline`; single stages use one.
     rounds : int
-        Samples of each work.
+        Samples of each line.
     progress : callable, optional
-        Called with the lines done and None.
+        Called with the number of finished lines, and None.
 
     Raises
     ------
     MissingExtraError
-        If the extra `bench` is not installed.
+        The extra `bench` is not installed.
     LipsyncError
-        If the template or a model cannot be opened, or they do not fit.
+        The template or a model cannot be opened, or they do not fit each other.
     """
     if rounds < 1:
         raise InputError(f"rounds must be 1 or more, got {rounds}")
@@ -203,7 +203,7 @@ def _open_pipeline(
 ) -> Pipeline | None:
     if generator is not None:
         if template.preset.features == "ave" and audio_encoder is None:
-            audio_encoder = demo.AUDIO_ENCODER  # not run: the features are given
+            audio_encoder = demo.AUDIO_ENCODER  # never run, since features are given
         return Pipeline.open(template, generator, audio_encoder, threads=threads)
     if template.preset.name != demo.PRESET:
         return None
@@ -224,7 +224,7 @@ def _cpu() -> str:
 
 
 def _load() -> dict[str, str]:
-    """Return how many programs wanted a core just before: others lengthen p50 and p99."""
+    """Return the load before the measurement: other programs lengthen p50 and p99."""
     if not hasattr(os, "getloadavg"):
         return {}
     return {"load": f"{os.getloadavg()[0]:.1f} before the measurement"}
@@ -331,7 +331,7 @@ def _bars(axis: Any, lines: list[Line], title: str) -> None:
         for v, line in zip(values, lines, strict=True)
     ]
     _draw(axis, [line.who for line in lines], lines, values, shown, title)
-    if max(values) > 20 * min(values):  # they could not be seen beside each other
+    if max(values) > 20 * min(values):  # the short bars would vanish beside the long ones
         axis.set_xscale("log")
         axis.set_xlim(min(values) / 3, max(values) * 10)
     else:

@@ -26,7 +26,7 @@ Rect = tuple[int, int, int, int]
 SYNCTALK, LIVETALKING = "synctalk2d", "livetalking_wav2lip"
 PRESET_OF = {SYNCTALK: "synctalk328", LIVETALKING: "wav2lip256"}
 
-_PHOTOS = 4  # drawn; the others are these, rolled sideways
+_PHOTOS = 4  # photos drawn; all others are these, rolled sideways
 
 
 @cache
@@ -35,7 +35,7 @@ def _photo(width: int, height: int, seed: int) -> Image:
 
 
 def photos(count: int, width: int = 1920, height: int = 1080) -> Iterator[Image]:
-    """Yield photo-like frames, no two alike: four are drawn, the others are rolled sideways."""
+    """Yield photo-like frames, all different: four are drawn, the others are rolled sideways."""
     for i in range(count):
         yield np.roll(_photo(width, height, i % _PHOTOS), 16 * (i // _PHOTOS), axis=1)
 
@@ -70,7 +70,7 @@ def write_template(
     ----------
     path : str or Path
     frames : iterable of (H, W, 3) uint8, bgr24
-        As many as rects.
+        One for each rect.
     rects : (n, 4) integers
     preset : see `TemplateWriter`
     store : see `TemplateOptions`
@@ -101,11 +101,11 @@ class Scene:
     ----------
     name : str
     template : Template
-        In memory, from the frames; its preset has the peer's size and filter.
+        In memory; its preset has the peer's size and filter.
     inputs : list of Inputs
         One for each frame.
     outputs : (n, 3, S, S) float32
-        The same net outputs, for our compositor.
+        The same model outputs, for our compositor.
     """
 
     name: str

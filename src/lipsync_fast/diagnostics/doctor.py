@@ -24,9 +24,9 @@ from ..templates.template import Template
 
 __all__ = ["examine", "request_bytes"]
 
-REQUEST = 25  # frames of the request that bytes are counted for
-SECONDS = 0.3  # of each measurement, at least
-RUNS = 3  # of each measurement, at least
+REQUEST = 25  # frames of the request whose bytes are counted
+SECONDS = 0.3  # least duration of a measurement
+RUNS = 3  # least number of runs of a measurement
 
 Facts = dict[str, Any]
 
@@ -37,33 +37,33 @@ def examine(
     *,
     options: DeviceOptions | None = None,
 ) -> Facts:
-    """Look at driver, libraries and providers, then run a model as a pipeline would.
+    """Examine driver, libraries and providers, then run a model as a pipeline would.
 
     Parameters
     ----------
     generator : str or Path, optional
-        An ONNX file; the demo's tiny model by default, which tells little of speed.
+        An ONNX file; by default the demo's tiny model, whose speed says little about real ones.
     template : str or Path, optional
-        A folder that `prepare` made, whose crops the model sees; random ones by default.
+        A folder that `prepare` made, for its crops; by default they are random.
     options : DeviceOptions, optional
 
     Returns
     -------
     dict
-        Fresh; ready for JSON, in the order in which to show it. ``"gpu used"`` is what the
-        session itself says, ``"advice"`` what to do where it is False,
-        or where the template's pictures could live there and do not.
+        Fresh; ready for JSON, in display order. ``"gpu used"`` is reported by the session
+        itself; ``"advice"`` says what to do if it is False, or if the template's crops could
+        stay on the GPU but do not.
 
     Raises
     ------
     MissingExtraError, FileMissingError, TemplateError, ModelError, DeviceMemoryError
-        There is no ONNX Runtime, or the model or the template cannot be used.
+        ONNX Runtime is not installed, or the model or the template cannot be used.
     """
     options = options or DeviceOptions()
     onnxruntime = load_onnxruntime()
     facts = _installed(onnxruntime)
     facts["providers that load"] = _loading(onnxruntime, options)
-    facts["cuDNN"] = cuda.cudnn_version()  # what the providers have loaded by now
+    facts["cuDNN"] = cuda.cudnn_version()  # the providers have loaded it by now
     path = demo.GENERATOR if generator is None else generator
     with _template(path, template) as opened:
         (net,) = open_generators(path, opened, options=options)
@@ -85,7 +85,7 @@ def examine(
 
 
 def request_bytes(preset: Preset, count: int, *, resident: bool) -> int:
-    """Return the bytes that go to the model and come from it for a request.
+    """Return the bytes that a request sends to the model and gets back.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def request_bytes(preset: Preset, count: int, *, resident: bool) -> int:
     count : int
         Frames.
     resident : bool
-        Whether the template lives in the model: indices in and bytes out, not float planes.
+        Whether the model holds the crops: indices in and bytes out instead of float planes.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def request_bytes(preset: Preset, count: int, *, resident: bool) -> int:
     return count * (heard + seen + (picture if resident else 4 * picture))
 
 
-# ---- what is installed -----------------------------------------------------------------------
+# ---- installed software ----------------------------------------------------------------------
 
 
 def _installed(onnxruntime: Any) -> Facts:
@@ -124,7 +124,7 @@ def _installed(onnxruntime: Any) -> Facts:
 
 
 def _loading(onnxruntime: Any, options: DeviceOptions) -> dict[str, str]:
-    """For each provider that models may run on, "yes" or why it does not load."""
+    """Return, for each provider that models may run on, "yes" or why it does not load."""
     found = {}
     for name in (TENSORRT, CUDA, CPU):
         if name not in onnxruntime.get_available_providers():
@@ -138,26 +138,26 @@ def _loading(onnxruntime: Any, options: DeviceOptions) -> dict[str, str]:
 
 
 def _advice(facts: Facts) -> str:
-    """Return what keeps a model off the GPU in one sentence; "" where all is well."""
+    """Return in one sentence what keeps the model off the GPU; "" if all is well."""
     if facts["gpu used"]:
         if facts["way"] == "resident" or find_spec("onnx") is not None:
             return ""
         return (
-            "the template's pictures go to the GPU with every request; to keep them there, "
+            "the template's crops go to the GPU with every request; to keep them there, "
             'pip install "lipsync_fast[models]"'
         )
     if not facts["devices"]:
-        return "no NVIDIA driver answers; install one, or hand the device to this container"
+        return "no NVIDIA driver answers; install one, or give this container access to the GPU"
     if CUDA not in facts["providers built in"]:
         return (
-            "a device is here, but ONNX Runtime for the CPU; pip uninstall onnxruntime, then "
-            'pip install "lipsync_fast[gpu]"'
+            "this machine has a GPU, but ONNX Runtime is the CPU build; pip uninstall "
+            'onnxruntime, then pip install "lipsync_fast[gpu]"'
         )
-    return f"a device is here, but CUDA does not load: {facts['providers that load'][CUDA]}"
+    return f"this machine has a GPU, but CUDA does not load: {facts['providers that load'][CUDA]}"
 
 
 def _template(generator: str | Path, folder: str | Path | None) -> Template:
-    """Return the template given, or one of random crops for the generator's preset."""
+    """Return the given template, or one of random crops for the generator's preset."""
     if folder is not None:
         return Template.open(folder)
     preset = find_preset(Net(generator, providers=["cpu"]).input_shapes)
@@ -172,7 +172,7 @@ def _template(generator: str | Path, folder: str | Path | None) -> Template:
 
 
 def _rate(work: Callable[[], object]) -> float:
-    """Return how often `work` runs in a second, from the quicker half of several runs."""
+    """Return the runs of `work` a second, from the faster half of several runs."""
     work()
     taken: list[float] = []
     while len(taken) < RUNS or sum(taken) < SECONDS:
@@ -183,7 +183,7 @@ def _rate(work: Callable[[], object]) -> float:
 
 
 def _copies(net: AnyGenerator, preset: Preset) -> dict[str, float]:
-    """Return how often the pictures of one request can be copied in a second."""
+    """Return how many times a second the pictures of one request can be copied."""
     shape = (REQUEST, preset.view, preset.view, 3)
     out, there = np.zeros(shape, np.uint8), np.ones(shape, np.uint8)
     cuda_runtime = None if net.device.name == "cpu" else cuda.load_runtime()
@@ -200,7 +200,7 @@ def _copies(net: AnyGenerator, preset: Preset) -> dict[str, float]:
 
 
 def _speeds(net: AnyGenerator, template: Template) -> dict[str, float]:
-    """Return the frames drawn in a second at each size of run, without compositing."""
+    """Return the frames drawn a second at each size of run, without compositing."""
     preset, speeds = template.preset, {}
     faces = np.flatnonzero(template.rects[:, 2])
     for size in net.sizes.sizes:

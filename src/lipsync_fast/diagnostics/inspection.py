@@ -1,4 +1,4 @@
-"""What a template or a model is, in plain facts."""
+"""Facts about a template or a model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 Facts = dict[str, object]
 
-# Models other than generators, and the options that take them.
+# Models other than generators, each with the option that takes it.
 _OTHERS: tuple[tuple[str, type[Net] | type[FaceDetector] | type[FaceLandmarks]], ...] = (
     ("audio encoder of ave features (--audio-encoder)", AudioEncoder),
     ("HuBERT (--audio-encoder)", HubertEncoder),
@@ -42,17 +42,17 @@ def inspect(
     template: str | Path | None = None,
     preset: str | Path | Preset | None = None,
 ) -> Facts:
-    """Facts of a template folder or an ONNX file, in the order in which to show them.
+    """Return facts about a template folder or an ONNX file, in display order.
 
     Parameters
     ----------
     path : str or Path
-        A template folder, or a model. A model that fits a preset is run: it is asked about its
-        batch, masked area, plane and colour order, seam, memory and speed.
+        A template folder, or a model. A model that fits a preset is run, to measure its batch,
+        masked area, plane and colour order, seam, memory and speed.
     template : str or Path, optional
-        Whose faces to show the model; a drawn one by default.
+        The template whose faces the model sees; by default a drawn face.
     preset : str, Path or Preset, optional
-        What the model is; by default the template's, or what its input shapes tell.
+        The model's preset; by default the template's, or found from the input shapes.
 
     Returns
     -------
@@ -62,11 +62,11 @@ def inspect(
     Raises
     ------
     FileMissingError
-        If there is nothing at the path.
+        Nothing exists at `path`.
     TemplateError, ModelError
-        If it is neither a template nor a model, or the model is not what `preset` says.
+        `path` is neither a template nor a model, or the model does not fit `preset`.
     InputError
-        No such preset; or a template or preset is given beside a template.
+        The preset is unknown; or `template` or `preset` is given although `path` is a template.
     """
     found = Path(path)
     if not found.exists():
@@ -74,8 +74,7 @@ def inspect(
     if found.is_dir():
         if template is not None or preset is not None:
             raise InputError(
-                f"{path} is a folder; a template and a preset are given beside a model: leave "
-                "them out"
+                f"{path} is a folder, but template and preset apply to a model only: leave them out"
             )
         return _template_facts(found)
     if template is None:
@@ -90,7 +89,7 @@ def inspect(
 def _template_facts(path: Path) -> Facts:
     if not (path / HEAD).exists() and (avatar := find_avatar(path)) is not None:
         raise TemplateError(
-            f"{path} is {avatar.system}, not a template; make one of it with lipsync-fast prepare"
+            f"{path} is {avatar.system}, not a template; convert it with lipsync-fast prepare"
         )
     with Template.open(path) as template:
         faces = template.rects[template.rects[:, 2] > 0]
@@ -114,7 +113,7 @@ def _template_facts(path: Path) -> Facts:
             chosen = _spread(np.flatnonzero(template.rects[:, 2]), SEAM_FRAMES)
             border = template.preset.border
             inner = slice(border, border + template.preset.view)
-            # The least that any model can reach: one that hands back what it sees.
+            # The best that any model can reach: the seam of the template's own crops.
             seen = np.ascontiguousarray(template.crops[chosen][:, inner, inner])
             facts.update(seam_facts(template, seen, chosen))
         if "jpeg" in template.stored:
@@ -128,7 +127,7 @@ def _template_facts(path: Path) -> Facts:
 
 
 def _spread(indices: NDArray[np.intp], count: int) -> NDArray[np.intp]:
-    """At most `count` of the indices, from the first to the last."""
+    """Return at most `count` of the indices, spread from the first to the last."""
     places = np.linspace(0, len(indices) - 1, min(count, len(indices))).astype(int)
     chosen: NDArray[np.intp] = indices[places]
     return chosen
@@ -139,10 +138,10 @@ def _megabytes(size: float) -> float:
 
 
 def _motion_facts(rects: NDArray[np.int32]) -> Facts:
-    """Return how far the rect's centre moves, and how much of that is a tremble, in pixels.
+    """Return the motion and the jitter of the rect's centre, in pixels.
 
     The motion is the mean step between neighbours that both have a face. The jitter is the mean
-    change of that step: a head that moves evenly leaves none of it.
+    change of that step: an evenly moving head has none.
     """
     centres, seen = rects[:, :2] + rects[:, 2:] / 2, rects[:, 2] > 0
     facts: Facts = {}
@@ -177,13 +176,13 @@ def _net_facts(path: Path, template: Template | None, named: str | Path | Preset
     facts["megabytes"] = _megabytes(path.stat().st_size)
     facts.update(_file_facts(path))
     if preset is not None:
-        del net  # its memory is not the generator's
+        del net  # frees its memory, which must not be counted as the generator's
         facts.update(probe(path, preset, template))
     return facts
 
 
 def _what_else(path: Path, why: str) -> Facts:
-    """Return what else a model is, or why it matches no preset."""
+    """Return the other role of a model, or why it matches no preset."""
     for name, kind in _OTHERS:
         try:
             kind(path)
@@ -194,7 +193,7 @@ def _what_else(path: Path, why: str) -> Facts:
 
 
 def _file_facts(path: Path) -> Facts:
-    """What only the file tells, not ONNX Runtime."""
+    """Return the facts that only the file contains, not ONNX Runtime."""
     try:
         said = graph.describe(path)
     except MissingExtraError as error:

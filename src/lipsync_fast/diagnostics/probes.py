@@ -1,8 +1,8 @@
-"""Facts of a generator, found by running it.
+"""Facts about a generator, found by running it.
 
-Exports come without a word on the order of their planes or colours. A trained model redraws
-what it was shown where it was shown as in training, and worse otherwise; each probe shows it
-a face both ways and compares.
+Exported models do not name the order of their planes or colours. A trained model redraws a face
+well if it is shown as in training, and worse otherwise; each probe shows it a face both ways and
+compares.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ __all__ = ["SEAM_FRAMES", "drawn_face", "probe", "resident_memory", "seam_facts"
 Facts = dict[str, object]
 Floats = NDArray[np.float32]
 
-FRAMES = 4  # that the probes look at
-SEAM_FRAMES = 8  # whose borders are looked at
+FRAMES = 4  # frames of a probe
+SEAM_FRAMES = 8  # frames whose borders are measured
 REQUEST = 8
 SOUND = 0.2  # spread of random features: driver parameters reach about 0.4
-SECONDS = 2.0  # of measuring
-CLEAR = 1.1  # a guess needs one way to be so many times better than the other
+SECONDS = 2.0  # duration of the speed measurement
+CLEAR = 1.1  # a guess counts if one way is this many times better than the other
 FULL_HD = (1080, 1920)
 
 
 def probe(path: Path, preset: Preset, template: Template | None = None) -> Facts:
-    """Facts of a generator: its batch, its answers to the probes, seam, memory and speed.
+    """Return facts about a generator: batch, results of the probes, seam, memory and speed.
 
     Parameters
     ----------
@@ -46,12 +46,12 @@ def probe(path: Path, preset: Preset, template: Template | None = None) -> Facts
         An ONNX file whose inputs fit the preset.
     preset : Preset
     template : Template, optional
-        Whose faces to show it; else a drawn one.
+        The template whose faces it sees; by default a drawn face.
 
     Returns
     -------
     dict
-        In the order in which to show them.
+        In display order.
 
     Raises
     ------
@@ -91,11 +91,11 @@ def probe(path: Path, preset: Preset, template: Template | None = None) -> Facts
     return facts
 
 
-# ---- what it is shown ----------------------------------------------------------------------
+# ---- inputs of the probes ------------------------------------------------------------------
 
 
 def drawn_face(side: int) -> NDArray[np.uint8]:
-    """A face as a few ellipses on shaded skin: (side, side, 3) uint8, bgr24, fresh."""
+    """Draw a face as a few ellipses on shaded skin: (side, side, 3) uint8, bgr24, fresh."""
     y, x = np.mgrid[0:side, 0:side] / side
     shade = 1 - 1.4 * ((x - 0.5) ** 2 + (y - 0.4) ** 2)
     face = np.array([135, 160, 200]) * shade[:, :, None]
@@ -122,10 +122,10 @@ def _drawn_template(preset: Preset) -> Template:
 
 
 def _probe_inputs(preset: Preset, template: Template) -> tuple[Floats, Floats, NDArray[np.intp]]:
-    """Faces spread over the template, silence, and whose faces they are."""
+    """Return faces spread over the template, silence, and the faces' template indices."""
     faces = np.flatnonzero(template.rects[:, 2])
     if not len(faces):
-        raise ModelError("the template has no frame with a face to show the model")
+        raise ModelError("the template must have a frame with a face, got none")
     chosen = faces[np.linspace(0, len(faces) - 1, FRAMES).astype(int)]
     visual = np.stack([template.visual(int(i)) for i in chosen])
     return visual, _silence(preset, FRAMES), chosen
@@ -140,7 +140,7 @@ def _silence(preset: Preset, count: int) -> Floats:
 
 
 def _levels(preset: Preset, difference: Floats) -> float:
-    """A mean absolute difference in levels of 255."""
+    """Return the mean absolute difference, in levels of 255."""
     return float(np.abs(difference).mean()) * 255 / (preset.high - preset.low)
 
 
@@ -154,15 +154,15 @@ def _planes(preset: Preset, name: str) -> slice:
 
 def _batch_fact(net: Generator, visual: Floats, audio: Floats) -> str:
     if net.batch is not None:
-        return f"fixed at {net.batch}; `lipsync-fast model batch` sets it free"
+        return f"fixed at {net.batch}; `lipsync-fast model batch` frees it"
     single = np.concatenate([net.infer(visual[i : i + 1], audio[i : i + 1]) for i in range(2)])
     try:
         both = net.infer(visual[:2], audio[:2])
     except ModelError as error:
-        return f"said to be free, but a batch of 2 fails: {error}"
+        return f"declared free, but a batch of 2 fails: {error}"
     off = _levels(net.preset, both - single)
     if off > 0.1:
-        return f"said to be free, but mixes frames: {off:.1f} levels between 2 at once and 2 × 1"
+        return f"declared free, but mixes frames: {off:.1f} levels between 2 at once and 2 × 1"
     return "free; 2 at once equal 2 × 1"
 
 
@@ -174,11 +174,11 @@ def _hearing_fact(net: Generator, visual: Floats, audio: Floats) -> str:
     change = _levels(net.preset, pictures[1:] - pictures[:1])
     if change < 0.01:
         return "nothing: the picture does not depend on the sound"
-    return f"sounds: random ones change the picture by {change:.2f} levels"
+    return f"sounds: random sound changes the picture by {change:.2f} levels"
 
 
 def _colour_fact(net: Generator, visual: Floats, audio: Floats) -> str:
-    """RGB or BGR: in the right order skin is skin, and comes back as it was shown."""
+    """Tell RGB from BGR: in the right order skin looks like skin, and is redrawn unchanged."""
     preset = net.preset
     swapped = np.ascontiguousarray(
         visual.reshape(FRAMES, -1, 3, preset.view, preset.view)[:, :, ::-1]
@@ -188,13 +188,13 @@ def _colour_fact(net: Generator, visual: Floats, audio: Floats) -> str:
         for v in (visual, swapped)
     )
     orders = ("RGB", "BGR") if preset.rgb else ("BGR", "RGB")
-    evidence = f"differs from what it sees by {as_said:.1f} levels as {orders[0]}, "\
+    evidence = f"differs from its input by {as_said:.1f} levels as {orders[0]}, "\
         f"{otherwise:.1f} as {orders[1]}"  # fmt: skip
     return f"{_guess(as_said, otherwise, *orders)}: {evidence}"
 
 
 def _shown_twice(preset: Preset, planes: Floats) -> Floats:
-    """The pixels outside the black box, which reference and masked picture have in common."""
+    """Return the pixels outside the black box, which reference and masked picture share."""
     seen = np.ones(planes.shape[-2:], bool)
     if preset.black is not None:
         x0, y0, x1, y1 = preset.black
@@ -203,7 +203,7 @@ def _shown_twice(preset: Preset, planes: Floats) -> Floats:
 
 
 def _mask_fact(net: Generator, visual: Floats, audio: Floats) -> str:
-    """Whether pixels count that the preset blacks out: shown a wrong mouth there."""
+    """Tell whether pixels inside the preset's black box matter: show noise there."""
     preset = net.preset
     assert preset.black is not None
     x0, y0, x1, y1 = preset.black
@@ -214,7 +214,7 @@ def _mask_fact(net: Generator, visual: Floats, audio: Floats) -> str:
     change = _levels(preset, net.infer(filled, audio) - net.infer(visual, audio))
     if change < 0.01:
         return "ignored: noise in it changes nothing"
-    return f"looked at: noise in it changes the picture by {change:.1f} levels"
+    return f"used: noise in it changes the picture by {change:.1f} levels"
 
 
 def _order_fact(net: Generator, visual: Floats, audio: Floats) -> str:
@@ -227,8 +227,8 @@ def _order_fact(net: Generator, visual: Floats, audio: Floats) -> str:
     as_said = _levels(preset, net.infer(visual, audio)[:, :, y0:y1, x0:x1] - face)
     otherwise = _levels(preset, net.infer(swapped, audio)[:, :, y0:y1, x0:x1] - face)
     orders = (preset.visual, "+".join(preset.visual.split("+")[::-1]))
-    evidence = f"the black box is off the face's by {as_said:.1f} levels so, "\
-        f"{otherwise:.1f} the other way"  # fmt: skip
+    evidence = f"the black box differs from the face by {as_said:.1f} levels in this order, "\
+        f"{otherwise:.1f} in the other"  # fmt: skip
     return f"{_guess(as_said, otherwise, *orders)}: {evidence}"
 
 
@@ -237,14 +237,14 @@ def _guess(as_said: float, otherwise: float, said: str, other: str) -> str:
         return said
     if as_said > CLEAR * otherwise:
         return f"{other}, unlike the preset"
-    return "cannot be told"
+    return "unclear"
 
 
 # ---- seam ----------------------------------------------------------------------------------
 
 
 def seam_facts(template: Template, pictures: NDArray[Any], indices: NDArray[np.intp]) -> Facts:
-    """How much the rects' borders stand out with pictures in the frames, and without.
+    """Measure how much the rects' borders stand out, with pictures in the frames and without.
 
     Parameters
     ----------
@@ -257,7 +257,7 @@ def seam_facts(template: Template, pictures: NDArray[Any], indices: NDArray[np.i
     Returns
     -------
     dict
-        Of all frames together, as in `seam_error`; empty where all is flat round the rects.
+        Over all frames together, as in `seam_error`; empty if all is flat round the rects.
     """
     bare = _steps(template, indices, [template.bgr24(int(i)) for i in indices])
     with Compositor(template) as compositor:
@@ -280,10 +280,10 @@ def _steps(
 
 
 def _rates(net: Generator, template: Template) -> tuple[float, float]:
-    """Frames a second of the model alone, and from crops to finished JPEG.
+    """Measure frames a second of the model alone, and from crops to finished JPEG.
 
-    Of the same requests, one after the other, so that a busy machine slows both alike; the
-    medians of what together takes about two seconds.
+    Times both on the same requests, one after the other, so that a busy machine slows both
+    alike; takes the medians of about two seconds.
     """
     preset = net.preset
     indices = template.indices(0, REQUEST)
@@ -301,12 +301,12 @@ def _rates(net: Generator, template: Template) -> tuple[float, float]:
             nets.append(time.perf_counter() - begun)
             compositor.composite(pictures, indices, format="jpeg")
             requests.append(time.perf_counter() - start)
-    # The first request finds its buffers and plans.
+    # The first request allocates its buffers and plans.
     return REQUEST / median(nets[1:]), REQUEST / median(requests[1:])
 
 
 def resident_memory() -> int | None:
-    """Bytes of this process in memory; None where the system does not tell."""
+    """Return the resident bytes of this process; None if the system does not report them."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Buffers that return to their pool by themselves."""
+"""Buffers that return to their pool automatically."""
 
 from ._pool import BufferPool, default_pool
 from .stats import PoolStats

@@ -9,10 +9,10 @@ __all__ = ["OneShot"]
 
 
 class OneShot:
-    """A call that has released its function and arguments by the time its result is known.
+    """A call that releases its function and arguments before its result is known.
 
-    An executor's thread keeps its work item until after others have seen the result: buffers in
-    it would return to their pool late, and at a different time in every run.
+    An executor's thread keeps its work item until after others have seen the result, so buffers
+    in it would return to their pool late, and at a different time in every run.
 
     Parameters
     ----------
@@ -32,4 +32,4 @@ class OneShot:
         try:
             return call[0](*call[1:])
         finally:
-            del call  # a traceback would keep it alive, and with it perhaps the error itself
+            del call  # a traceback would keep it alive, perhaps together with the error itself

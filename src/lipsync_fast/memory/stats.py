@@ -10,9 +10,9 @@ class PoolStats:
     Attributes
     ----------
     hits : int
-        Times an idle block was lent again.
+        Times that an idle block was lent again.
     misses : int
-        Times no idle block had the size, so that the system was asked or the limit refused.
+        Times that no idle block had the size, so the system was asked or the limit refused.
     lent : int
         Blocks in use now.
     lent_bytes : int
@@ -20,13 +20,13 @@ class PoolStats:
     idle : int
         Blocks waiting to be lent.
     bytes : int
-        Bytes held, lent and idle together; what `limit` bounds.
+        Bytes held, lent and idle together; `limit` bounds them.
     peak : int
-        Greatest value that `bytes` had.
+        Greatest value of `bytes` so far.
     trimmed : int
         Idle blocks returned to the system, by `trim()` or at the limit.
     served_bytes : int
-        Sum of the bytes asked for, over all borrowings so far.
+        Sum of the requested bytes of all loans so far.
     limit : int or None
         The pool's limit in bytes.
     """

@@ -101,7 +101,11 @@ def test_a_packed_net_is_measured_too(no_gpu, net, tmp_path, monkeypatch):
     ("devices", "built_in", "says"),
     [
         ([], [], "no NVIDIA driver answers"),
-        (["0: A device"], [], 'ONNX Runtime is the CPU build; .* pip install "lipsync_fast\\[gpu\\]"'),
+        (
+            ["0: A device"],
+            [],
+            'ONNX Runtime is the CPU build; .* pip install "lipsync_fast\\[gpu\\]"',
+        ),
         (["0: A device"], ["CUDAExecutionProvider"], "CUDA does not load: libcudnn"),
     ],
 )

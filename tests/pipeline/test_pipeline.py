@@ -294,7 +294,9 @@ def test_another_neutral_pose_order_and_start(tmp_path):
     with pytest.raises(FileMissingError, match="neutral pose"):
         shown(neutral="no.npy")
     other = tiny_generator(tmp_path / "o.onnx", get_preset("wav2lip96"))
-    with pytest.raises(InputError, match="a neutral pose is for presets that hear params"):
+    with pytest.raises(
+        InputError, match="neutral must be left out: it is for presets that hear params"
+    ):
         Pipeline.open(template_of("wav2lip96"), other, mouth=MouthOptions(neutral=pose))
 
 

@@ -1,4 +1,4 @@
-"""The road from speech to frames: features, models and compositor, wired together."""
+"""From speech to frames: features, models and compositor, wired together."""
 
 from .mouth import MouthOptions
 from .pipeline import Pipeline, PipelineStats

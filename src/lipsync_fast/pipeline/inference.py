@@ -1,4 +1,4 @@
-"""Frames that show a mouth are drawn, each request on the device with the least to do."""
+"""Drawing the frames that show a mouth, each request on the least busy device."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class NetOutputs:
     outputs : (N, 3, S, S) float32, or (N, S, S, 3) uint8 bgr24, as the generator makes them
         Pooled; undefined in frames without a mouth.
     alphas : (N,) uint8
-        Fade of each frame's mouth: 255 shows it, 0 the background alone.
+        Fade of each frame's mouth: 255 shows it, 0 shows only the background.
     """
 
     start: int
@@ -48,15 +48,15 @@ class NetOutputs:
 
 @dataclass(frozen=True)
 class _Job:
-    """A request that was checked, and the generator that draws it."""
+    """A checked request, and the generator that draws it."""
 
     generator: AnyGenerator
-    load: ExitStack  # counts the frames as under way until it is closed
+    load: ExitStack  # counts the frames as under way until closed
     features: NDArray[np.float32]
     start: int
     indices: NDArray[np.int64]
     alphas: NDArray[np.uint8]
-    mouths: NDArray[np.bool_]  # frames that the model is run for
+    mouths: NDArray[np.bool_]  # frames that the model draws
 
 
 class Inference:
@@ -66,8 +66,8 @@ class Inference:
     ----------
     template : Template
     generators : sequence of AnyGenerator
-        A request goes to the one whose device has the fewest frames under way, those of other
-        pipelines included.
+        A request goes to the one whose device has the fewest frames under way, including those
+        of other pipelines.
     pool : BufferPool
     stages : Stages
         With a clock for each of `device_names`.
@@ -88,7 +88,7 @@ class Inference:
     def run(
         self, features: NDArray[np.float32], start: int, alphas: ArrayLike | None = None
     ) -> NetOutputs:
-        """Draw the frames that show a mouth: that have a face, and an alpha.
+        """Draw the frames that show a mouth: those with a face and an alpha above 0.
 
         Parameters
         ----------
@@ -97,30 +97,29 @@ class Inference:
         start : int
             Number of the first frame.
         alphas : (N,) integers, 0 to 255, optional
-            Fade of each frame's mouth; 255 by default. Frames of 0 do not reach the model.
+            Fade of each frame's mouth; by default 255. The model does not draw frames of 0.
 
         Raises
         ------
         LayoutError
-            If the features are not float32.
+            The features are not float32.
         InputError
-            If they have another shape than the preset's, the alphas do not fit them, or `start`
-            is not a whole number from 0 on.
+            The shape of `features` or `alphas` does not fit, or `start` is not a whole number of
+            0 or more.
         ModelError, DeviceMemoryError
-            If the model fails on them.
+            The model fails on the features.
         """
         return self._draw(self._plan(features, start, alphas))
 
     def submit(self, request: Request) -> Future[NetOutputs]:
         """Start `run` on a thread of the device; from now on its frames count as load.
 
-        Nothing holds the features or the outputs once the future is dropped and a run under way
-        has ended.
+        Features and outputs are released once the future is dropped and a run under way ends.
         """
         job = self._plan(request.features, request.start, request.alphas)
         load = job.load
         future: Future[NetOutputs] = job.generator.device.submit(self._draw, job)
-        future.add_done_callback(lambda _: load.close())  # where it was cancelled
+        future.add_done_callback(lambda _: load.close())  # in case it was cancelled
         return future
 
     def _plan(self, features: NDArray[np.float32], start: int, alphas: ArrayLike | None) -> _Job:
@@ -160,7 +159,7 @@ class Inference:
 
 
 def device_names(generators: Sequence[AnyGenerator]) -> list[str]:
-    """Name where each of them runs: "cuda:0", "cpu"; numbered where two run in one place."""
+    """Return each generator's device, "cuda:0" or "cpu"; numbered if two share one."""
     places = [generator.device.name for generator in generators]
     return [
         place if places.count(place) == 1 else f"{place} #{places[: i + 1].count(place)}"
@@ -169,7 +168,7 @@ def device_names(generators: Sequence[AnyGenerator]) -> list[str]:
 
 
 def _stretches(wanted: NDArray[np.bool_]) -> Iterator[slice]:
-    """Yield the runs of neighbours that are wanted."""
+    """Yield the runs of neighbouring wanted frames."""
     edges = np.flatnonzero(np.diff(wanted, prepend=False, append=False))
     for start, stop in edges.reshape(-1, 2).tolist():
         yield slice(start, stop)

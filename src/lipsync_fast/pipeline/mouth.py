@@ -1,4 +1,4 @@
-"""How the mouth looks: its colours, pauses, and the person's closed mouth."""
+"""MouthOptions: the mouth's colours, its pauses, and the person's closed mouth."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ __all__ = ["MouthOptions"]
 
 @dataclass(frozen=True)
 class MouthOptions:
-    """How the mouth looks, whatever the speech.
+    """Options of the mouth, for any speech.
 
     Parameters
     ----------
     colour_match : bool
-        Move the colours of every mouth to those round it, smoothed over each speech; see
-        `Compositor`. No reference does that.
+        Match the colours of every mouth to those round it, smoothed over each speech; see
+        `Compositor`. None of the reference scripts does that.
     silence : {"closed", "background", "net"}, optional
-        What is shown while nobody speaks, which energy alone decides. "closed": the mouth as the
-        model closes it; it hears digital silence there instead of noise and breath (`NoiseGate`).
-        "background": the film itself, the mouth being faded out and in (`SilenceFades`), also at
-        both ends of the speech, so that it can stand between films; silent frames do not reach the
-        model. That is for films with a closed mouth. "net": what the model makes of the sound as
-        it is, as the references do. By default "background" for presets with
-        "params", whose films have a closed mouth, and else "closed".
+        The picture while nobody speaks, as told by the sound's energy alone. "closed": the mouth
+        as the model closes it, which hears digital silence instead of noise and breath
+        (`NoiseGate`). "background": the film itself, with the mouth faded out and in
+        (`SilenceFades`), also at both ends of the speech, so that the result fits between films;
+        the model does not draw silent frames. Use it for films with a closed mouth. "net": the
+        model's answer to the unchanged sound, as in the reference scripts. By default
+        "background" for presets with "params", whose films have a closed mouth, else "closed".
     neutral : str, Path or (32,) numbers, optional
         The person's closed mouth for presets with "params"; see `LiteAvatarDriver`.
 
     Raises
     ------
     InputError
-        Another `silence`.
+        `silence` is unknown.
     """
 
     colour_match: bool = False
@@ -49,14 +49,14 @@ class MouthOptions:
 
     @classmethod
     def of(cls, mouth: MouthOptions | None, preset: Preset) -> MouthOptions:
-        """Return the options with a preset's defaults, the neutral pose read and checked.
+        """Return the options with a preset's defaults; read and check the neutral pose.
 
         Raises
         ------
         ArgumentTypeError
-            `mouth` is of another type.
+            `mouth` has the wrong type.
         InputError, FileMissingError
-            As `neutral_pose`; or the preset knows no neutral pose.
+            As `neutral_pose`; or the preset has no neutral pose.
         """
         if mouth is None:
             mouth = cls()
@@ -65,8 +65,8 @@ class MouthOptions:
         if mouth.neutral is not None:
             if not by_rule:
                 raise InputError(
-                    "a neutral pose is for presets that hear params, which "
-                    f"{preset.name} does not; leave it out"
+                    "neutral must be left out: it is for presets that hear params, and "
+                    f"{preset.name} does not"
                 )
             mouth = replace(mouth, neutral=tuple(neutral_pose(mouth.neutral).tolist()))
         if mouth.silence is None:

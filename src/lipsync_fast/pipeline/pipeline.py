@@ -50,8 +50,8 @@ class PipelineStats:
     Attributes
     ----------
     stages : dict of str to StageStats
-        In the order of the road: features, visual, net, finish, write. The model works on the
-        next request while one is finished and written, so they overlap.
+        In the order of the work: features, visual, net, finish, write. The model draws the next
+        request while one is finished and written, so stages overlap.
     devices : dict of str to StageStats
         The requests of this pipeline that each device drew.
     pool : PoolStats
@@ -67,33 +67,33 @@ class PipelineStats:
 class Pipeline:
     """A template with its models, ready to speak.
 
-    Several threads may call `composite`; `frames` and `render` may run side by side, each
-    with its own speech.
+    Several threads may call `composite`; `frames` and `render` may run in parallel, each with
+    its own speech.
 
     Parameters
     ----------
     template : Template
     generator : Generator or ResidentGenerator, or a sequence of them
-        One for each device that requests are spread over. Pipelines may share them: a generator
-        opened for another template is taken over to this one.
+        One for each device, to spread requests over. Pipelines may share them: a generator
+        opened for another template serves this one as well.
     audio_encoder : AudioEncoder, HubertEncoder or WenetEncoder, optional
-        Makes the features of speech where the preset hears "ave", "hubert" or "wenet"; not
-        needed where they are given.
+        Computes the features of speech if the preset hears "ave", "hubert" or "wenet"; not
+        needed if features are given.
     mouth : MouthOptions, optional
         Colour matching, pauses, and the person's closed mouth.
     request : int
-        Frames of a request of `frames` and `render` that name no other number.
+        Default number of frames in a request of `frames` and `render`.
     threads : int, optional
-        Threads of the compositor; the machine's cores by default, at most 8.
+        Threads of the compositor; by default the machine's cores, at most 8.
     pool : BufferPool, optional
-        Memory of all buffers on the frame path; a pool of its own by default.
+        Memory for all buffers on the frame path; by default a new pool.
 
     Raises
     ------
     ArgumentTypeError
-        An argument of the wrong type; `open` takes paths.
+        An argument has the wrong type; `open` takes paths.
     InputError
-        A value out of range, or parts that do not fit each other.
+        A value is out of range, or parts do not fit each other.
     """
 
     def __init__(
@@ -141,17 +141,17 @@ class Pipeline:
         Parameters
         ----------
         template : str, Path or Template
-            A folder that `prepare` made; or a template at hand: `Template.open` takes border,
+            A folder that `prepare` made, or an open template: `Template.open` takes border,
             label and loop.
         generator, audio_encoder : path, or an open model
-            ONNX files; the encoder is for presets with "ave", "hubert" or "wenet" features. The
-            template is put into the generator where that is possible (extra `models`), which then
-            takes frame indices and gives pictures; else its visual inputs are packed for each
-            frame. Models of another pipeline (`generators`, `audio_encoder`) are shared with it.
+            ONNX files; the encoder is for presets with "ave", "hubert" or "wenet" features. If
+            possible (extra `models`), the generator holds the template's crops, takes frame
+            indices and returns pictures; otherwise visual inputs are packed for each frame.
+            Models of another pipeline (`generators`, `audio_encoder`) are shared with it.
         providers : list, optional
-            ONNX Runtime providers in order; CUDA where it works and else the CPU by default.
+            ONNX Runtime providers in order; by default CUDA if it works, else the CPU.
         devices : sequence of int, optional
-            Numbers of CUDA devices that requests are spread over.
+            Numbers of the CUDA devices to spread requests over.
         options : DeviceOptions, optional
             How models run on a device.
         mouth, threads : see `Pipeline`
@@ -178,8 +178,8 @@ class Pipeline:
     def close(self) -> None:
         """End the compositor's threads: requests under way finish, new ones raise InputError.
 
-        The template and the models stay open for those who share them; `Template.close` releases
-        the template's files.
+        The template and the models stay open, since others may share them; `Template.close`
+        releases the template's files.
         """
         self.compositor.close()
 
@@ -222,17 +222,16 @@ class Pipeline:
         features : (N, *audio_shape) float32
             One feature window for each frame.
         start : int
-            Number of the first frame; with the template's loop it says which backgrounds
-            are shown.
+            Number of the first frame; with the template's loop it determines the backgrounds.
         format, quality, smoother : see `Compositor.composite`
         alphas : (N,) integers, 0 to 255, optional
-            Fade of each frame's mouth; 255 by default. Where it is 0 the model is not run and
-            the background is shown alone.
+            Fade of each frame's mouth; by default 255. Frames of 0 show only the background, and
+            the model does not draw them.
 
         Returns
         -------
         Frames
-            Leases; use it as a context manager to give them all back.
+            Leases; use it as a context manager to release them all.
         """
         return self._finish(self.inference.run(features, start, alphas), format, quality, smoother)
 
@@ -253,7 +252,7 @@ class Pipeline:
     # ---- whole speeches ----------------------------------------------------------------
 
     def listen(self, features: Features | None = None) -> SpeechFeatures:
-        """Return fresh `SpeechFeatures` for a speech that someone else pushes.
+        """Return fresh `SpeechFeatures`, into which the caller pushes a speech.
 
         Parameters
         ----------
@@ -284,32 +283,32 @@ class Pipeline:
         quality: int | None = None,
         request: int | None = None,
     ) -> Generator[Frame, None, None]:
-        """Yield the frames of a speech, one after the other, as soon as they can be made.
+        """Yield the frames of a speech, one after the other, as soon as possible.
 
-        The model works on the next request while frames of this one are finished and used. An
-        iterable is read in the thread that asks for frames; before more of it is read, frames
-        that have been drawn are handed out. Leaving early, by ``break`` or ``close()``, waits for
-        nothing, and nothing is held once a run of the model that is under way has ended.
+        The model draws the next request while frames of this one are finished and used. An
+        iterable is read in the caller's thread, and only after all drawn frames were yielded.
+        Leaving early, by ``break`` or ``close()``, does not wait; all memory is released once the
+        model's run under way ends.
 
         Parameters
         ----------
         speech : path, (n,) float32 samples, an iterable of such chunks, or None
-            Sound file, or samples at 16 kHz mono in [-1, 1]; an iterable is read as frames
-            are asked for, so that live speech can be streamed; but for HuBERT and wenet, which
-            hear all of it before the first frame. None where features are given alone: then
-            there is a frame for each of their rows.
+            Sound file, or samples at 16 kHz mono in [-1, 1]. An iterable is read as frames are
+            requested, so live speech can be streamed (except with HuBERT and wenet, which need
+            all of it before the first frame). None if only features are given: then each of
+            their rows gives a frame.
         features : path or array, optional
             What the generator hears, made elsewhere; see `FeatureFile`.
         format, quality : see `Compositor.composite`
         request : int, optional
-            Frames that are drawn and finished at once, the pipeline's own number by default; it
-            changes no frame.
+            Frames to draw and finish at once; by default the pipeline's `request`. Does not
+            change the frames.
 
         Yields
         ------
         Frame
             ceil(samples · fps / 16000) frames; each lent until it is released or dropped.
-            Where the speech breaks off with an error, the frames that were heard whole, then it.
+            If reading the speech fails, all frames heard completely come before the error.
         """
         heard = self._hear(speech, features)
         return self._frames(heard, speech, format, quality, request)
@@ -335,7 +334,7 @@ class Pipeline:
     def _draw_ahead(
         self, requests: Requests, format: str, quality: int | None
     ) -> Generator[Frame, None, None]:
-        """Finish a request while each device draws one of those after it."""
+        """Finish a request while each device draws a later one."""
         smoother = ColourSmoother(self.template.fps, self.template.preset.view)
         under_way: deque[Future[NetOutputs]] = deque()
 
@@ -353,7 +352,7 @@ class Pipeline:
                 except StopIteration:
                     break
                 except Exception:
-                    yield from rest()  # heard whole before the speech broke off
+                    yield from rest()  # heard completely before the speech broke off
                     raise
                 if request is None:
                     while under_way and under_way[0].done():
@@ -365,14 +364,14 @@ class Pipeline:
                 del request
                 if drawn is not None:
                     frames = finish(drawn)
-                    del drawn  # its memory serves the next request
+                    del drawn  # frees its memory for the next request
                     yield from frames
                     del frames
             yield from rest()
         finally:
             for waiting in under_way:
                 waiting.cancel()
-            under_way.clear()  # an error in it would hold this frame, and so its traceback
+            under_way.clear()  # an error in it would keep this frame alive through its traceback
             requests.close()
 
     def render(
@@ -390,15 +389,15 @@ class Pipeline:
         Parameters
         ----------
         speech : path, (n,) float32 samples at 16 kHz mono, or None
-            None where features are given alone; the video has no sound then.
+            None if only features are given; the video then has no sound.
         path : str or Path
             ``.mp4`` for H.264 with AAC sound; a name without a suffix for a folder of
             ``00000000.jpg``, ``00000001.jpg``, …
         features, request : see `frames`
         quality : int, optional
-            JPEG quality; the template's own by default.
+            JPEG quality; by default the template's own.
         progress : callable, optional
-            Called with the frames done and the frames to do (None where unknown).
+            Called with the number of frames done and in total (None if unknown).
 
         Returns
         -------
@@ -408,13 +407,13 @@ class Pipeline:
         Raises
         ------
         MediaError
-            If the speech cannot be read or the output cannot be written.
+            The speech cannot be read or the output cannot be written.
         InputError, FileMissingError
-            As `render_target`, before anything is computed; or features that do not fit.
+            As `render_target`, before anything is computed; or the features do not fit.
         """
         target, to_mp4 = render_target(path)
         if to_mp4 and quality is not None:
-            raise InputError("quality is for JPEG files; an mp4 takes none")
+            raise InputError("quality applies to JPEG files only; leave it out for an mp4")
         heard = self._hear(speech, features)
         total = expected_frames(speech, heard, self.template.fps)
         frames = self._frames(heard, speech, "i420" if to_mp4 else "jpeg", quality, request)
@@ -439,8 +438,8 @@ def _check_match(template: Template) -> None:
     preset = template.preset
     if preset.feature_rate and template.fps != Fraction(preset.feature_rate):
         raise InputError(
-            f"preset {preset.name} speaks at {preset.feature_rate} frames a second, the template "
-            f"has {template.fps}; prepare it again, which resamples it"
+            f"preset {preset.name} needs {preset.feature_rate} frames a second, the template has "
+            f"{template.fps}; prepare it again to resample it"
         )
 
 

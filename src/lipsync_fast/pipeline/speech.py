@@ -1,4 +1,4 @@
-"""Speech, or features made elsewhere, to feature windows, request by request."""
+"""From speech, or features made elsewhere, to feature windows, request by request."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ Features = str | Path | NDArray[np.floating[Any]]
 Floats = NDArray[np.float32]
 
 _ENCODERS = {"hubert": "HuBERT", "wenet": "wenet's encoder"}
-_END = np.zeros(0, np.float32)  # stands for the end of the chunks; compared by identity
+_END = np.zeros(0, np.float32)  # marks the end of the chunks; compared by identity
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Request:
     features : (N, *audio_shape) float32
         Pooled feature windows.
     alphas : (N,) uint8, optional
-        Fade of each frame's mouth, 0 in silence; None where all show it.
+        Fade of each frame's mouth, 0 in silence; None if all frames show it.
     """
 
     start: int
@@ -73,12 +73,12 @@ Requests = Generator[Request | None, None, None]
 
 
 class SpeechFeatures:
-    """One speech on its way to feature windows: silence, encoder and driver are inside.
+    """One speech on its way to feature windows, through silence handling, encoder and driver.
 
-    Push the sound as it comes, take the frames that are ready, flush at its end. Where the
-    features are given, the sound only says how many frames there are; without one, `flush` makes a
-    frame for each of their rows. HuBERT and wenet hear all of the sound before the first frame, so
-    that nothing is ready before `flush`. Make a fresh one for each speech. One thread at a time.
+    Push the sound as it comes, take the frames that are ready, flush at its end. If features are
+    given, the sound only determines the number of frames; without sound, `flush` makes a frame
+    for each of their rows. HuBERT and wenet hear all of the sound before the first frame, so
+    nothing is ready before `flush`. Make a new one for each speech. One thread at a time.
 
     Parameters
     ----------
@@ -86,27 +86,27 @@ class SpeechFeatures:
     fps : Fraction, number or str
         Video frames a second.
     encoder : AudioEncoder, HubertEncoder or WenetEncoder, optional
-        Needed where the preset hears "ave", "hubert" or "wenet" and no features are given.
+        Needed if the preset hears "ave", "hubert" or "wenet" and no features are given.
     features : path or array, optional
-        What the generator hears, made elsewhere; see `FeatureFile`.
+        Features made elsewhere; see `FeatureFile`.
     mouth : MouthOptions, optional
-        Its `silence` and `neutral`.
+        Its `silence` and `neutral` are used.
     pool : BufferPool, optional
-        Memory of the feature windows; `default_pool` by default.
+        Memory for the feature windows; by default `default_pool`.
     stages : Stages, optional
         Its clock `features` times each push, flush and take.
 
     Attributes
     ----------
     taken : int
-        Frames handed out: the number of the next frame.
+        Number of frames taken, which is also the number of the next frame.
     rows : int or None
-        Rows of the features that were given.
+        Rows of the given features.
 
     Raises
     ------
     InputError
-        The preset's features cannot be made from a speech with this encoder, or those given do
+        This encoder cannot compute the preset's features from speech, or the given features do
         not fit the preset.
     FileMissingError, LayoutError
         As `FeatureFile` and `MouthOptions`.
@@ -135,7 +135,7 @@ class SpeechFeatures:
         else:
             self._windows = given = FeatureFile(features, preset, rate)
             self.rows = given.rows
-        # A driver tells noise from speech by itself, and given features are used as they are.
+        # A driver tells noise from speech by itself, and given features stay unchanged.
         gated = mouth.silence == "closed" and features is None and not preset.driven_by_rule
         self._gate = NoiseGate() if gated else None
         self._fades = _open_fades(preset, rate) if mouth.silence == "background" else None
@@ -144,12 +144,12 @@ class SpeechFeatures:
 
     @property
     def taken(self) -> int:
-        """Frames handed out: the number of the next frame."""
+        """Number of frames taken, which is also the number of the next frame."""
         return self._windows.taken
 
     @property
     def ready(self) -> int:
-        """Frames that can be taken now."""
+        """Number of frames that can be taken now."""
         ready = self._windows.ready
         return ready if self._fades is None else min(ready, len(self._alphas))
 
@@ -168,8 +168,8 @@ class SpeechFeatures:
         Raises
         ------
         LayoutError, InputError
-            Samples of another dtype or shape, or not finite; nothing has changed then. InputError
-            also after `flush`.
+            The samples have another dtype or shape, or are not finite; nothing has changed then.
+            InputError also after `flush`.
         """
         check_samples(samples)
         with self._stages.features(0):
@@ -185,12 +185,12 @@ class SpeechFeatures:
         Returns
         -------
         int
-            `ready`; with those taken before ceil(samples · fps / 16000).
+            `ready`; together with the frames taken before, ceil(samples · fps / 16000).
 
         Raises
         ------
         InputError
-            No samples, or too few for the encoder; or flushed before.
+            There were no samples, or too few for the encoder; or it was flushed before.
         ModelError
             The encoder fails on the sound.
         """
@@ -199,7 +199,7 @@ class SpeechFeatures:
                 self._windows.push(self._gate.flush())
             ready = self._windows.flush()
             if not self._has_sound:
-                self._fades = None  # features alone know no silence
+                self._fades = None  # features alone do not show silence
             if self._fades is not None:
                 self._alphas = np.concatenate([self._alphas, self._fades.flush(self.taken + ready)])
         return self.ready
@@ -210,7 +210,7 @@ class SpeechFeatures:
         Parameters
         ----------
         count : int
-            Frames wanted, at most `ready`.
+            Number of frames, at most `ready`.
 
         Returns
         -------
@@ -220,7 +220,7 @@ class SpeechFeatures:
         Raises
         ------
         InputError
-            More frames than are ready.
+            Fewer frames are ready.
         ModelError
             The audio encoder fails on the sound.
         """
@@ -240,7 +240,7 @@ class SpeechFeatures:
 
 
 class _WholeSpeech(FeatureSource):
-    """Windows of an encoder that hears all of the sound before its first row."""
+    """Windows from an encoder that needs all of the sound before its first row."""
 
     def __init__(self, encoder: RowEncoder, preset: Preset, fps: Fraction) -> None:
         super().__init__(fps)
@@ -263,7 +263,7 @@ class _WholeSpeech(FeatureSource):
         return self._made.flush()
 
     def _write(self, frame: int, out: Floats) -> None:
-        assert self._made is not None  # frames are ready after `_end` alone
+        assert self._made is not None  # frames are ready only after `_end`
         self._made.take(1, out[None])
 
 
@@ -293,9 +293,9 @@ def _no_features(preset: Preset) -> str:
 
 def _open_fades(preset: Preset, fps: Fraction) -> SilenceFades:
     if preset.driven_by_rule:
-        # A driver settles a frame with the sound up to 100 ms after its middle, which is (7 + 1)
+        # A driver decides a frame from the sound up to 100 ms after its middle, which is (7 + 1)
         # steps of 12.5 ms: fades that look farther ahead would delay it. As they see less of the
-        # coming voice, they have 2 frames in place of 4 before the driver opens the mouth.
+        # coming voice, they have 2 frames instead of 4 before the driver opens the mouth.
         return SilenceFades(fps, ahead=7, attack=2)
     return SilenceFades(fps)
 
@@ -306,14 +306,14 @@ def open_speech(speech: Speech) -> Iterable[Floats]:
     Parameters
     ----------
     speech : path, (n,) float32 samples, or an iterable of such chunks
-        A file is read a part at a time; an iterable is handed back as it is.
+        A file is read in parts; an iterable is returned unchanged.
 
     Raises
     ------
     FileMissingError, MediaError, MissingExtraError
         The file cannot be read.
     ArgumentTypeError
-        None of these.
+        `speech` is none of these.
     """
     if isinstance(speech, (str, Path)):
         return media.AudioSource(speech)
@@ -321,14 +321,14 @@ def open_speech(speech: Speech) -> Iterable[Floats]:
         return [speech[i : i + SAMPLE_RATE] for i in range(0, max(len(speech), 1), SAMPLE_RATE)]
     if not isinstance(speech, Iterable):
         raise ArgumentTypeError(
-            "the speech must be a path, an array of samples or an iterable of such, "
+            "the speech must be a path, an array of samples or an iterable of arrays, "
             f"got {type(speech).__name__}"
         )
     return speech
 
 
 def expected_frames(speech: Speech | None, heard: SpeechFeatures, fps: Fraction) -> int | None:
-    """Return how many frames a speech will have; None where only its end tells."""
+    """Return the number of frames of a speech; None if it is unknown before the end."""
     if speech is None:
         return heard.rows
     if isinstance(speech, (str, Path)):
@@ -342,7 +342,7 @@ def expected_frames(speech: Speech | None, heard: SpeechFeatures, fps: Fraction)
 def read_requests(
     heard: SpeechFeatures, chunks: Iterable[Floats], size: int, live: bool
 ) -> Requests:
-    """Read a sound and take its frames, `size` at a time and as soon as the sound allows it.
+    """Read a sound and take its frames, `size` at a time, as soon as they are ready.
 
     Parameters
     ----------
@@ -353,17 +353,17 @@ def read_requests(
     size : int
         Frames of a request.
     live : bool
-        Whether a chunk may be as long in coming as someone needs to say it.
+        Whether a chunk may take as long to arrive as its words take to say.
 
     Yields
     ------
     Request or None
-        None, where `live`, before a chunk is read.
+        If `live`, None before each chunk is read.
 
     Raises
     ------
     Exception
-        What reading a chunk raised, after the frames that were heard whole.
+        Any error of reading a chunk, after all frames heard completely.
     """
     sound = iter(chunks)
     while True:

@@ -1,4 +1,4 @@
-"""Where each millisecond went: a clock for each stage of the road."""
+"""A clock for each stage, to see where each millisecond goes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class StageStats:
     Attributes
     ----------
     runs, frames : int
-        Times that the stage ran, and frames that went through it.
+        Number of times that the stage ran, and of frames that passed through it.
     total_ms : float
         Summed wall time, in milliseconds.
     p50_ms, p99_ms : float
@@ -88,14 +88,14 @@ class Stages:
     ----------
     features : speech to feature windows, audio encoder included
     visual : crops to visual inputs
-    net : the generator's model
+    net : runs of the generator's model
     finish : model outputs to finished frames
-    write : finished frames to files, the video's encoding included
+    write : finished frames to files, including the encoding of a video
 
     Parameters
     ----------
     devices : iterable of str
-        Names of the devices that requests are spread over; each has a clock of its own.
+        Names of the devices that requests are spread over; each has its own clock.
     """
 
     def __init__(self, devices: Iterable[str] = ()) -> None:
@@ -104,9 +104,9 @@ class Stages:
         self.devices = {name: _Stage() for name in devices}
 
     def stats(self) -> dict[str, StageStats]:
-        """The stages in the order of the road."""
+        """Return the stages in the order of the work."""
         return {name: stage.stats() for name, stage in self._road.items()}
 
     def device_stats(self) -> dict[str, StageStats]:
-        """Requests that each device drew; frames without a mouth are not counted."""
+        """Return the requests that each device drew, not counting frames without a mouth."""
         return {name: stage.stats() for name, stage in self.devices.items()}

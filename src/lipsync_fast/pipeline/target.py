@@ -1,4 +1,4 @@
-"""Where a speech is rendered to."""
+"""The target of a rendered speech."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["render_target"]
 
 
 def render_target(path: str | Path) -> tuple[Path, bool]:
-    """Return where a speech is rendered to, and whether that is an mp4.
+    """Return the real path of a target, and whether it is an mp4.
 
     Parameters
     ----------
@@ -21,10 +21,9 @@ def render_target(path: str | Path) -> tuple[Path, bool]:
     Raises
     ------
     InputError
-        The name is neither that of an mp4 nor that of a folder.
+        The name is neither an mp4's nor a folder's.
     FileMissingError, MediaError
-        The folder that it is to lie in does not exist, or something is there that must not be
-        replaced.
+        The folder above it does not exist, or something is there that must not be replaced.
     """
     target = Path(path)
     to_mp4 = ".mp4" in (target.suffix.lower(), target.name.lower())

@@ -2,7 +2,7 @@
 #ifndef LF_IMAGE_H
 #define LF_IMAGE_H
 
-#include "values.h"
+#include "arguments.h"
 
 static inline int image_is_usable(const lf_image *image)
 {

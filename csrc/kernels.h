@@ -2,7 +2,7 @@
  *
  * Conventions of every plane function:
  *   - `rows` first (it chooses the ISA, see lf_rows_for), then the destination, then the sources;
- *   - images, planes and scratch are structs of values.h, passed by const pointer; a function
+ *   - images, planes and scratch are structs of arguments.h, passed by const pointer; a function
  *     writes only to what is called dst or planes, and to scratch;
  *   - u8, u8x3 and u8x4 are packed pixels of 1, 3 and 4 bytes, f32p3 three float planes;
  *   - it returns a code of lf_status and never prints, allocates, locks or reads a clock;
@@ -13,7 +13,7 @@
 #define LF_KERNELS_H
 
 #include "jpeg/jpeg.h"
-#include "values.h"
+#include "arguments.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -1,7 +1,7 @@
 /* Private: the row kernels' types, their names and the table that dispatch fills.
  *
  * A row kernel handles one row, checks nothing, reads unaligned and does its own tail. It takes
- * bare values, eight at most, rather than the structs of values.h: it is called for every row,
+ * bare values, eight at most, rather than the structs of arguments.h: it is called for every row,
  * and they stay in registers.
  * It is named lf_<op>_<type>_row_<isa>. A new one is one LF_ROW below its type, one line in the
  * table at the end, and one line in each table of cpu.c; where an ISA has no version of its own,

@@ -8,7 +8,7 @@
 #ifndef LF_JPEG_H
 #define LF_JPEG_H
 
-#include "values.h"
+#include "arguments.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -25,7 +25,7 @@ from .pipeline import MouthOptions, Pipeline, PipelineStats, SpeechFeatures
 from .templates import JpegSettings, Template, TemplateOptions, TemplateWriter
 
 # presets: the contracts of model families
-from .presets import PRESETS, Preset, load_preset
+from .presets import PRESETS, Preset, get_preset, load_preset
 
 # audio: speech to what a generator hears
 from .audio import (
@@ -99,6 +99,7 @@ __all__ = [
     # presets
     "PRESETS",
     "Preset",
+    "get_preset",
     "load_preset",
     # audio
     "FeatureFile",

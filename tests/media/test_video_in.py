@@ -322,7 +322,7 @@ def test_frames_are_fresh_and_out_is_checked(tmp_path):
 def test_images_in_natural_order(tmp_path):
     for i in (10, 2, 1):
         Image.new("RGB", (8, 6), (i, 20, 30)).save(tmp_path / f"f{i}.png")
-    (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / "notes.txt").write_text("not a picture")
     (tmp_path / "._f1.png").write_bytes(b"junk")
     assert [p.name for p in media.list_images(tmp_path)] == ["f1.png", "f2.png", "f10.png"]
     frames = list(media.read_images(tmp_path))
@@ -337,7 +337,7 @@ def test_images_in_natural_order(tmp_path):
 def test_images_that_cannot_be_used(tmp_path):
     with pytest.raises(errors.FileMissingError, match="no such folder"):
         media.list_images(tmp_path / "none")
-    with pytest.raises(errors.MediaError, match="no image"):
+    with pytest.raises(errors.MediaError, match="must hold .jpg or .png files"):
         media.list_images(tmp_path)
     (tmp_path / "a.png").write_bytes(b"junk")
     with pytest.raises(errors.MediaError, match="not an image"):

@@ -288,7 +288,7 @@ def test_backgrounds_that_are_not_encoded_as_template_json_says(folder):
             if quality == head["jpeg"]["quality"]:
                 compositor.composite(outputs, [0, 1], format="jpeg")
                 continue
-            with pytest.raises(InputError, match=r"background 0 must be .* with quality 60"):
+            with pytest.raises(InputError, match=r"background 0 must be .* of quality 60"):
                 compositor.composite(outputs, [0, 1], format="jpeg")
 
 

@@ -1,6 +1,6 @@
 /* What the kernels return, and the values that travel together in their arguments. */
-#ifndef LF_VALUES_H
-#define LF_VALUES_H
+#ifndef LF_ARGUMENTS_H
+#define LF_ARGUMENTS_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -91,20 +91,23 @@ typedef enum lf_resize_filter {
  * share it; without pointers, so it may be copied or moved; aligned to 8. */
 typedef struct lf_resize_plan lf_resize_plan;
 
-/* Returns the bytes of a plan; 0 where a side is outside 1..LF_RESIZE_SIDE or the filter is
- * unknown. */
+/* Returns the bytes of a plan; 0 where a side is outside 1..LF_RESIZE_SIDE, the filter unknown, or
+ * the part empty or not inside the destination. With a part, only that box of the destination is
+ * made, the same pixels as of the whole; NULL: the whole. */
 size_t lf_resize_plan_size(int src_width, int src_height, int dst_width, int dst_height,
-                           lf_resize_filter filter);
+                           lf_resize_filter filter, const lf_box *part);
 
 /* Makes a plan in `size` bytes of the caller's memory; LF_ERR_FULL if they are too few. */
 lf_status lf_resize_plan_init(lf_resize_plan *plan, size_t size, int src_width, int src_height,
-                              int dst_width, int dst_height, lf_resize_filter filter);
+                              int dst_width, int dst_height, lf_resize_filter filter,
+                              const lf_box *part);
 
 /* Returns the bytes of scratch that lf_resize_u8 needs: 0 for nearest, and for channels other
  * than 1, 3 and 4. */
 size_t lf_resize_scratch_size(const lf_resize_plan *plan, int channels);
 
-/* Resizes src to dst, both of the plan's sizes and of 1, 3 or 4 channels, each resized by itself.
+/* Resizes src to dst, both of the plan's sizes (dst: of its part) and of 1, 3 or 4 channels, each
+ * resized by itself.
  * dst, src and scratch must not overlap; scratch->data may be NULL for nearest. */
 lf_status lf_resize_u8(const lf_rows *rows, const lf_image *dst, const lf_image *src,
                        const lf_resize_plan *plan, const lf_scratch *scratch);
@@ -285,7 +288,8 @@ typedef struct lf_background {
     int x, y, width, height;    /* the rect, inside the frame; width 0: no face */
     const uint8_t *crop;        /* u8x3, rows packed; its border surrounds the model's output */
     const uint8_t *mask;        /* alpha over the rect, rows packed, or NULL */
-    const lf_resize_plan *plan; /* from the view, or from the whole crop, to the rect */
+    const lf_resize_plan *plan; /* from the view, or from the whole crop, to the rect: that part
+                                   of the face's rect which lies inside the frame */
     const uint8_t *pixels;      /* bgr24 */
     ptrdiff_t stride;           /* bytes from one row of pixels to the next */
     const uint8_t *i420;        /* flat planes */

@@ -35,7 +35,7 @@ typedef enum lf_resize_kind {
  * a plan may be moved or mapped from a file. */
 typedef struct lf_resize_table {
     uint64_t first, weights;
-    int32_t src, dst, taps;
+    int32_t src, dst, taps; /* dst: of the plan's part */
 } lf_resize_table;
 
 struct lf_resize_plan {

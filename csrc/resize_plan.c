@@ -9,6 +9,7 @@
 /* How one direction is sampled. */
 typedef struct axis {
     int src, dst;
+    int from, count; /* the destination pixels in the table: from ... from + count - 1 */
     lf_resize_kind kind;
     lf_resize_filter filter;
     int taps; /* of the table: 1, 2, 4 or a multiple of 4 */
@@ -195,9 +196,9 @@ static int32_t first_inside(const axis *a, int wanted)
  * edges. */
 static void fill_short_across(const axis *a, int32_t *first, int16_t *weights)
 {
-    for (int d = 0; d < a->dst; d++, weights += a->taps) {
+    for (int d = 0; d < a->count; d++, weights += a->taps) {
         int16_t free_weights[4];
-        const int wanted = short_weights(a, d, 16384.0f, free_weights);
+        const int wanted = short_weights(a, a->from + d, 16384.0f, free_weights);
         first[d] = first_inside(a, wanted);
         for (int k = 0; k < a->taps; k++)
             weights[clamp(wanted + k, 0, a->src - 1) - first[d]] += free_weights[k];
@@ -208,9 +209,9 @@ static void fill_short_across(const axis *a, int32_t *first, int16_t *weights)
  * weights are stored negated, so that 1 fits an int16. */
 static void fill_short_down(const axis *a, int32_t *first, int16_t *weights)
 {
-    for (int d = 0; d < a->dst; d++, weights += a->taps) {
+    for (int d = 0; d < a->count; d++, weights += a->taps) {
         int16_t four[4];
-        first[d] = short_weights(a, d, -32768.0f, four);
+        first[d] = short_weights(a, a->from + d, -32768.0f, four);
         memcpy(weights, four, (size_t)a->taps * sizeof *four);
     }
 }
@@ -218,13 +219,13 @@ static void fill_short_down(const axis *a, int32_t *first, int16_t *weights)
 /* Each four taps are four high halves and four low ones. */
 static void fill_taps(const axis *a, int32_t *first, int16_t *weights)
 {
-    for (int d = 0; d < a->dst; d++, weights += 2 * a->taps) {
-        window w = window_of(a, d);
+    for (int d = 0; d < a->count; d++, weights += 2 * a->taps) {
+        window w = window_of(a, a->from + d);
         if (a->filter != LF_RESIZE_AREA)
             for (int k = 0; k < w.count; k++) w.sum += kernel_value(a, &w, k);
         first[d] = first_inside(a, w.first);
         for (int k = 0; k < w.count; k++) {
-            const int32_t weight = tap_weight(a, &w, d, k);
+            const int32_t weight = tap_weight(a, &w, a->from + d, k);
             const int at = w.first + k - first[d];
             int16_t *four = weights + at / 4 * 8 + at % 4;
             four[4] = (int16_t)(weight & 2047);
@@ -235,7 +236,7 @@ static void fill_taps(const axis *a, int32_t *first, int16_t *weights)
 
 static size_t padded_count(const axis *a)
 {
-    return round_up((size_t)a->dst, LF_RESIZE_GROUP);
+    return round_up((size_t)a->count, LF_RESIZE_GROUP);
 }
 
 static size_t first_size(const axis *a)
@@ -254,14 +255,14 @@ static void fill_axis(const axis *a, int is_across, int32_t *first, int16_t *wei
 {
     memset(weights, 0, weights_size(a));
     if (a->kind == LF_RESIZE_COPY)
-        for (int d = 0; d < a->dst; d++) first[d] = nearest_source(a, d);
+        for (int d = 0; d < a->count; d++) first[d] = nearest_source(a, a->from + d);
     else if (a->kind == LF_RESIZE_TAPS)
         fill_taps(a, first, weights);
     else if (is_across)
         fill_short_across(a, first, weights);
     else
         fill_short_down(a, first, weights);
-    for (size_t d = (size_t)a->dst; d < padded_count(a); d++) first[d] = first[a->dst - 1];
+    for (size_t d = (size_t)a->count; d < padded_count(a); d++) first[d] = first[a->count - 1];
 }
 
 /* ---- the plan ------------------------------------------------------------------------------ */
@@ -283,9 +284,10 @@ static lf_resize_kind kind_of(lf_resize_filter filter, int shrinks)
     }
 }
 
-static axis axis_of(int src, int dst, lf_resize_kind kind, lf_resize_filter filter)
+static axis axis_of(int src, int dst, int from, int end, lf_resize_kind kind,
+                    lf_resize_filter filter)
 {
-    axis a = {src, dst, kind, filter, 1};
+    axis a = {src, dst, from, end - from, kind, filter, 1};
     if (kind == LF_RESIZE_LINEAR) a.taps = 2;
     if (kind == LF_RESIZE_CUBIC) a.taps = 4;
     if (kind == LF_RESIZE_TAPS) a.taps = count_taps(&a);
@@ -297,23 +299,47 @@ static int side_is_usable(int side)
     return side >= 1 && side <= LF_RESIZE_SIDE;
 }
 
-/* Lays the tables out behind the header; returns the plan's size, 0 where arguments are bad. */
-static size_t lay_out(lf_resize_plan *plan, axis *across, axis *down, int src_width,
-                      int src_height, int dst_width, int dst_height, lf_resize_filter filter)
+static int part_is_usable(const lf_box *part, int width, int height)
 {
+    return part->x0 >= 0 && part->y0 >= 0 && part->x0 < part->x1 && part->y0 < part->y1 &&
+           part->x1 <= width && part->y1 <= height;
+}
+
+/* What a plan is made of. */
+typedef struct order {
+    int src_width, src_height, dst_width, dst_height;
+    lf_resize_filter filter;
+    lf_box part;
+} order;
+
+static order order_of(int src_width, int src_height, int dst_width, int dst_height,
+                      lf_resize_filter filter, const lf_box *part)
+{
+    const lf_box whole = {0, 0, dst_width, dst_height};
+    return (order){src_width, src_height, dst_width, dst_height, filter, part ? *part : whole};
+}
+
+/* Lays the tables out behind the header; returns the plan's size, 0 where arguments are bad. */
+static size_t lay_out(lf_resize_plan *plan, axis *across, axis *down, const order *o)
+{
+    const int src_width = o->src_width, src_height = o->src_height;
+    const int dst_width = o->dst_width, dst_height = o->dst_height;
+    const lf_resize_filter filter = o->filter;
+    const lf_box *part = &o->part;
     if (!side_is_usable(src_width) || !side_is_usable(src_height) || !side_is_usable(dst_width) ||
-        !side_is_usable(dst_height) || (int)filter < 0 || filter > LF_RESIZE_LANCZOS_AA)
+        !side_is_usable(dst_height) || (int)filter < 0 || filter > LF_RESIZE_LANCZOS_AA ||
+        !part_is_usable(part, dst_width, dst_height))
         return 0;
     const lf_resize_kind kind =
         kind_of(filter, dst_width <= src_width && dst_height <= src_height);
-    *across = axis_of(src_width, dst_width, kind, filter);
-    *down = axis_of(src_height, dst_height, kind, filter);
+    *across = axis_of(src_width, dst_width, part->x0, part->x1, kind, filter);
+    *down = axis_of(src_height, dst_height, part->y0, part->y1, kind, filter);
     size_t at = round_up(sizeof *plan, 64);
     plan->across = (lf_resize_table){at, at + round_up(first_size(across), 64), src_width,
-                                     dst_width, across->taps};
+                                     across->count, across->taps};
     at = plan->across.weights + round_up(weights_size(across), 64);
-    plan->down = (lf_resize_table){at, at + round_up(first_size(down), 64), src_height, dst_height,
-                                   down->taps};
+    plan->down = (lf_resize_table){at, at + round_up(first_size(down), 64), src_height,
+                                   down->count, down->taps};
     plan->size = plan->down.weights + round_up(weights_size(down), 64);
     plan->kind = kind;
     plan->filter = filter;
@@ -326,21 +352,23 @@ static size_t lay_out(lf_resize_plan *plan, axis *across, axis *down, int src_wi
 }
 
 size_t lf_resize_plan_size(int src_width, int src_height, int dst_width, int dst_height,
-                           lf_resize_filter filter)
+                           lf_resize_filter filter, const lf_box *part)
 {
+    const order o = order_of(src_width, src_height, dst_width, dst_height, filter, part);
     lf_resize_plan header;
     axis across, down;
-    return lay_out(&header, &across, &down, src_width, src_height, dst_width, dst_height, filter);
+    return lay_out(&header, &across, &down, &o);
 }
 
 lf_status lf_resize_plan_init(lf_resize_plan *plan, size_t size, int src_width, int src_height,
-                              int dst_width, int dst_height, lf_resize_filter filter)
+                              int dst_width, int dst_height, lf_resize_filter filter,
+                              const lf_box *part)
 {
+    const order o = order_of(src_width, src_height, dst_width, dst_height, filter, part);
     lf_resize_plan header;
     axis across, down;
     memset(&header, 0, sizeof header);
-    const size_t need =
-        lay_out(&header, &across, &down, src_width, src_height, dst_width, dst_height, filter);
+    const size_t need = lay_out(&header, &across, &down, &o);
     if (!plan || (uintptr_t)plan % 8 || need == 0) return LF_ERR_ARGUMENT;
     if (size < need) return LF_ERR_FULL;
     uint8_t *base = (uint8_t *)plan;

@@ -292,6 +292,34 @@ def test_a_plan_does_what_resize_does(isa, rng):
     assert repr(plan) == "ResizePlan((50, 40), (31, 27), 'lanczos_aa')"
 
 
+@pytest.mark.parametrize("filter", FILTERS)
+def test_a_part_has_the_pixels_of_the_whole(isa, rng, filter):
+    for target in ((31, 27), (50, 40), (97, 133), (9, 300), (64, 5)):
+        width, height = target
+        whole = kernels.ResizePlan((50, 40), target, filter)
+        for part in (
+            *((0, 0, width, height), (0, 0, width * 2 // 3, height), (width // 3, 0, 1, height)),
+            *((0, height // 3, width, height - height // 3), (width - 2, height - 1, 2, 1)),
+        ):
+            plan = kernels.ResizePlan((50, 40), target, filter, part)
+            x, y, w, h = plan.part
+            for channels in (1, 3, 4):
+                shape = (40, 50) if channels == 1 else (40, 50, channels)
+                src = rng.integers(0, 256, shape, np.uint8)
+                got = plan.resize(src, isa=isa)
+                np.testing.assert_array_equal(got, whole.resize(src)[y : y + h, x : x + w])
+    assert plan.size == (w, h)
+    assert repr(plan).endswith(f"{filter!r}, part={part})")
+
+
+@pytest.mark.parametrize(
+    "part", [(0, 0, 0, 4), (-1, 0, 4, 4), (28, 0, 4, 4), (0, 24, 4, 4), (0, 0, 4), "abcd"]
+)
+def test_a_part_lies_inside_the_target(part):
+    with pytest.raises(InputError, match="part must"):
+        kernels.ResizePlan((50, 40), (31, 27), "bicubic", part)
+
+
 def test_threads_share_a_plan(isa, rng):
     plan = kernels.ResizePlan((120, 110), (70, 60), "bicubic")
     pictures = rng.integers(0, 256, (8, 110, 120, 3), np.uint8)

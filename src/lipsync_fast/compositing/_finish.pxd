@@ -96,7 +96,7 @@ cdef class Backgrounds:
     cdef lf_jpeg *pattern  # encodes as the frames will be; only compared with
     cdef lf_background *at(self, Py_ssize_t index) except NULL
     cdef const uint8_t *hold(self, object array, str name, Py_ssize_t size) except NULL
-    cdef ResizePlan plan(self, int width, int height)
+    cdef ResizePlan plan(self, rect, whole)
 
 
 cdef class Worker:

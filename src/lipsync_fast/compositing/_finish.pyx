@@ -93,8 +93,11 @@ cdef class Backgrounds:
         self.held.append(held)
         return <const uint8_t *> held.view.buf
 
-    def set_mouth(self, Py_ssize_t index, rect, crop, mask):
-        """Set the mouth's rect (x, y, w, h), stored crop, and alpha over the rect or None."""
+    def set_mouth(self, Py_ssize_t index, rect, crop, mask, whole=None):
+        """Set the mouth's rect (x, y, w, h), stored crop, and alpha over the rect or None.
+
+        `whole` is the rect of the whole crop where only a part of it lies inside the frame.
+        """
         cdef lf_background *item = self.at(index)
         item.x, item.y, item.width, item.height = rect
         if item.width == 0:
@@ -103,7 +106,7 @@ cdef class Backgrounds:
                 or item.x + item.width > self.canvas.width
                 or item.y + item.height > self.canvas.height):
             raise InputError(f"rect {index} must lie inside the frame, got {tuple(rect)}")
-        cdef ResizePlan plan = self.plan(item.width, item.height)
+        cdef ResizePlan plan = self.plan(rect, rect if whole is None else whole)
         item.plan = plan.plan
         item.crop = self.hold(crop, "crop", <Py_ssize_t> self.canvas.crop * self.canvas.crop * 3)
         item.mask = NULL
@@ -113,11 +116,14 @@ cdef class Backgrounds:
         self.limits.patch = 3 * self.limits.mask
         self.limits.resize = max(self.limits.resize, lf_patch_scratch_size(plan.plan))
 
-    cdef ResizePlan plan(self, int width, int height):
-        """Return the plan of a rect's size; equal sizes share one."""
-        key = (width, height)
+    cdef ResizePlan plan(self, rect, whole):
+        """Return the plan of a rect's place in the whole one; equal sizes and places share one."""
+        x, y, width, height = (int(side) for side in rect)
+        left, top, *size = (int(side) for side in whole)
+        key = (x - left, y - top, width, height, *size)
         if key not in self.plans:
-            self.plans[key] = ResizePlan((self.side, self.side), key, self.patch_filter)
+            part = None if size == [width, height] else key[:4]
+            self.plans[key] = ResizePlan((self.side, self.side), size, self.patch_filter, part)
         return self.plans[key]
 
     def set_bgr24(self, Py_ssize_t index, frame):

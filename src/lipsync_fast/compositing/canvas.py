@@ -84,7 +84,8 @@ def open_canvas(template: Template, format: str, quality: int | None = None) -> 
                 backgrounds.set_bgr24(i, template.bgr24(i))
     for i in range(template.count):
         rect: NDArray[np.int32] = template.rects[i]
-        backgrounds.set_mouth(i, rect, template.crops[i], template.mask(i))
+        whole = template.whole_rects[i]
+        backgrounds.set_mouth(i, rect, template.crops[i], template.mask(i), whole)
     private = template.private(format) if format in ("bgr24", "i420") else None
     in_place = None if private is None else _finish.InPlace(backgrounds, private)
     return Canvas(format, shape, backgrounds, template, in_place)

@@ -78,7 +78,7 @@ def patch(
         edge = image_of(crop, "crop")
         if edge.width != width or edge.height != height or edge.channels != 3:
             raise InputError(f"crop must have shape ({height}, {width}, 3), got shape {edge.shape}")
-    cdef Array dst = out_like(out, (plan.target[1], plan.target[0], 3), (src, edge))
+    cdef Array dst = out_like(out, (plan.size[1], plan.size[0], 3), (src, edge))
     cdef lf_image to = as_image(dst), around
     cdef lf_f32p3 values = as_f32p3(src)
     cdef const lf_image *around_or_null = NULL

@@ -1,7 +1,7 @@
 # C declarations of the resize part of csrc/kernels.h.
 from libc.stddef cimport size_t
 
-from lipsync_fast.kernels._arguments cimport lf_image, lf_rows, lf_scratch
+from lipsync_fast.kernels._arguments cimport lf_box, lf_image, lf_rows, lf_scratch
 
 
 cdef extern from "kernels.h" nogil:
@@ -22,10 +22,11 @@ cdef extern from "kernels.h" nogil:
         pass
 
     size_t lf_resize_plan_size(
-        int src_width, int src_height, int dst_width, int dst_height, lf_resize_filter filter)
+        int src_width, int src_height, int dst_width, int dst_height, lf_resize_filter filter,
+        const lf_box *part)
     int lf_resize_plan_init(
         lf_resize_plan *plan, size_t size, int src_width, int src_height, int dst_width,
-        int dst_height, lf_resize_filter filter)
+        int dst_height, lf_resize_filter filter, const lf_box *part)
     size_t lf_resize_scratch_size(const lf_resize_plan *plan, int channels)
     int lf_resize_u8(
         const lf_rows *rows, const lf_image *dst, const lf_image *src, const lf_resize_plan *plan,
@@ -37,6 +38,8 @@ cdef class ResizePlan:
     cdef lf_resize_plan *plan
     cdef readonly tuple source
     cdef readonly tuple target
+    cdef readonly tuple part
+    cdef readonly tuple size
     cdef readonly str filter
     cdef object spare_lock  # a Lock of the .pyx
     cdef void *spare        # a scratch of spare_size bytes that no call uses now, or NULL

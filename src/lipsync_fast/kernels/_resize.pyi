@@ -8,9 +8,15 @@ class ResizePlan:
     source: tuple[int, int]
     target: tuple[int, int]
     filter: str
+    part: tuple[int, int, int, int] | None
+    size: tuple[int, int]
 
     def __init__(
-        self, source: tuple[int, int], target: tuple[int, int], filter: str = "bilinear"
+        self,
+        source: tuple[int, int],
+        target: tuple[int, int],
+        filter: str = "bilinear",
+        part: tuple[int, int, int, int] | None = None,
     ) -> None: ...
     def resize(
         self,

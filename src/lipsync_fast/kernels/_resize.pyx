@@ -12,6 +12,7 @@ from lipsync_fast.kernels._arguments cimport (
     as_image,
     check,
     image_of,
+    lf_box,
     lf_image,
     lf_rows,
     lf_scratch,
@@ -46,6 +47,21 @@ cdef tuple sides_of(object size, str name):
     return (width, height)
 
 
+cdef tuple box_of(object part, tuple target, lf_box *box):
+    try:
+        x, y, width, height = map(index, part)
+    except (TypeError, ValueError):
+        raise InputError(f"part must be x, y, w, h in whole pixels, got {part!r}") from None
+    inside = min(x, y) >= 0 and x + width <= target[0] and y + height <= target[1]
+    if not inside or min(width, height) < 1:
+        raise InputError(
+            f"part must have an area inside the target {target[0]}x{target[1]}, got x, y, w, h = "
+            f"{x}, {y}, {width}, {height}"
+        )
+    box.x0, box.y0, box.x1, box.y1 = x, y, x + width, y + height
+    return (x, y, width, height)
+
+
 cdef lf_resize_filter filter_of(object filter) except *:
     if not isinstance(filter, str) or filter not in _RESIZE_FILTERS:
         raise InputError(f"filter must be one of {', '.join(_RESIZE_FILTERS)}, got {filter!r}")
@@ -69,33 +85,46 @@ cdef class ResizePlan:
         Sizes in pixels, each side 1 to 32767.
     filter : str
         As in `resize`.
+    part : (x, y, w, h), optional
+        The part of the target that is made, inside it; the whole by default. Its pixels are the
+        same as those of the whole.
 
     Attributes
     ----------
     source, target : tuple of int
     filter : str
+    part : tuple of int or None
+    size : tuple of int
+        Of the pictures that are made: of the part, or of the target.
 
     Raises
     ------
     InputError
-        A side out of range or an unknown filter.
+        A side out of range, an unknown filter, or a part that lies not inside the target.
     """
 
-    def __cinit__(self, source, target, filter="bilinear"):
+    def __cinit__(self, source, target, filter="bilinear", part=None):
         self.spare_lock = Lock()
         cdef lf_resize_filter code = filter_of(filter)
         self.source, self.target = sides_of(source, "source"), sides_of(target, "target")
         self.filter = filter
         cdef int src_width = self.source[0], src_height = self.source[1]
         cdef int dst_width = self.target[0], dst_height = self.target[1]
-        cdef size_t size = lf_resize_plan_size(src_width, src_height, dst_width, dst_height, code)
+        cdef lf_box box
+        cdef const lf_box *shown = NULL
+        if part is not None:
+            self.part = box_of(part, self.target, &box)
+            shown = &box
+        self.size = self.target if part is None else self.part[2:]
+        cdef size_t size = lf_resize_plan_size(
+            src_width, src_height, dst_width, dst_height, code, shown)
         self.plan = <lf_resize_plan *> PyMem_Malloc(size)
         if self.plan == NULL:
             raise MemoryError(f"a resize plan needs {size} bytes, the system has none")
         cdef int status
         with nogil:
             status = lf_resize_plan_init(
-                self.plan, size, src_width, src_height, dst_width, dst_height, code)
+                self.plan, size, src_width, src_height, dst_width, dst_height, code, shown)
         check(status)
 
     def __dealloc__(self):
@@ -134,7 +163,7 @@ cdef class ResizePlan:
         src : (H, W), (H, W, 3) or (H, W, 4) uint8
             Of size `source`; pixels of a row packed, rows may be apart.
         out : uint8 array, optional
-            Of size `target` and with the channels of `src`; pixels of a row packed, rows may be
+            Of size `size` and with the channels of `src`; pixels of a row packed, rows may be
             apart.
         isa : str, optional
             The row kernels to use, for tests and benchmarks.
@@ -153,7 +182,7 @@ cdef class ResizePlan:
         """
         cdef const lf_rows *rows = rows_of(isa)
         cdef Array source = image_of(src, "src")
-        cdef int width = self.target[0], height = self.target[1]
+        cdef int width = self.size[0], height = self.size[1]
         if source.width != self.source[0] or source.height != self.source[1]:
             raise InputError(
                 f"src must have the plan's size {self.source[0]}x{self.source[1]} "
@@ -172,7 +201,8 @@ cdef class ResizePlan:
         return result_of(out, target)
 
     def __repr__(self):
-        return f"ResizePlan({self.source}, {self.target}, {self.filter!r})"
+        part = "" if self.part is None else f", part={self.part}"
+        return f"ResizePlan({self.source}, {self.target}, {self.filter!r}{part})"
 
 
 # Plans of the last pairs of sizes; lru_cache is safe under threads, with a GIL or without.

@@ -16,7 +16,7 @@ from ..checks import check_type
 from ..errors import FileMissingError, InputError, MediaError
 from ..presets import Preset, get_preset
 from ..templates import Template, TemplateOptions, TemplateWriter
-from ..templates.rects import clip_rects
+from ..templates.rects import clip_rects, visible_parts
 from ..timing import Loop
 from .faces.finder import FaceFinder
 from .faces.outlines import outline_mask, steady_outlines
@@ -260,6 +260,13 @@ def _search(
         width=width,
         height=height,
     )
+    gone = seen - int((rects[:, 2] > 0).sum())
+    if gone:
+        _log.warning(
+            "%s: in %d frames more than a third of the face lies outside of the picture; they "
+            "count as frames without a face",
+            frames.path, gone,
+        )  # fmt: skip
     return rects, outlines
 
 
@@ -278,17 +285,23 @@ def _write(
     writer: TemplateWriter, frames: Source, rects: Rects, mask_of: MaskOf | None, report: _Report
 ) -> None:
     count = 0
+    parts = visible_parts(rects, *frames.video.size)
     for bgr24, i420 in frames.pictures():
         if len(rects) == 1 or count < len(rects):
-            x, y, w, h = (int(v) for v in rects[count % len(rects)])
+            rect, part = (_as_rect(each[count % len(rects)]) for each in (rects, parts))
             mask = None
-            if mask_of is not None and w:
-                mask = mask_of(count, (x, y, w, h), frames.video.size)
-            writer.add((x, y, w, h), bgr24=bgr24, i420=i420, mask=mask)
+            if mask_of is not None and part[2]:
+                mask = mask_of(count, part, frames.video.size)
+            writer.add(rect, bgr24=bgr24, i420=i420, mask=mask)
             report.step()
         # Beyond the last rect frames are only counted, for the message.
         count += 1
     _check_count(rects, frames, count)
+
+
+def _as_rect(numbers: NDArray[np.int32]) -> tuple[int, int, int, int]:
+    x, y, w, h = numbers.tolist()
+    return x, y, w, h
 
 
 class _Report:

@@ -49,11 +49,14 @@ def cut_crop(
 ) -> NDArray[np.uint8]:
     """Cut the stored square of one frame: its rect, resized with the preset's filter.
 
+    Beyond the frame's border its outermost pixels are repeated, as OpenCV's copyMakeBorder does
+    with BORDER_REPLICATE.
+
     Parameters
     ----------
     frame : (H, W, 3) uint8, bgr24
     rect : (x, y, w, h)
-        Inside the frame; w = 0 where there is no face, which gives a black crop.
+        It may reach over the border; w = 0 where there is no face, which gives a black crop.
     preset : Preset
     out : (C, C, 3) uint8, optional
 
@@ -67,12 +70,22 @@ def cut_crop(
     if w == 0:
         out[...] = 0
         return out
-    area = frame[y : y + h, x : x + w]
+    area = _area(frame, x, y, w, h)
     if preset.crop_filter == "bicubic":
         _resize_cubic(area, out)
     else:
         kernels.resize(area, out=out, filter=preset.crop_filter)
     return out
+
+
+def _area(frame: NDArray[np.uint8], x: int, y: int, w: int, h: int) -> NDArray[np.uint8]:
+    """Return the pixels of a rect: a view, or fresh where it reaches over the border."""
+    height, width = frame.shape[:2]
+    if min(x, y) >= 0 and x + w <= width and y + h <= height:
+        return frame[y : y + h, x : x + w]
+    rows = np.arange(y, y + h).clip(0, height - 1)
+    columns = np.arange(x, x + w).clip(0, width - 1)
+    return np.ascontiguousarray(frame[rows[:, None], columns])
 
 
 def _resize_cubic(area: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:

@@ -25,6 +25,7 @@ __all__ = [
     "REGIONS",
     "SEGMENTS",
     "VERSION",
+    "WHOLE_RECTS",
     "background_shape",
     "check_target",
     "ragged_names",
@@ -37,6 +38,7 @@ MOST_HEAD = 1 << 20  # bytes
 
 # Arrays with one item a frame, as .npy.
 RECTS = "rects.npy"
+WHOLE_RECTS = "whole_rects.npy"  # of the crops; only where a face reaches over the frame's border
 CROPS = "crops.npy"
 BACKGROUNDS = {"bgr24": "bgr24.npy", "i420": "i420.npy"}
 SEGMENTS = "jpeg_segments.npy"
@@ -60,7 +62,7 @@ def ragged_names(stem: str) -> tuple[str, str]:
 
 _FILES = frozenset(
     [
-        *(RECTS, CROPS, *BACKGROUNDS.values(), SEGMENTS, BOXES, MASK_NUMBERS),
+        *(RECTS, WHOLE_RECTS, CROPS, *BACKGROUNDS.values(), SEGMENTS, BOXES, MASK_NUMBERS),
         *(name for stem in (JPEG, REGIONS, MASKS) for name in ragged_names(stem)),
     ]
 )

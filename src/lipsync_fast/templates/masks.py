@@ -72,7 +72,10 @@ def rect_masks(preset: Preset, rects: NDArray[np.int32]) -> list[NDArray[np.uint
 
 
 def mask_for(
-    preset: Preset, rect: tuple[int, int, int, int], own: NDArray[np.uint8] | None = None
+    preset: Preset,
+    rect: tuple[int, int, int, int],
+    own: NDArray[np.uint8] | None = None,
+    whole: tuple[int, int, int, int] | None = None,
 ) -> NDArray[np.uint8] | None:
     """Return the mask of one frame: the smaller alpha of its own mask and the preset's edge.
 
@@ -83,6 +86,9 @@ def mask_for(
         Inside the frame; w = h = 0 where there is no face.
     own : (h, w) uint8, optional
         The frame's own mask, such as one from landmarks.
+    whole : (x, y, w, h), optional
+        The rect that the edge belongs to, where it reaches over the frame's border; nothing fades
+        towards the border then.
 
     Returns
     -------
@@ -92,7 +98,11 @@ def mask_for(
     _, _, width, height = rect
     if width == 0:
         return None
-    edge = edge_mask(preset.edge, width, height, preset.feather_width)
+    x, y, whole_width, whole_height = rect if whole is None else whole
+    edge = edge_mask(preset.edge, whole_width, whole_height, preset.feather_width)
+    if edge is not None and whole is not None:
+        left, top = rect[0] - x, rect[1] - y
+        edge = np.ascontiguousarray(edge[top : top + height, left : left + width])
     if own is None or edge is None:
         return edge if own is None else own
     return np.minimum(own, edge)

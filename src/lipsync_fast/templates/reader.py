@@ -35,10 +35,11 @@ from .layout import (
     REGIONS,
     SEGMENTS,
     VERSION,
+    WHOLE_RECTS,
     background_shape,
     ragged_names,
 )
-from .rects import rects_inside
+from .rects import rects_inside, visible_parts
 
 __all__ = ["FileId", "TemplateParts", "open_private", "private_files", "read_folder"]
 
@@ -58,6 +59,7 @@ class TemplateParts:
     rects: NDArray[np.int32]
     crops: NDArray[np.uint8]
     masks: Sequence[NDArray[np.uint8] | None]
+    whole_rects: NDArray[np.int32] | None = None
     bgr24: Pictures | None = None
     i420: Pictures | None = None
     jpeg: JpegBackgrounds | None = None
@@ -113,6 +115,7 @@ def _read_parts(folder: Path, head: dict[str, Any], load: bool) -> TemplateParts
         rects=rects,
         crops=crops,
         masks=_open_masks(folder, rects, load),
+        whole_rects=_open_whole_rects(folder, rects, video),
         bgr24=bgr24,
         i420=i420,
         jpeg=jpeg,
@@ -252,6 +255,18 @@ def _check_regions(
         )
         if tuple(box) != region:
             raise _misfit(folder / BOXES, RECTS)
+
+
+def _open_whole_rects(
+    folder: Path, rects: NDArray[np.int32], video: VideoFormat
+) -> NDArray[np.int32] | None:
+    path = folder / WHOLE_RECTS
+    if not path.exists():
+        return None
+    whole: NDArray[np.int32] = open_fixed(path, np.int32, (4,), load=True)
+    if not np.array_equal(visible_parts(whole, video.width, video.height), rects):
+        raise _misfit(path, RECTS)
+    return whole
 
 
 def _open_masks(

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..checks import as_array
 from ..errors import InputError
 
-__all__ = ["clip_rects", "rects_inside"]
+__all__ = ["clip_rects", "rects_inside", "visible_parts"]
 
 
 def clip_rects(rects: ArrayLike, count: int, width: int, height: int) -> NDArray[np.int32]:
@@ -69,3 +69,29 @@ def rects_inside(rects: ArrayLike, width: int, height: int) -> bool:
     x, y, w, h = np.asarray(rects, np.int64).T
     placed = (w > 0) & (h > 0) & (x >= 0) & (y >= 0) & (x + w <= width) & (y + h <= height)
     return bool((placed | ((x == 0) & (y == 0) & (w == 0) & (h == 0))).all())
+
+
+def visible_parts(rects: ArrayLike, width: int, height: int) -> NDArray[np.int32]:
+    """Return the part of each rect that lies inside the frame, where that is two thirds or more.
+
+    Of less than that no face can be told, nor be shown speaking.
+
+    Parameters
+    ----------
+    rects : (n, 4) integers
+        x, y, w, h in pixels; they may reach over the frame's border.
+    width, height : int
+        Size of the frame in pixels.
+
+    Returns
+    -------
+    (n, 4) int32, fresh
+        All 0 where a rect has no area, or more than a third of it lies outside.
+    """
+    x, y, w, h = np.asarray(rects, np.int64).reshape(-1, 4).T
+    left, top = np.maximum(x, 0), np.maximum(y, 0)
+    inside = np.minimum(x + w, width) - left, np.minimum(y + h, height) - top
+    parts = np.stack([left, top, *inside], axis=1)
+    shown = (parts[:, 2:] > 0).all(axis=1) & (3 * inside[0] * inside[1] >= 2 * w * h)
+    parts[~shown] = 0
+    return parts.astype(np.int32)

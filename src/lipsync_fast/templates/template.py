@@ -47,6 +47,8 @@ class Template:
         Whether media generated from it is marked as such.
     rects : (n, 4) int32
         x, y, w, h inside the frame; w = h = 0 where there is no face.
+    whole_rects : (n, 4) int32
+        The rects that the crops show: the same, but for faces that reach over the border.
     crops : (n, C, C, 3) uint8, bgr24
     """
 
@@ -54,6 +56,7 @@ class Template:
         self.video, self.preset = parts.video, parts.preset
         self.loop, self.label = parts.loop, parts.label
         self.rects, self.crops = parts.rects, parts.crops
+        self.whole_rects = parts.rects if parts.whole_rects is None else parts.whole_rects
         self._bgr24, self._i420, self._jpeg = parts.bgr24, parts.i420, parts.jpeg
         self._masks = parts.masks
         self._folder = parts.folder

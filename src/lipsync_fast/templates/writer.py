@@ -38,12 +38,13 @@ from .layout import (
     REGIONS,
     SEGMENTS,
     VERSION,
+    WHOLE_RECTS,
     background_shape,
     check_target,
 )
 from .masks import mask_for
 from .options import TemplateOptions
-from .rects import rects_inside
+from .rects import visible_parts
 
 __all__ = ["TemplateWriter"]
 
@@ -99,6 +100,7 @@ class TemplateWriter:
                 options.jpeg, video.width, video.height, options.label
             )
         self._rects: list[Rect] = []
+        self._whole: list[Rect] = []
         self._boxes: list[Rect] = []
         self._masks: list[int] = []
         self._mask_numbers: dict[tuple[tuple[int, ...], bytes], int] = {}
@@ -166,20 +168,22 @@ class TemplateWriter:
         Parameters
         ----------
         rect : (x, y, w, h)
-            In pixels, inside the frame (`clip_rects`); all 0 where there is no face.
+            In pixels; all 0 where there is no face. Up to a third of it may lie beyond the frame's
+            border: the crop then repeats the border's pixels, so that the face keeps its
+            proportions, and only the part inside the frame is shown.
         bgr24 : (H, W, 3) uint8, or i420 : flat planes, uint8
             The background; where only one is given, the other is made from it.
         crop : (C, C, 3) uint8, optional
             The stored square, where it is at hand.
         mask : (h, w) uint8, optional
-            The frame's own alpha over the rect; where the preset's edge has one, too, the
-            smaller counts.
+            The frame's own alpha over the rect's part inside the frame; where the preset's edge
+            has one, too, the smaller counts.
 
         Raises
         ------
         InputError
-            If no background is given, or one of another size, if the rect reaches over an edge,
-            or if the writer is closed.
+            If no background is given, or one of another size, if more than a third of the rect
+            lies beyond the border, or if the writer is closed.
         TemplateError
             If the disk refuses.
         """
@@ -201,23 +205,32 @@ class TemplateWriter:
                 f"frame {len(self._rects)} must be {video.width}×{video.height} like the others, "
                 f"got {bgr24.shape[1]}×{bgr24.shape[0]}"
             )
-        if not rects_inside([rect], video.width, video.height):
-            raise InputError(
-                f"rect {len(self._rects)} must lie inside the {video.width}×{video.height} frame, "
-                f"got x, y, w, h = {', '.join(map(str, rect))}; clip it first"
-            )
+        part = self._part_inside(rect)
         try:
-            self._write(bgr24, i420, rect, crop)
-            self._masks.append(self._mask_number(mask_for(self.preset, rect, mask)))
+            self._write(bgr24, i420, rect, part, crop)
+            self._masks.append(self._mask_number(mask_for(self.preset, part, mask, rect)))
         except OSError as error:
             raise TemplateError(f"{self.path} cannot be written: {error.strerror}") from None
-        self._rects.append(rect)
+        self._rects.append(part)
+        self._whole.append(rect)
+
+    def _part_inside(self, rect: Rect) -> Rect:
+        width, height = self.video.size
+        x, y, w, h = visible_parts([rect], width, height)[0].tolist()
+        if not w and any(rect):
+            raise InputError(
+                f"rect {len(self._rects)} must lie inside the {width}×{height} frame, by two "
+                f"thirds at least, got x, y, w, h = {', '.join(map(str, rect))}; clip it first, or "
+                "give 0, 0, 0, 0 where there is no face"
+            )
+        return x, y, w, h
 
     def _write(
         self,
         bgr24: NDArray[np.uint8],
         i420: NDArray[np.uint8] | None,
         rect: Rect,
+        part: Rect,
         crop: NDArray[np.uint8] | None,
     ) -> None:
         video, writers = self.video, self._writers
@@ -229,7 +242,7 @@ class TemplateWriter:
                 i420 = kernels.to_i420(bgr24, matrix=video.matrix, full_range=video.full_range)
             writers[BACKGROUNDS["i420"]].append(i420)
         if self._encoder is not None:
-            made = self._encoder.encode(bgr24, rect)
+            made = self._encoder.encode(bgr24, part)
             if SEGMENTS not in writers:
                 path = self._part / SEGMENTS
                 writers[SEGMENTS] = FixedWriter(path, made.segments.shape, np.uint32)
@@ -270,7 +283,10 @@ class TemplateWriter:
         try:
             for writer in self._writers.values():
                 writer.close()
-            save_array(self._part / RECTS, np.array(self._rects, np.int32))
+            rects, whole = (np.array(each, np.int32) for each in (self._rects, self._whole))
+            save_array(self._part / RECTS, rects)
+            if not np.array_equal(whole, rects):
+                save_array(self._part / WHOLE_RECTS, whole)
             if self._boxes:
                 save_array(self._part / BOXES, np.array(self._boxes, np.int32))
             if MASKS in self._writers:

@@ -44,9 +44,9 @@ static void need_equal(uint8_t *const out[2], size_t size, const char *what, con
 
 static lf_resize_plan *make_plan(const int *s, lf_resize_filter filter)
 {
-    const size_t size = lf_resize_plan_size(s[0], s[1], s[2], s[3], filter);
+    const size_t size = lf_resize_plan_size(s[0], s[1], s[2], s[3], filter, NULL);
     lf_resize_plan *plan = malloc(size);
-    if (!plan || lf_resize_plan_init(plan, size, s[0], s[1], s[2], s[3], filter)) exit(2);
+    if (!plan || lf_resize_plan_init(plan, size, s[0], s[1], s[2], s[3], filter, NULL)) exit(2);
     return plan;
 }
 

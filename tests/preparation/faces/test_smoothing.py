@@ -27,13 +27,29 @@ def test_runs():
     assert runs(corners[:1]) == []
 
 
-def test_rects_are_clipped_and_empty_without_a_face():
+def test_rects_reach_over_the_border_and_are_empty_without_a_face():
     corners = np.array(
         [[-5, 3, 20, 30.9], [np.nan] * 4, [90, 70, 130, 99], [101, 0, 120, 30], [9, 9, 9.5, 20]]
     )
     rects = rects_of_corners(corners, 100, 80)
     assert rects.dtype == np.int32
-    assert rects.tolist() == [[0, 3, 20, 27], [0] * 4, [90, 70, 10, 10], [0] * 4, [0] * 4]
+    assert rects.tolist() == [[-5, 3, 25, 27], [0] * 4, [0] * 4, [0] * 4, [0] * 4]
+    just = np.array([[-10, 5, 20, 35], [-11, 5, 19, 35], [70, 60, 100, 90.9], [70, 61, 100, 91]])
+    rects = rects_of_corners(just, 100, 80)
+    assert rects.tolist() == [[-10, 5, 30, 30], [0] * 4, [70, 60, 30, 30], [0] * 4]
+
+
+def test_a_script_that_clips_boxes_does_not_blow_up_what_is_left():
+    x = np.arange(0, 160, 8.0)
+    corners = np.stack([x - 80, np.full(20, 10.0), x, np.full(20, 90.0)], axis=1)
+    for smooth, least in (("reference", 0), ("none", -27), ("steady", -27)):
+        rects = smooth_corners(corners, smooth, rule="box", fps=FPS, width=160, height=100)
+        seen = rects[:, 2] > 0
+        np.testing.assert_array_equal(seen, x >= 56)  # two thirds of 80 px are 53
+        assert rects[seen, 0].min() >= least
+        assert (rects[seen, 2] >= 53).all()
+        if smooth != "reference":
+            assert (rects[seen, 2:] == 80).all()
 
 
 # ---- smoothing -------------------------------------------------------------------------------

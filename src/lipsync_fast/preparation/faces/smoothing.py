@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
+from ...templates.rects import visible_parts
 from ..boxes import from_corners, iou
 
 __all__ = [
@@ -154,18 +155,16 @@ def reference_corners(
 def rects_of_corners(
     corners: NDArray[np.floating[Any]], width: int, height: int
 ) -> NDArray[np.int32]:
-    """Turn corners into rects inside the frame.
+    """Turn corners into rects, which may reach over the frame's border.
 
     Returns
     -------
     (n, 4) int32, fresh
-        x, y, w, h; all 0 without a face inside the frame.
+        x, y, w, h; all 0 without a face, or where more than a third of it lies outside.
     """
-    limits = np.array([width, height, width, height])
     # NaN becomes 0, and its rect an empty one.
-    whole = np.nan_to_num(np.clip(np.trunc(corners), 0, limits)).astype(np.int32)
-    rects = from_corners(whole)
-    rects[(rects[:, 2:] <= 0).any(axis=1)] = 0
+    rects = from_corners(np.nan_to_num(np.trunc(corners)).astype(np.int32))
+    rects[visible_parts(rects, width, height)[:, 2] == 0] = 0
     return rects
 
 
@@ -209,6 +208,9 @@ def smooth_corners(
         corners = steady_corners(corners, fps)
     elif smooth == "reference" or rule == "square":
         # No script smooths squares.
+        if rule == "box":  # which the script clips, so that their proportions are lost
+            outside = rects_of_corners(corners, width, height)[:, 2] == 0
+            corners = np.where(outside[:, None], np.nan, corners)
         corners = reference_corners(corners, rule, width, height)
     return rects_of_corners(corners, width, height)
 

@@ -3,7 +3,7 @@
 python=${PYTHON:-$PWD/.venv/bin/python}
 [ -x "$python" ] || { echo "$0: $python is missing; set PYTHON" >&2; exit 2; }
 
-tools=$PWD/build/tools
+tools=${TOOLS:-$PWD/build/tools} # a virtual environment with cmake, ninja and cython
 if [ ! -x "$tools/bin/cython" ]; then
     "$python" -m venv "$tools"
     "$tools/bin/python" -m pip install --quiet cmake ninja "cython>=3.3" "cython-cmake>=0.3"
@@ -24,4 +24,9 @@ compile() { # $1: folder of the build, which gets a folder "package"; the rest: 
     cp -r src/lipsync_fast "$folder/package/"
     find "$folder/package" -name '*.so' -delete
     cmake --install "$folder" --prefix "$folder/package" >/dev/null
+}
+
+rebuild() { # $1: a folder that compile has made; after changes of csrc/
+    cmake --build "$1" --parallel 1 >/dev/null
+    cmake --install "$1" --prefix "$1/package" >/dev/null
 }

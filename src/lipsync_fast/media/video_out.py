@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from ..files.targets import check_file
 from ..formats import VideoFormat
 from ..kernels import i420_planes
 from ..provenance import MP4_BOX, SOURCE_TYPE
+from .mp4_durations import mend_durations
 from .pyav import load_av
 from .sound_in import SAMPLE_RATE
 from .sound_out import SoundTrack
@@ -302,8 +304,10 @@ class VideoWriter:
             self._sound.finish(self.frames / self._fps)
         self._encode(None)
         self._container.close()
-        # On the disk before it takes the name of a file that may be there already.
         assert self._part is not None
+        with suppress(ValueError, struct.error):  # boxes of another muxer: they stay as they are
+            mend_durations(self._part.path)
+        # On the disk before it takes the name of a file that may be there already.
         with self._part.path.open("ab") as file:
             if self._label:
                 file.write(MP4_BOX)

@@ -164,10 +164,14 @@ static void restore(const job *j, uint8_t *dst)
         copy_rows(to.y + luma, from.y + luma, from.y_stride, width, height);
         copy_rows(to.u + chroma, from.u + chroma, from.u_stride, columns, rows);
         copy_rows(to.v + chroma, from.v + chroma, from.v_stride, columns, rows);
+        return;
+    }
+    const ptrdiff_t first = y * background->stride + (ptrdiff_t)x * 3, row = (ptrdiff_t)width * 3;
+    if (background->under) {
+        for (int i = 0; i < height; i++)
+            memcpy(dst + first + i * background->stride, background->under + i * row, (size_t)row);
     } else {
-        const ptrdiff_t first = y * background->stride + (ptrdiff_t)x * 3;
-        copy_rows(dst + first, background->pixels + first, background->stride,
-                  (ptrdiff_t)width * 3, height);
+        copy_rows(dst + first, background->pixels + first, background->stride, row, height);
     }
 }
 
@@ -187,8 +191,8 @@ static lf_status finish_i420(const job *j, const lf_target *target)
 
 /* ---- packed pixels -------------------------------------------------------------------- */
 
-/* Copies a bgr24 background as the canvas's packed pixels. */
-static lf_status copy_packed(const job *j, const lf_image *dst, int swap)
+/* Copies a bgr24 picture as the canvas's packed pixels. */
+static lf_status copy_pixels(const job *j, const lf_image *dst, int swap)
 {
     const lf_background *background = j->background;
     const size_t row = (size_t)dst->width * (size_t)dst->channels;
@@ -206,6 +210,16 @@ static lf_status copy_packed(const job *j, const lf_image *dst, int swap)
         if (status != LF_OK) return status;
     }
     return LF_OK;
+}
+
+/* Copies the background. Where others paint on it the rect is taken from its own pixels. */
+static lf_status copy_packed(const job *j, const lf_image *dst, int swap)
+{
+    const lf_background *background = j->background;
+    const lf_status status = copy_pixels(j, dst, swap);
+    if (status != LF_OK || !background->under || background->width == 0) return status;
+    const lf_image own = packed(background->under, background->width, background->height, 3);
+    return lf_blend_u8(j->worker->rows, dst, &own, NULL, background->x, background->y, swap);
 }
 
 static lf_status finish_packed(const job *j, const lf_target *target)
@@ -276,12 +290,22 @@ static lf_status finish_jpeg(const job *j, lf_target *target)
 
 /* ---- every format --------------------------------------------------------------------- */
 
+/* Whether a background has what frames of the canvas's format are made from. */
+static int is_filled(const lf_canvas *canvas, const lf_background *background)
+{
+    if (canvas->format == LF_FORMAT_JPEG)
+        return background->jpeg.data && background->jpeg.offsets &&
+               (background->width == 0 || background->region);
+    return background->i420 || (canvas->format != LF_FORMAT_I420 && background->pixels);
+}
+
 lf_status lf_finish(const lf_canvas *canvas, const lf_background *background,
                     const lf_mouth *mouth, const lf_worker *worker, lf_target *target)
 {
     if (background->width == 0 || (mouth && mouth->alpha <= 0)) mouth = NULL;
     if (mouth && (size_t)background->width * (size_t)background->height > worker->limits.mask)
         return LF_ERR_SCRATCH;
+    if (!is_filled(canvas, background)) return LF_ERR_ARGUMENT;
     const job j = {canvas, background, mouth, worker};
     if (target->in_place) restore(&j, target->data);
     if (canvas->format == LF_FORMAT_JPEG) return finish_jpeg(&j, target);

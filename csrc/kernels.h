@@ -292,6 +292,8 @@ typedef struct lf_background {
                                    of the face's rect which lies inside the frame */
     const uint8_t *pixels;      /* bgr24 */
     ptrdiff_t stride;           /* bytes from one row of pixels to the next */
+    const uint8_t *under;       /* the rect's own bgr24 pixels, rows packed, where others paint on
+                                   `pixels`; else NULL */
     const uint8_t *i420;        /* flat planes */
     lf_jpeg_background jpeg;    /* the encoded background */
     lf_box box;                 /* the region round the rect, as lf_jpeg_region gives it */

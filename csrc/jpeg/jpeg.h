@@ -107,7 +107,8 @@ lf_status lf_jpeg_region(const lf_box *rect, int width, int height, lf_sampling 
 typedef struct lf_jpeg_background {
     const uint8_t *data;
     size_t size;
-    const uint32_t *offsets;
+    const uint32_t *offsets; /* segments + 1 of them, no more are read */
+    uint32_t segments;
     int width, height;
 } lf_jpeg_background;
 
@@ -124,7 +125,8 @@ typedef struct lf_jpeg_region_pixels {
  * compressor fits the background.
  * scratch: lf_jpeg_bound of every region's size, summed up; LF_ERR_SCRATCH if that is too little.
  * capacity: the background's size and that sum are enough; LF_ERR_FULL if it is too little.
- * Offsets that do not ascend within the background's size give LF_ERR_DATA. */
+ * Offsets that do not ascend within the background's size, or of another number of segments than
+ * the picture has, give LF_ERR_DATA. */
 lf_status lf_jpeg_splice(lf_jpeg *jpeg, uint8_t *dst, size_t capacity, size_t *length,
                          const lf_jpeg_background *background,
                          const lf_jpeg_region_pixels *regions, int count,

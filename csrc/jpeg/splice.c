@@ -166,7 +166,8 @@ static lf_status join(output *out, const grid *g, const lf_jpeg_background *back
 {
     const uint32_t segments = (uint32_t)g->columns * (uint32_t)g->rows;
     const uint32_t *offsets = background->offsets;
-    if (offsets[segments] != background->size) return LF_ERR_DATA;
+    if (background->segments != segments || offsets[segments] != background->size)
+        return LF_ERR_DATA;
     size_t taken = 0; /* bytes of the background that are copied or replaced */
     for (int row = 0; row < g->rows; row++) {
         int free_from = 0; /* the first column of this row that no piece has taken */

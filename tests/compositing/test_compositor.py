@@ -147,7 +147,7 @@ def test_a_fading_mouth_lies_on_its_own_background(case, alpha):
         for got, over, under in zip(faded, shown, hidden, strict=True):
             exact = under + (over - under) * (alpha / 255)
             assert np.abs(got - exact).max() <= 1.51  # of the mask times alpha, too, is rounded
-        s = template.jpeg().settings
+        s = template.jpeg_settings
         encoder = JpegEncoder(s.quality, s.subsampling, s.restart_interval, xmp=XMP)
         for _ in range(2):
             for got, want in zip(
@@ -168,7 +168,7 @@ def test_jpeg_is_pillows_of_the_bgr24_frame(case):
     with Compositor(template) as compositor:
         bgr = compositor.composite(outputs, range(len(RECTS)))
         jpeg = compositor.composite(outputs, range(len(RECTS)), format="jpeg", quality=80)
-        interval = compositor.canvas("jpeg", 80).template.jpeg().settings.restart_interval
+        interval = compositor.canvas("jpeg", 80).template.jpeg_settings.restart_interval
         for frame, want in zip(jpeg, bgr, strict=True):
             file = BytesIO()
             options = {"quality": 80, "subsampling": "4:2:0", "restart_marker_blocks": interval}
@@ -349,6 +349,76 @@ def test_refused_buffers_leave_the_smoother_as_it_was():
                     compositor.composite_into([], outputs[1:], [0], smoother=smoother)
             frames.append(compositor.composite(outputs[:1], [0], smoother=smoother)[0].array)
     assert np.array_equal(*frames)
+
+
+SIDE = 96
+
+
+def overlapping_buffers(outputs, frames):
+    """Name, buffers for two bgr24 frames of 360 × 640, and what the error says."""
+    one, size = np.empty((360, 640, 3), np.uint8), 360 * 640 * 3
+    many = np.empty(2 * size, np.uint8)
+    reach = many[size - 1 : 2 * size - 1].reshape(360, 640, 3)
+    inside = outputs.view(np.uint8).reshape(-1)[:size].reshape(360, 640, 3)
+    wide = np.empty((360, 1279, 3), np.uint8)
+    apart = r"out\[1\] must not overlap out\[0\]; pass a buffer for each frame"
+    yield [one, one], apart
+    yield [one, memoryview(one)], apart
+    yield [one, one[::-1]], apart
+    yield [many[:size].reshape(360, 640, 3), reach], apart
+    yield [wide[:, :640], wide[:, 639:]], apart
+    yield [inside, one], r"out\[0\] must not overlap outputs"
+    yield [one, frames[1]], r"out\[1\] must not overlap the template's own pictures"
+    yield [frames[0][:, ::-1][:, ::-1], one], r"out\[0\] must not overlap the template's own"
+
+
+def test_buffers_that_overlap_are_refused():
+    frames = [picture(1), picture(2)]
+    template = Template.from_arrays(frames, RECTS[0], preset="wav2lip96")
+    outputs = np.resize(net_output(9, template.preset, 2), (8, 3, SIDE, SIDE))
+    before = outputs.copy(), frames[0].copy(), frames[1].copy()
+    with Compositor(template, threads=2) as compositor:
+        for out, says in overlapping_buffers(outputs, frames):
+            with pytest.raises(InputError, match=says):
+                compositor.composite_into(out, outputs[:2], [0, 1])
+        for now, then in zip((outputs, *frames), before, strict=True):
+            assert np.array_equal(now, then)
+
+
+@pytest.mark.parametrize("format", ["i420", "jpeg"])
+def test_flat_buffers_that_overlap_are_refused(format):
+    template = Template.from_arrays([picture(1)], RECTS[0], preset="wav2lip96")
+    outputs = net_output(9, template.preset, 3)
+    with Compositor(template) as compositor:
+        (size,) = compositor.canvas(format).shape
+        room = bytearray(3 * size)
+        views = [memoryview(room)[k * size : (k + 1) * size] for k in range(3)]
+        compositor.composite_into(views, outputs, [0, 0, 0], format=format)
+        views[1] = memoryview(room)[2 * size - 1 : 3 * size - 1]
+        with pytest.raises(InputError, match=r"out\[2\] must not overlap out\[1\]"):
+            compositor.composite_into(views, outputs, [0, 0, 0], format=format)
+        own = compositor.template.crops.reshape(-1)
+        if own.size < size:
+            return
+        with pytest.raises(InputError, match="the template's own pictures"):
+            compositor.composite_into([own[:size]], outputs[:1], [0], format=format)
+
+
+def test_buffers_may_lie_between_each_others_rows():
+    template = Template.from_arrays([picture(1), picture(2)], RECTS[0], preset="wav2lip96")
+    outputs = net_output(9, template.preset, 4)
+    indices = [0, 1, 1, 0]
+    with Compositor(template, threads=2) as compositor:
+        want = [f.array for f in compositor.composite(outputs, indices)]
+        wall = np.zeros((720, 1280, 3), np.uint8)  # four frames as one picture
+        parts = [wall[y : y + 360, x : x + 640] for y in (0, 360) for x in (640, 0)]
+        compositor.composite_into(parts, outputs, indices)
+        for part, frame in zip(parts, want, strict=True):
+            assert np.array_equal(part, frame)
+        lines = np.zeros((720, 640, 3), np.uint8)  # interlaced, one of them upside down
+        compositor.composite_into([lines[::2], lines[1::2][::-1]], outputs[:2], indices[:2])
+        assert np.array_equal(lines[::2], want[0])
+        assert np.array_equal(lines[1::2][::-1], want[1])
 
 
 def test_bad_buffers_and_formats():

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from lipsync_fast import kernels
-from lipsync_fast.compositing import Compositor, _finish
+from lipsync_fast.compositing import Compositor, _backgrounds, _finish
 from lipsync_fast.compositing.canvas import open_canvas
-from lipsync_fast.errors import InputError
+from lipsync_fast.errors import InputError, LayoutError
 from lipsync_fast.formats import VideoFormat
-from lipsync_fast.templates import JpegSettings, TemplateOptions, TemplateWriter
+from lipsync_fast.templates import TemplateOptions, TemplateWriter
 from lipsync_fast.templates.rects import clip_rects
 from lipsync_fast.templates.template import Template
 
@@ -167,7 +167,7 @@ def test_unknown_formats(template):
 
 def test_parts_of_other_backgrounds_are_refused(template, outputs):
     canvas, other = open_canvas(template, "bgr24"), open_canvas(template, "i420")
-    unmade = _finish.InPlaceFrame.__new__(_finish.InPlaceFrame)
+    unmade = _backgrounds.InPlaceFrame.__new__(_backgrounds.InPlaceFrame)
     foreign = other.in_place.borrow(0)
     for frame in (unmade, foreign):
         with pytest.raises(InputError, match=r"out\[0\] must be a frame borrowed from the same"):
@@ -179,14 +179,27 @@ def test_parts_of_other_backgrounds_are_refused(template, outputs):
         _finish.finish(worker, outputs[:1], np.zeros(1, np.int64), targets, 0, 1, alphas)
 
 
+def jpeg_backgrounds(template):
+    """Backgrounds as JPEG of which the mouth of the first is set, and the first as JPEG."""
+    backgrounds = _backgrounds.Backgrounds(1, template.video, "jpeg", template.preset)
+    s = template.jpeg_settings
+    backgrounds.use_jpeg(s.quality, s.subsampling, s.restart_interval)
+    backgrounds.set_mouth(0, template.rects[0], template.crops[0], template.mask(0))
+    return backgrounds, template.jpeg(0)
+
+
 def test_a_jpeg_background_is_checked_before_it_is_used(template):
-    backgrounds = _finish.Backgrounds(1, template.video, "jpeg", template.preset)
-    jpeg = template.jpeg(JpegSettings())
-    file, segments = jpeg.files[0], jpeg.segments[0]
-    with pytest.raises(InputError, match="use_jpeg must be called before set_jpeg"):
-        backgrounds.set_jpeg(0, file, segments, jpeg.boxes[0], jpeg.region(0))
-    settings = jpeg.settings
-    backgrounds.use_jpeg(settings.quality, settings.subsampling, settings.restart_interval)
+    backgrounds, jpeg = jpeg_backgrounds(template)
     with pytest.raises(InputError, match="background 0 must be a JPEG of 322x183"):
-        backgrounds.set_jpeg(0, file, segments[:-1], jpeg.boxes[0], jpeg.region(0))
-    backgrounds.set_jpeg(0, file, segments, jpeg.boxes[0], jpeg.region(0))
+        backgrounds.set_jpeg(0, jpeg.file, jpeg.segments[:-1], jpeg.region)
+    with pytest.raises(LayoutError, match="segments must be contiguous, got strides"):
+        backgrounds.set_jpeg(0, jpeg.file, np.repeat(jpeg.segments, 2)[::2], jpeg.region)
+    for region in (jpeg.region[1:], jpeg.region[:, ::-1]):
+        with pytest.raises(InputError, match="region must be"):
+            backgrounds.set_jpeg(0, jpeg.file, jpeg.segments, region)
+    backgrounds.set_jpeg(0, jpeg.file, jpeg.segments, jpeg.region)
+    bare = _backgrounds.Backgrounds(1, template.video, "jpeg", template.preset)
+    with pytest.raises(InputError, match="use_jpeg must be called before set_mouth"):
+        bare.set_mouth(0, template.rects[0], template.crops[0], None)
+    with pytest.raises(InputError, match="use_jpeg must be called before set_jpeg"):
+        bare.set_jpeg(0, jpeg.file, jpeg.segments, jpeg.region)

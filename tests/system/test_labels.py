@@ -6,7 +6,6 @@ import shutil
 import struct
 import subprocess
 import xml.etree.ElementTree as ET
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -111,7 +110,7 @@ def test_frames_are_labelled_unless_switched_off(tmp_path, frames, label, qualit
     outputs = np.random.default_rng(3).random((3, 3, 96, 96), np.float32)
     with Compositor(template) as compositor:
         pixels = [f.array.copy() for f in compositor.composite(outputs, [0, 1, 2])]
-    interval = template.jpeg().settings.restart_interval
+    interval = template.jpeg_settings.restart_interval
     options = {"xmp": XMP} if label else {}
     for file, picture in zip(finished(template, quality=quality), pixels, strict=True):
         assert file == pillow(picture, quality or 75, interval, **options)
@@ -126,11 +125,10 @@ def test_the_switch_works_on_a_prepared_template(tmp_path, frames, prepared, loa
     for label in (True, False):
         template = Template.open(folder, label=label, load=load)
         files[label] = finished(template)
-        backgrounds = template.jpeg()
-        assert backgrounds.label is label
         for i in range(3):
-            found = _jpeg.jpeg_segments(backgrounds.files[i])
-            np.testing.assert_array_equal(found, backgrounds.segments[i])
+            background = template.jpeg(i)
+            found = _jpeg.jpeg_segments(background.file)
+            np.testing.assert_array_equal(found, background.segments)
     assert files[prepared] == finished(Template.open(folder))
     for on, off in zip(files[True], files[False], strict=True):
         assert on.count(JPEG_SEGMENT) == 1
@@ -139,11 +137,10 @@ def test_the_switch_works_on_a_prepared_template(tmp_path, frames, prepared, loa
 
 def test_relabelling_refuses_another_header(tmp_path, frames):
     template = Template.from_arrays(frames, RECT, preset="wav2lip96", label=False)
-    plain = template.jpeg()
-    lies = replace(plain, label=True)
+    plain = template.jpeg(0)
     with pytest.raises(InputError, match="must carry the mark of generated media"):
-        relabel(lies, False)
-    plain.files.data[2] = 0
+        relabel(plain, False)
+    plain.file[2] = 0
     with pytest.raises(InputError, match="must start with SOI and APP0"):
         relabel(plain, True)
 

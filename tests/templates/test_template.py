@@ -72,13 +72,12 @@ def test_folder_equals_arrays(tmp_path, preset, load):
             assert (one is None) == (other is None)
             assert one is None or np.array_equal(one, other)
             assert np.array_equal(disk.visual(i), memory.visual(i))
-        stored, made = disk.jpeg(), memory.jpeg()
-        assert stored.settings == made.settings
-        assert np.array_equal(stored.segments, made.segments)
-        assert np.array_equal(stored.boxes, made.boxes)
+        assert disk.jpeg_settings == memory.jpeg_settings
         for i in range(4):
-            assert np.array_equal(stored.files[i], made.files[i])
-            assert np.array_equal(stored.region(i), made.region(i))
+            stored, made = disk.jpeg(i), memory.jpeg(i)
+            assert stored.box == made.box
+            for name in ("file", "segments", "region"):
+                assert np.array_equal(getattr(stored, name), getattr(made, name))
 
 
 def test_rects_are_clipped_and_crops_are_cut_from_the_clipped_rect():
@@ -110,9 +109,8 @@ def test_the_smaller_alpha_of_mask_and_edge_is_stored(tmp_path):
 def test_jpeg_files_are_whole_pictures(tmp_path):
     path = write(tmp_path / "t", store=("jpeg",), jpeg=JpegSettings(90, "4:4:4"))
     with Template.open(path) as template:
-        jpeg = template.jpeg()
-        assert jpeg.settings.quality == 90
-        (tmp_path / "one.jpg").write_bytes(bytes(jpeg.files[0]))
+        assert template.jpeg_settings.quality == 90
+        (tmp_path / "one.jpg").write_bytes(bytes(template.jpeg(0).file))
         with Image.open(tmp_path / "one.jpg") as image:
             assert image.size == (WIDTH, HEIGHT)
             decoded = np.asarray(image)[..., ::-1].astype(int)
@@ -330,6 +328,54 @@ def test_a_file_that_lies_is_refused(tmp_path, name):
     else:
         with pytest.raises(TemplateError):
             Template.open(path)
+
+
+def rewrite(path, name, array):
+    """Put another array in the place of one of a template's, and state its size."""
+    np.save(path / name, array)
+    head = json.loads((path / "template.json").read_text())
+    head["files"][name] = (path / name).stat().st_size
+    (path / "template.json").write_text(json.dumps(head))
+
+
+ARRAYS = [
+    "rects.npy", "crops.npy", "i420.npy", "bgr24.npy", "jpeg_offsets.npy", "jpeg_segments.npy",
+    "regions.npy", "regions_offsets.npy", "masks.npy", "masks_offsets.npy",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("load", [False, True])
+@pytest.mark.parametrize("name", ARRAYS)
+def test_an_array_of_another_shape_is_refused(tmp_path, name, load):
+    """Everything that C indexes: items too few and too many, too short, too long, of other axes."""
+    path = write(tmp_path / "t", "wav2lip384", store=("jpeg", "i420", "bgr24"))
+    right = np.load(path / name)
+    wrong = [right[:-1], np.concatenate([right, right]), right[None], right.astype(np.int16)]
+    wrong.append(right.astype(right.dtype.newbyteorder() if right.itemsize > 1 else np.int8))
+    if right.ndim > 1:
+        wrong += [right[:, :-1], right[:, :1], np.concatenate([right, right], axis=1)]
+        wrong += [right[:, 0], np.asfortranarray(right), right[:0]]
+    assert Template.open(path).count == 4
+    for array in wrong:
+        rewrite(path, name, array)
+        with pytest.raises(TemplateError, match=r"prepare it again|prepare the template again"):
+            Template.open(path, load=load)
+    rewrite(path, name, right)
+    assert Template.open(path).count == 4
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"restart_interval": 0}, {"restart_interval": 3}, {"restart_interval": 11},
+     {"subsampling": "4:2:2"}, {"subsampling": "4:4:4"}, {"quality": 0}],
+)  # fmt: skip
+def test_other_jpeg_settings_than_the_files_have_are_refused(tmp_path, change):
+    path = write(tmp_path / "t")
+    head = json.loads((path / "template.json").read_text())
+    head["jpeg"] |= change
+    (path / "template.json").write_text(json.dumps(head))
+    with pytest.raises(TemplateError, match=r"prepare|restart_interval|quality"):
+        Template.open(path)
 
 
 @pytest.mark.parametrize(

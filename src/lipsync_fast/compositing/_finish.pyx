@@ -1,187 +1,25 @@
 # cython: language_level=3, freethreading_compatible=True, auto_pickle=False
-"""Backgrounds of a template as C structures, and the loop that finishes frames on them."""
-cimport cython
-from cpython.buffer cimport PyBuffer_FillInfo, PyBuffer_IsContiguous
+"""The loop that finishes frames on backgrounds, and what it needs: scratch and targets."""
+from cpython.buffer cimport PyBuffer_IsContiguous
 from libc.stdlib cimport calloc, free
-from libc.string cimport memset
+from libc.stdint cimport int64_t
 
-from libc.stdint cimport int64_t, uint32_t
-
+from lipsync_fast.compositing._backgrounds cimport (
+    LF_FORMAT_I420, LF_FORMAT_JPEG, InPlaceFrame,
+)
 from lipsync_fast.kernels._arguments cimport (
-    LF_ERR_DATA,
-    LF_ERR_FULL,
-    LF_OK,
-    check,
-    image_of,
-    rows_of,
+    LF_ERR_DATA, LF_ERR_FULL, LF_OK, check, extent_of, image_of, rows_of,
 )
-from lipsync_fast.kernels._jpeg cimport (
-    lf_jpeg_bound,
-    lf_jpeg_create,
-    lf_jpeg_destroy,
-    lf_jpeg_fits,
-    lf_jpeg_info,
-    lf_jpeg_read_header,
-    sampling_of,
-)
-from lipsync_fast.kernels._patch cimport lf_patch_scratch_size
-from lipsync_fast.kernels._yuv cimport space_of
+from lipsync_fast.kernels._jpeg cimport lf_jpeg_create, lf_jpeg_destroy
+
+from bisect import bisect_right
+from operator import itemgetter
 
 import numpy as np
 
-from ..errors import ArgumentTypeError, InputError, LayoutError
-from ..formats import PACKED_CHANNELS as _PACKED_CHANNELS
-from ..kernels._yuv import i420_size
+from ..errors import InputError, LayoutError
 
-_FORMATS = {
-    "bgr24": LF_FORMAT_BGR24, "rgb24": LF_FORMAT_RGB24, "bgra": LF_FORMAT_BGRA,
-    "rgba": LF_FORMAT_RGBA, "i420": LF_FORMAT_I420, "jpeg": LF_FORMAT_JPEG,
-}
-
-
-cdef class Backgrounds:
-    """All backgrounds of a template in one output format.
-
-    Filled once, by one thread, before the first `Worker`; then read-only and shared. It
-    points into the arrays that it was given and keeps their buffers exported.
-
-    Parameters
-    ----------
-    count : int
-        Number of backgrounds.
-    video : VideoFormat
-        Size and colour of the frames.
-    format : str
-        One of `FRAME_FORMATS`.
-    preset : Preset
-        Geometry of the mouth, and the range of the generator's output.
-    """
-
-    def __cinit__(self, Py_ssize_t count, video, str format, preset):
-        self.items = <lf_background *> calloc(count, sizeof(lf_background))
-        if self.items == NULL:
-            raise MemoryError(f"no memory for {count} backgrounds")
-        self.count = count
-        self.held, self.plans = [], {}
-        self.patch_filter, self.side = preset.patch_filter, preset.view + 2 * preset.patch_border
-        memset(&self.limits, 0, sizeof(lf_worker_limits))
-        cdef lf_canvas *canvas = &self.canvas
-        canvas.format, canvas.channels = _FORMATS[format], _PACKED_CHANNELS.get(format, 0)
-        canvas.width, canvas.height = video.width, video.height
-        canvas.frame_bytes = <size_t> canvas.width * canvas.height * canvas.channels
-        if format == "i420":
-            canvas.frame_bytes = i420_size(canvas.width, canvas.height)
-        canvas.view, canvas.crop = preset.view, preset.crop
-        canvas.range.low, canvas.range.high = preset.low, preset.high
-        canvas.range.truncate, canvas.range.swap = True, preset.rgb
-        canvas.space = space_of(video.matrix, video.full_range)
-
-    def __dealloc__(self):
-        free(self.items)
-        lf_jpeg_destroy(self.pattern)
-
-    cdef lf_background *at(self, Py_ssize_t index) except NULL:
-        if not 0 <= index < self.count:
-            raise IndexError(f"background {index} of {self.count}")
-        return &self.items[index]
-
-    cdef const uint8_t *hold(self, object array, str name, Py_ssize_t size) except NULL:
-        """Return a pointer to the bytes of a C-contiguous uint8 array that stays exported."""
-        cdef Array held = Array(array, name, "uint8", 0)
-        if held.view.len != size or not array.flags.c_contiguous:
-            raise InputError(f"{name} must be {size} contiguous bytes, got shape {held.shape}")
-        self.held.append(held)
-        return <const uint8_t *> held.view.buf
-
-    def set_mouth(self, Py_ssize_t index, rect, crop, mask, whole=None):
-        """Set the mouth's rect (x, y, w, h), stored crop, and alpha over the rect or None.
-
-        `whole` is the rect of the whole crop where only a part of it lies inside the frame.
-        """
-        cdef lf_background *item = self.at(index)
-        item.x, item.y, item.width, item.height = rect
-        if item.width == 0:
-            return
-        if (item.x < 0 or item.y < 0 or item.width < 0 or item.height <= 0
-                or item.x + item.width > self.canvas.width
-                or item.y + item.height > self.canvas.height):
-            raise InputError(f"rect {index} must lie inside the frame, got {tuple(rect)}")
-        cdef ResizePlan plan = self.plan(rect, rect if whole is None else whole)
-        item.plan = plan.plan
-        item.crop = self.hold(crop, "crop", <Py_ssize_t> self.canvas.crop * self.canvas.crop * 3)
-        item.mask = NULL
-        if mask is not None:
-            item.mask = self.hold(mask, "mask", <Py_ssize_t> item.width * item.height)
-        self.limits.mask = max(self.limits.mask, <size_t> item.width * item.height)
-        self.limits.patch = 3 * self.limits.mask
-        self.limits.resize = max(self.limits.resize, lf_patch_scratch_size(plan.plan))
-
-    cdef ResizePlan plan(self, rect, whole):
-        """Return the plan of a rect's place in the whole one; equal sizes and places share one."""
-        x, y, width, height = (int(side) for side in rect)
-        left, top, *size = (int(side) for side in whole)
-        key = (x - left, y - top, width, height, *size)
-        if key not in self.plans:
-            part = None if size == [width, height] else key[:4]
-            self.plans[key] = ResizePlan((self.side, self.side), size, self.patch_filter, part)
-        return self.plans[key]
-
-    def set_bgr24(self, Py_ssize_t index, frame):
-        """Give a background as (H, W, 3) uint8, bgr24."""
-        cdef Array image = image_of(frame, "frame")
-        if (image.width != self.canvas.width or image.height != self.canvas.height
-                or image.channels != 3):
-            raise InputError(
-                f"frame {index} must be {self.canvas.width}x{self.canvas.height} bgr24, "
-                f"got shape {image.shape}"
-            )
-        cdef lf_background *item = self.at(index)
-        item.pixels, item.stride = <const uint8_t *> image.view.buf, image.stride
-        self.held.append(image)
-
-    def set_i420(self, Py_ssize_t index, planes):
-        """Give a background as flat I420 planes, uint8."""
-        cdef Py_ssize_t size = i420_size(self.canvas.width, self.canvas.height)
-        self.at(index).i420 = self.hold(planes, "i420", size)
-
-    def use_jpeg(self, int quality, str subsampling, int restart_interval):
-        """Set how the backgrounds were encoded; frames are encoded alike."""
-        self.quality, self.restart_interval = quality, restart_interval
-        self.sampling = sampling_of(subsampling)
-        lf_jpeg_destroy(self.pattern)
-        self.pattern = lf_jpeg_create(quality, self.sampling, restart_interval)
-        if self.pattern == NULL:
-            raise MemoryError("no memory for a JPEG encoder")
-
-    def set_jpeg(self, Py_ssize_t index, file, segments, box, region):
-        """Give a background as JPEG: file, uint32 segment offsets, region's box and pixels."""
-        cdef lf_background *item = self.at(index)
-        if self.pattern == NULL:
-            raise InputError("use_jpeg must be called before set_jpeg")
-        cdef Array offsets = Array(segments, "segments", "uint32", 1)
-        x, y, w, h = box
-        item.jpeg.data = self.hold(file, "file", file.size)
-        item.jpeg.size, item.jpeg.offsets = file.size, <const uint32_t *> offsets.view.buf
-        item.jpeg.width, item.jpeg.height = self.canvas.width, self.canvas.height
-        self.held.append(offsets)
-        cdef lf_jpeg_info info
-        if (
-            lf_jpeg_read_header(item.jpeg.data, item.jpeg.size, &info) != LF_OK
-            or (info.width, info.height) != (self.canvas.width, self.canvas.height)
-            or not lf_jpeg_fits(self.pattern, &info)
-            or <size_t> offsets.view.shape[0] != <size_t> info.segments + 1
-        ):
-            raise InputError(
-                f"background {index} must be a JPEG of {self.canvas.width}x{self.canvas.height} "
-                f"of quality {self.quality} with {self.restart_interval} MCUs a segment; "
-                "prepare the template again"
-            )
-        if w == 0:
-            return
-        item.box.x0, item.box.y0, item.box.x1, item.box.y1 = x, y, x + w, y + h
-        item.region = self.hold(region, "region", <Py_ssize_t> w * h * 3)
-        self.limits.region = max(self.limits.region, <size_t> w * h * 3)
-        self.limits.splice = max(self.limits.splice, lf_jpeg_bound(w, h, self.sampling))
+_begin = itemgetter(0)
 
 
 cdef class Worker:
@@ -205,6 +43,63 @@ cdef class Worker:
 
     def __dealloc__(self):
         lf_jpeg_destroy(self.encoder)
+
+
+cdef object as_array(Array array):
+    return np.asarray(<object> array.view.obj)
+
+
+cdef bint share_memory(one, other):
+    """Whether two arrays share a byte; where that is too hard to tell, whether they may."""
+    try:
+        return np.shares_memory(one, other, max_work=1_000_000)
+    except np.exceptions.TooHardError:
+        return True
+
+
+cdef class Spans:
+    """Memory that frames must not be written to, found by its address.
+
+    Parameters
+    ----------
+    arrays : sequence of ndarray
+    """
+    cdef list arrays  # begin, end, array
+    cdef list begins  # of the extents, joined where they meet
+    cdef list ends
+
+    def __init__(self, arrays):
+        cdef size_t begin, end
+        cdef Array held
+        self.arrays, self.begins, self.ends = [], [], []
+        for array in arrays:
+            held = Array(array, "array", array.dtype.name, 0)
+            extent_of(held, &begin, &end)
+            self.arrays.append((begin, end, array))
+        self.arrays.sort(key=_begin)
+        for begin, end, _ in self.arrays:
+            if self.ends and begin <= <size_t> self.ends[-1]:
+                self.ends[-1] = max(self.ends[-1], end)
+            else:
+                self.begins.append(begin)
+                self.ends.append(end)
+
+    cdef bint meets(self, size_t begin, size_t end):
+        """Whether an extent reaches into that of any array."""
+        after = bisect_right(self.begins, begin)
+        if after and <size_t> self.ends[after - 1] > begin:
+            return True
+        return after < len(self.begins) and <size_t> self.begins[after] < end
+
+    cdef bint shares(self, Array array):
+        """Whether an array shares a byte with any of these."""
+        cdef size_t begin, end
+        extent_of(array, &begin, &end)
+        own = as_array(array)
+        return any([
+            first < end and begin < last and share_memory(own, other)
+            for first, last, other in self.arrays
+        ])
 
 
 cdef class Targets:
@@ -259,104 +154,55 @@ cdef class Targets:
         item.data, item.capacity = <uint8_t *> array.view.buf, array.view.len
         return array
 
+    def need_apart(self, outputs, Spans template not None):
+        """Reject buffers that reach into each other, into `outputs` or into a template's arrays.
+
+        Rows of one may lie between those of another.
+        """
+        cdef size_t begin, end, last_end = 0
+        cdef Py_ssize_t i
+        cdef Array array
+        spans = []
+        for i, array in enumerate(self.held):
+            extent_of(array, &begin, &end)
+            spans.append((begin, end, i))
+        spans.sort()
+        drawn = Spans([outputs])
+        for begin, end, i in spans:
+            array = self.held[i]
+            if drawn.meets(begin, end) and drawn.shares(array):
+                raise InputError(f"out[{i}] must not overlap outputs; pass other memory")
+            if template.meets(begin, end) and template.shares(array):
+                raise InputError(
+                    f"out[{i}] must not overlap the template's own pictures; pass other memory")
+            if begin < last_end:
+                self.need_apart_from_all(i, spans)
+            if end > last_end:
+                last_end = end
+
+    cdef int need_apart_from_all(self, Py_ssize_t index, list spans) except -1:
+        """Compare one buffer whose extent meets another's with each of those that it meets."""
+        cdef Array array = self.held[index], other
+        cdef size_t begin, end
+        extent_of(array, &begin, &end)
+        for other_begin, other_end, i in spans:
+            if i == index or other_begin >= end or begin >= other_end:
+                continue
+            other = self.held[i]
+            if share_memory(as_array(array), as_array(other)):
+                first, second = sorted((i, index))
+                raise InputError(
+                    f"out[{second}] must not overlap out[{first}]; pass a buffer for each frame")
+        return 0
+
+    @property
+    def in_place(self):
+        """Number of the backgrounds that become frames."""
+        return sum([self.items[i].in_place for i in range(self.count)])
+
     @property
     def lengths(self):
         return np.array([self.items[i].length for i in range(self.count)], np.int64)
-
-
-cdef class Lock:
-    """A mutex of this file's own: the stable ABI has none that modules could share."""
-    cdef cython.pymutex mutex
-
-
-@cython.no_gc_clear  # its lock is needed until the last of its frames has died
-cdef class InPlace:
-    """Backgrounds that are painted on and lent as frames, without a copy.
-
-    Threads may share it. A background has one holder at a time, until the last view of the
-    frame dies. When it is finished again, the bytes that the last holder painted are restored
-    unless the next one replaces them.
-
-    Parameters
-    ----------
-    backgrounds : Backgrounds
-        Of format bgr24 or i420, pointing at the same pictures, which stay as they are.
-    frames : (n, ...) uint8, C-contiguous, writable
-        Private copies of the backgrounds, such as a copy-on-write mapping.
-
-    Attributes
-    ----------
-    lent, refused : int
-        Frames given out, and times that a background already had a holder.
-    """
-
-    def __cinit__(self, Backgrounds backgrounds not None, frames):
-        cdef Array held = Array(frames, "frames", "uint8", 0, True)
-        if not frames.flags.c_contiguous or len(frames) != backgrounds.count:
-            raise InputError(
-                f"frames must be {backgrounds.count} contiguous pictures, got {held.shape}"
-            )
-        self.frame_bytes = held.view.len // backgrounds.count
-        if <size_t> self.frame_bytes != backgrounds.canvas.frame_bytes:
-            raise InputError(f"frames must have {backgrounds.canvas.frame_bytes} bytes each")
-        self.backgrounds, self.frames, self.shape = backgrounds, held, frames.shape[1:]
-        self.lock = Lock()
-        self.busy = <unsigned char *> calloc(backgrounds.count, 1)
-        if self.busy == NULL:
-            raise MemoryError(f"no memory for {backgrounds.count} flags")
-
-    def __dealloc__(self):
-        free(self.busy)
-
-    cdef bint take(self, Py_ssize_t index) noexcept:
-        cdef bint mine
-        cdef Lock lock = self.lock
-        with nogil, lock.mutex:
-            mine = not self.busy[index]
-            self.busy[index] = True
-            self.lent += mine
-            self.refused += not mine
-        return mine
-
-    cdef void give_back(self, Py_ssize_t index) noexcept:
-        cdef Lock lock = self.lock
-        with nogil, lock.mutex:
-            self.busy[index] = False
-
-    def borrow(self, Py_ssize_t index):
-        """Return the background to finish as a frame, or None while another holder has it."""
-        self.backgrounds.at(index)
-        if not self.take(index):
-            return None
-        cdef InPlaceFrame painted = InPlaceFrame.__new__(InPlaceFrame)
-        painted.owner, painted.index = self, index
-        painted.data = <uint8_t *> self.frames.view.buf + index * self.frame_bytes
-        return painted
-
-
-cdef class InPlaceFrame:
-    """One holder of a background that is painted in place."""
-
-    def __init__(self):
-        raise ArgumentTypeError("frames in place are made by InPlace.borrow")
-
-    def array(self):
-        """Return the frame: a read-only view that keeps the background held."""
-        if self.owner is None:
-            raise ArgumentTypeError("this frame was not made by InPlace.borrow")
-        return np.ndarray(self.owner.shape, np.uint8, self)
-
-    def __getbuffer__(self, Py_buffer *buffer, int flags):
-        if self.owner is None:
-            raise BufferError("this frame was not made by InPlace.borrow")
-        PyBuffer_FillInfo(buffer, self, self.data, self.owner.frame_bytes, 1, flags)
-
-    def __releasebuffer__(self, Py_buffer *buffer):
-        pass
-
-    def __dealloc__(self):
-        if self.owner is not None:
-            self.owner.give_back(self.index)
 
 
 cdef class Outputs:
@@ -375,6 +221,13 @@ cdef class Outputs:
         else:
             self.planes = <const float *> self.array.view.buf
         self.size = 3 * <size_t> backgrounds.canvas.view * backgrounds.canvas.view
+        if (not PyBuffer_IsContiguous(&self.array.view, b"C")
+                or <size_t> self.array.view.len
+                != self.array.view.shape[0] * self.size * self.array.view.itemsize):
+            raise InputError(
+                f"outputs must be contiguous, of {self.size} values a frame, "
+                f"got shape {self.array.shape}"
+            )
 
     cdef inline void put(self, lf_mouth *mouth, Py_ssize_t i) noexcept nogil:
         mouth.output, mouth.picture = NULL, NULL
@@ -382,6 +235,33 @@ cdef class Outputs:
             mouth.output = self.planes + i * self.size
         else:
             mouth.picture = self.pictures + i * self.size
+
+
+cdef Array row_of(object array, str name, str dtype, Py_ssize_t each, bint writable=False):
+    """A C-contiguous array of `each` values a frame."""
+    cdef Array held = Array(array, name, dtype, 0, writable)
+    cdef Py_buffer *view = &held.view
+    if (view.ndim < 1 or not PyBuffer_IsContiguous(view, b"C")
+            or view.len != view.shape[0] * each * view.itemsize):
+        raise InputError(
+            f"{name} must be contiguous, {each} a frame, got shape {held.shape} and "
+            f"strides {held.strides}"
+        )
+    return held
+
+
+cdef int check_run(
+    Array chosen, Py_ssize_t first, Py_ssize_t last, Py_ssize_t frames, Backgrounds backgrounds
+) except -1:
+    """Raise IndexError unless a run lies within the frames, and its backgrounds exist."""
+    cdef const int64_t *index = <const int64_t *> chosen.view.buf
+    cdef Py_ssize_t i
+    if not 0 <= first <= last <= min(frames, chosen.view.shape[0]):
+        raise IndexError(f"frames {first} to {last} of {min(frames, chosen.view.shape[0])}")
+    for i in range(first, last):
+        if not 0 <= index[i] < backgrounds.count:
+            raise IndexError(f"background {index[i]} of {backgrounds.count}")
+    return 0
 
 
 def measure(Worker worker not None, outputs, indices, alphas, planes, Py_ssize_t first,
@@ -397,18 +277,17 @@ def measure(Worker worker not None, outputs, indices, alphas, planes, Py_ssize_t
     """
     cdef Backgrounds backgrounds = worker.backgrounds
     cdef Outputs drawn = Outputs(backgrounds, outputs)
-    cdef Array chosen = Array(indices, "indices", "int64", 1)
-    cdef Array fades = Array(alphas, "alphas", "uint8", 1)
-    cdef Array target = Array(planes, "planes", "float64", 3, True)
+    cdef Array chosen = row_of(indices, "indices", "int64", 1)
+    cdef Array fades = row_of(alphas, "alphas", "uint8", 1)
+    cdef Array target = row_of(planes, "planes", "float64", 9, True)
     cdef const int64_t *index = <const int64_t *> chosen.view.buf
     cdef const uint8_t *alpha = <const uint8_t *> fades.view.buf
     cdef lf_match_planes *plane = <lf_match_planes *> target.view.buf
     cdef lf_mouth mouth
     cdef int status = LF_OK
     cdef Py_ssize_t i
-    if not 0 <= first <= last <= min(chosen.view.shape[0], drawn.array.view.shape[0],
-                                     fades.view.shape[0], target.view.shape[0]):
-        raise IndexError(f"frames {first} to {last} of {chosen.view.shape[0]}")
+    check_run(chosen, first, last, min(
+        drawn.array.view.shape[0], fades.view.shape[0], target.view.shape[0]), backgrounds)
     planes[first:last] = np.nan
     with nogil:
         for i in range(first, last):
@@ -450,9 +329,9 @@ def finish(Worker worker not None, outputs, indices, Targets targets not None,
     """
     cdef Backgrounds backgrounds = worker.backgrounds
     cdef Outputs drawn = Outputs(backgrounds, outputs)
-    cdef Array chosen = Array(indices, "indices", "int64", 1)
-    cdef Array fades = Array(alphas, "alphas", "uint8", 1)
-    cdef Array planes = None if matches is None else Array(matches, "matches", "int32", 3)
+    cdef Array chosen = row_of(indices, "indices", "int64", 1)
+    cdef Array fades = row_of(alphas, "alphas", "uint8", 1)
+    cdef Array planes = None if matches is None else row_of(matches, "matches", "int32", 9)
     cdef const lf_match *match = NULL
     if planes is not None:
         match = <const lf_match *> planes.view.buf
@@ -464,13 +343,12 @@ def finish(Worker worker not None, outputs, indices, Targets targets not None,
     cdef Py_ssize_t i = first
     mouth.match = NULL
     cdef Py_ssize_t count = min(
-        chosen.view.shape[0], drawn.array.view.shape[0], fades.view.shape[0])
+        targets.count, drawn.array.view.shape[0], fades.view.shape[0])
     if targets.backgrounds is not backgrounds:
         raise InputError("targets must be made for the backgrounds of the worker")
     if planes is not None:
         count = min(count, planes.view.shape[0])
-    if not 0 <= first <= last <= min(count, targets.count):
-        raise IndexError(f"frames {first} to {last} of {targets.count}")
+    check_run(chosen, first, last, count, backgrounds)
     with nogil:
         while i < last and status == LF_OK:
             item = &targets.items[i]

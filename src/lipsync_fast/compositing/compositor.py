@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -18,14 +17,17 @@ from numpy.typing import ArrayLike, NDArray
 from ..checks import check_alphas, check_indices, check_int, check_type
 from ..errors import ArgumentTypeError, InputError, LayoutError, PoolExhausted
 from ..memory._pool import BufferPool
-from ..memory.once import OneShot
+from ..templates.jpeg_backgrounds import JpegSettings
 from ..templates.template import Template
 from ..timing import check_start
 from . import _finish
+from ._backgrounds import InPlaceFrame
 from ._finish import Worker
-from .canvas import Canvas, open_canvas
+from .canvas import Canvas, jpeg_settings
 from .colour import ColourSmoother
+from .derived import DerivedBackgrounds
 from .frames import CompositorStats, Frame, Frames
+from .threads import Threads
 
 __all__ = ["Compositor"]
 
@@ -35,7 +37,7 @@ _COMPOSITORS: weakref.WeakSet[Compositor] = weakref.WeakSet()
 def _after_fork() -> None:
     """Start new threads in a child process: a request would wait for the parent's for ever."""
     for compositor in list(_COMPOSITORS):
-        compositor._start_threads()
+        compositor._after_fork()
 
 
 if hasattr(os, "register_at_fork"):
@@ -43,6 +45,10 @@ if hasattr(os, "register_at_fork"):
 
 
 MOST_THREADS = 256  # each has its own scratch from the first request on
+BACKGROUND_LIMIT = 512 << 20  # bytes
+MOST_QUALITIES = 8  # JPEG canvases that are kept, each with scratch for every thread
+
+_Key = tuple[str, JpegSettings | None]
 
 _Buffer = bytearray | memoryview | NDArray[np.uint8]
 
@@ -65,6 +71,14 @@ class Compositor:
         Match the colours of every mouth to those round it: take off, per channel, the level and
         slopes by which the model's output differs from the stored crop along the border of the
         view. None of the reference scripts does that.
+    background_limit : int
+        Bytes of backgrounds that may be kept in formats that the template does not store: JPEG of
+        another quality, I420 or packed pixels. They are made when a request first needs them; the
+        least recently used go. See `warm`.
+
+    Attributes
+    ----------
+    template, threads, pool, colour_match
 
     Raises
     ------
@@ -89,6 +103,7 @@ class Compositor:
         threads: int | None = None,
         pool: BufferPool | None = None,
         colour_match: bool = False,
+        background_limit: int = BACKGROUND_LIMIT,
     ) -> None:
         if threads is None:
             threads = min(os.cpu_count() or 1, 8)
@@ -99,27 +114,36 @@ class Compositor:
         check_type("pool", self.pool, BufferPool)
         # It keeps no state, so threads may share it.
         self._unsmoothed = ColourSmoother(1, template.preset.view, time_constant=0)
-        self._canvases: dict[tuple[str, int | None], Canvas] = {}
-        self._workers: dict[Canvas, list[Worker]] = {}
+        limit = check_int("background_limit", background_limit, 0, unit="bytes")
+        self._derived = DerivedBackgrounds(limit)
+        self._canvases: OrderedDict[_Key, Canvas] = OrderedDict()
+        self._spans: _finish.Spans | None = None
         self._reserved: set[tuple[Canvas, int]] = set()
         self._frames = self._painted = 0
         self._closed = False
-        self._start_threads()
+        self._team = Threads(self.threads)
+        self._make_locks()
         _COMPOSITORS.add(self)
 
-    def _start_threads(self) -> None:
-        """Start the threads and make the lock: a forked process inherits neither in order."""
-        self._lock = threading.Lock()
-        others = self.threads - 1
-        self._executor = ThreadPoolExecutor(others, "lipsync-compositor") if others else None
+    def _make_locks(self) -> None:
+        self._lock, self._opening = threading.Lock(), threading.Lock()
+
+    def _after_fork(self) -> None:
+        """Start over what a forked process does not inherit in order: threads and locks."""
+        self._make_locks()
+        self._derived.renew_lock()
+        self._team.start()
 
     def close(self) -> None:
         """End the threads; requests under way in other threads finish, new ones are refused."""
         self._closed = True
-        if self._executor is not None:
-            self._executor.shutdown()
+        self._team.close()
         with self._lock:
-            self._workers.clear()
+            canvases = list(self._canvases.values())
+            for canvas in canvases:
+                canvas.workers.clear()
+        for canvas in canvases:
+            self._derived.drop(canvas)
 
     def __enter__(self) -> Compositor:
         return self
@@ -133,17 +157,79 @@ class Compositor:
         self.close()
 
     def canvas(self, format: str, quality: int | None = None) -> Canvas:
-        """Return the canvas of a format, made at its first use; see `open_canvas`."""
+        """Return the canvas of a format, opened at its first use; see `open_canvas`."""
         check_type("format", format, str)
         if quality is not None:
             quality = check_int("quality", quality, 1, 100)
-        key = (format, quality)
+        key = format, jpeg_settings(self.template, format, quality)
         with self._lock:
-            if key not in self._canvases:
-                self._canvases[key] = open_canvas(self.template, format, quality)
-            return self._canvases[key]
+            canvas = self._canvases.get(key)
+            if canvas is not None:
+                self._canvases.move_to_end(key)
+        return self._open(key) if canvas is None else canvas
 
-    # ---- requests ----------------------------------------------------------------------
+    def _open(self, key: _Key) -> Canvas:
+        """Open a canvas while others composite; of too many qualities the oldest goes."""
+        with self._opening:
+            canvas = self._canvases.get(key)
+            if canvas is None:
+                canvas = Canvas(self.template, *key)
+                # All of them now: whether two threads meet in the first requests is chance.
+                canvas.workers += [Worker(canvas.backgrounds) for _ in range(self.threads)]
+                with self._lock:
+                    self._canvases[key] = canvas
+                    jpegs = [k for k in self._canvases if k[0] == "jpeg"]
+                    gone = [self._canvases.pop(k) for k in jpegs[:-MOST_QUALITIES]]
+                    self._reserved = {r for r in self._reserved if r[0] not in gone}
+                for old in gone:
+                    self._derived.drop(old)
+        return canvas
+
+    @property
+    def background_limit(self) -> int:
+        """Bytes of backgrounds that may be kept beside the template's own; it can be set."""
+        return self._derived.limit
+
+    @background_limit.setter
+    def background_limit(self, limit: int) -> None:
+        self._derived.limit = check_int("background_limit", limit, 0, unit="bytes")
+
+    def warm(self, format: str = "bgr24", quality: int | None = None) -> int:
+        """Make what requests of a format need, so that none of them waits for it.
+
+        Where the template does not store the format, all its backgrounds are made, on all threads;
+        other threads may go on compositing.
+
+        Parameters
+        ----------
+        format, quality : see `composite`
+
+        Returns
+        -------
+        int
+            Bytes of the backgrounds that were made and are kept; 0 where the template stores them.
+
+        Raises
+        ------
+        InputError
+            If the backgrounds take more than `background_limit`, or the compositor is closed.
+        """
+        canvas = self._usable(format, quality)
+        if not canvas.derives:
+            return 0
+        count = self.template.count
+        for first in range(0, count, 4 * self.threads):
+            part = range(first, min(first + 4 * self.threads, count))
+            with self._derived.lease(canvas, part, self._team.share):
+                pass
+        kept, nbytes = self._derived.kept(canvas)
+        if kept < count:
+            mib = self._derived.limit >> 20
+            raise InputError(
+                f"the {count} backgrounds as {format} take more than background_limit, {mib} MiB; "
+                f"raise it, or store {format} when the template is prepared"
+            )
+        return nbytes
 
     def composite(
         self,
@@ -198,12 +284,13 @@ class Compositor:
         start = check_start(start)
         request = self._request(outputs, indices, format, quality, alphas, smoother)
         canvas, count = request.canvas, len(request.indices)
-        self._match_colours(request)
-        if canvas.in_place is not None and (canvas, count) not in self._reserved:
-            self._reserve_repeats(canvas, count)
         shown = request.indices.tolist()
-        targets = [self._target(canvas, index) for index in shown]
-        lengths = self._finish(request, targets)
+        with self._made(canvas, shown):
+            self._match_colours(request)
+            if canvas.in_place is not None and (canvas, count) not in self._reserved:
+                self._reserve_repeats(canvas, count)
+            targets = [self._target(canvas, index) for index in shown]
+            lengths = self._finish(request, _finish.Targets(canvas.backgrounds, targets))
         buffers = [t if isinstance(t, np.ndarray) else t.array() for t in targets]
         if format == "jpeg":
             buffers = [b[:n] for b, n in zip(buffers, lengths.tolist(), strict=True)]
@@ -243,13 +330,17 @@ class Compositor:
         LayoutError
             If an array has the wrong dtype or layout.
         InputError
-            If a shape or a value does not fit, a JPEG does not fit its buffer, or the compositor
-            is closed.
+            If a shape or a value does not fit, a JPEG does not fit its buffer, a buffer is
+            read-only or shares memory with another one, with `outputs` or with the template, or
+            the compositor is closed.
         """
         request = self._request(outputs, indices, format, quality, alphas, smoother)
         _check_out(out, len(request.indices))
-        self._match_colours(request)
-        return self._finish(request, out)
+        targets = _finish.Targets(request.canvas.backgrounds, list(out))
+        targets.need_apart(outputs, self._template_spans())
+        with self._made(request.canvas, request.indices.tolist()):
+            self._match_colours(request)
+            return self._finish(request, targets)
 
     def stats(self) -> CompositorStats:
         """Return the counts since the compositor was made."""
@@ -268,15 +359,30 @@ class Compositor:
         smoother: ColourSmoother | None,
     ) -> _Request:
         """Check the arguments of a request."""
-        if self._closed:
-            raise InputError("this compositor is closed; make another one")
         if smoother is not None:
             check_type("smoother", smoother, ColourSmoother)
-        canvas = self.canvas(format, quality)
+        canvas = self._usable(format, quality)
         chosen = check_indices(indices, self.template.count)
         _check_outputs(outputs, len(chosen), self.template.preset.view)
         fades = check_alphas(alphas, len(chosen))
         return _Request(canvas, outputs, chosen, fades, smoother or self._unsmoothed)
+
+    def _usable(self, format: str, quality: int | None) -> Canvas:
+        if self._closed:
+            raise InputError("this compositor is closed; make another one")
+        return self.canvas(format, quality)
+
+    def _made(self, canvas: Canvas, indices: Sequence[int]) -> AbstractContextManager[None]:
+        """Hold the backgrounds of a request while frames are finished on them."""
+        if not canvas.derives:
+            return nullcontext()
+        return self._derived.lease(canvas, indices, self._team.share)
+
+    def _template_spans(self) -> _finish.Spans:
+        """Return the memory of the template's pictures, found at the first request that asks."""
+        if self._spans is None:
+            self._spans = _finish.Spans(self.template.arrays())
+        return self._spans
 
     def _reserve_repeats(self, canvas: Canvas, count: int) -> None:
         """Have buffers at hand for the backgrounds that requests of `count` frames repeat.
@@ -289,13 +395,13 @@ class Compositor:
         with suppress(PoolExhausted):  # a request that needs them will say so itself
             _ = [self.pool.empty(canvas.shape, "uint8") for _ in range(repeats)]
 
-    def _target(self, canvas: Canvas, index: int) -> NDArray[np.uint8] | _finish.InPlaceFrame:
+    def _target(self, canvas: Canvas, index: int) -> NDArray[np.uint8] | InPlaceFrame:
         """Return where a frame is finished: its background itself, or a buffer of the pool."""
         if canvas.in_place is not None:
             painted = canvas.in_place.borrow(index)
             if painted is not None:
                 return painted
-        buffer: NDArray[np.uint8] = self.pool.empty(canvas.shape, "uint8")
+        buffer: NDArray[np.uint8] = self.pool.empty(canvas.lent_shape, "uint8")
         return buffer
 
     def _match_colours(self, request: _Request) -> None:
@@ -304,77 +410,42 @@ class Compositor:
             return
         r, planes = request, np.empty((len(request.indices), 3, 3), np.float64)
 
-        def measure(worker: Worker, first: int, last: int) -> None:
-            _finish.measure(worker, r.outputs, r.indices, r.alphas, planes, first, last)
+        def measure(first: int, last: int) -> None:
+            with self._worker(r.canvas) as worker:
+                _finish.measure(worker, r.outputs, r.indices, r.alphas, planes, first, last)
 
-        self._share(r.canvas, len(planes), measure)
+        self._team.share(len(planes), measure)
         r.matches = r.smoother.push(planes)
 
-    def _finish(
-        self, request: _Request, buffers: Iterable[_Buffer | _finish.InPlaceFrame]
-    ) -> NDArray[np.int64]:
+    def _finish(self, request: _Request, targets: _finish.Targets) -> NDArray[np.int64]:
         """Finish frames into buffers and return their lengths."""
-        r, buffers = request, list(buffers)
-        targets = _finish.Targets(r.canvas.backgrounds, buffers)
-        count = len(r.indices)
+        r, count = request, len(request.indices)
 
-        def finish(worker: Worker, first: int, last: int) -> None:
-            _finish.finish(worker, r.outputs, r.indices, targets, first, last, r.alphas, r.matches)
+        def finish(first: int, last: int) -> None:
+            with self._worker(r.canvas) as worker:
+                _finish.finish(
+                    worker, r.outputs, r.indices, targets, first, last, r.alphas, r.matches
+                )
 
-        self._share(r.canvas, count, finish)
-        painted = 0
-        if r.canvas.in_place is not None:
-            painted = sum(isinstance(buffer, _finish.InPlaceFrame) for buffer in buffers)
+        self._team.share(count, finish)
         with self._lock:
             self._frames += count
-            self._painted += painted
+            self._painted += targets.in_place
         return targets.lengths
 
-    def _share(self, canvas: Canvas, count: int, work: Callable[[Worker, int, int], None]) -> None:
-        """Work through `count` frames, one run of neighbours on each thread."""
-
-        def run(work: Callable[..., None], first: int, last: int) -> None:
-            worker = self._borrow(canvas)
-            try:
-                work(worker, first, last)
-            finally:
-                with self._lock:
-                    if canvas in self._workers:  # not closed meanwhile
-                        self._workers[canvas].append(worker)
-
-        shares = min(self.threads, count)
-        if shares <= 1:
-            run(work, 0, count)
-            return
-        # The larger runs first: this thread begins at once, the others have to wake up.
-        bounds = [count - count * (shares - share) // shares for share in range(shares + 1)]
-        runs = list(itertools.pairwise(bounds))
-        others: list[Future[None]] = []
-        try:
-            own = runs[:1]
-            for part in runs[1:]:
-                try:
-                    assert self._executor is not None  # one thread makes one run
-                    others.append(self._executor.submit(OneShot(run, work, *part)))
-                except RuntimeError:  # closed meanwhile
-                    own.append(part)
-            for part in own:
-                run(work, *part)
-        finally:
-            # Their buffers must not be released while they are written to.
-            errors = [error for other in others if (error := other.exception()) is not None]
-        if errors:
-            raise errors[0]
-
-    def _borrow(self, canvas: Canvas) -> Worker:
+    @contextmanager
+    def _worker(self, canvas: Canvas) -> Iterator[Worker]:
+        """Lend a worker of a canvas."""
         with self._lock:
-            if canvas not in self._workers:
-                # All of them now: whether two threads meet in the first requests is chance.
-                self._workers[canvas] = [Worker(canvas.backgrounds) for _ in range(self.threads)]
-            idle = self._workers[canvas]
-            if idle:
-                return idle.pop()
-        return Worker(canvas.backgrounds)
+            worker = canvas.workers.pop() if canvas.workers else None
+        if worker is None:
+            worker = Worker(canvas.backgrounds)
+        try:
+            yield worker
+        finally:
+            with self._lock:
+                if not self._closed:
+                    canvas.workers.append(worker)
 
 
 @dataclass

@@ -117,7 +117,7 @@ def _template_facts(path: Path) -> Facts:
             seen = np.ascontiguousarray(template.crops[chosen][:, inner, inner])
             facts.update(seam_facts(template, seen, chosen))
         if "jpeg" in template.stored:
-            s = template.jpeg().settings
+            s = template.jpeg_settings
             facts["jpeg"] = (
                 f"quality {s.quality}, {s.subsampling}, restart interval {s.restart_interval}"
             )

@@ -92,6 +92,7 @@ cdef Array image_of(object array, str name, bint writable=*)
 cdef Array bytes_of(object data, str name, bint writable=*)
 cdef Array planes_of(object array, str name, bint writable=*)
 cdef Array mask_of(object mask, Array image)
+cdef void extent_of(Array array, size_t *begin, size_t *end) noexcept
 cdef int need_apart(Array out, Array source) except -1
 cdef bint in_place(Array out, Array source) except -1
 cdef Array out_like(

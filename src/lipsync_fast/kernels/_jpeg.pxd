@@ -45,6 +45,7 @@ cdef extern from "kernels.h" nogil:
         const uint8_t *data
         size_t size
         const uint32_t *offsets
+        uint32_t segments
         int width
         int height
 

@@ -204,7 +204,7 @@ cdef class SplicedJpeg:
                 f"segments must have shape ({info.segments + 1},), got {self.offsets.shape}"
             )
         cdef uint32_t[::1] offsets = self.offsets
-        self.file.offsets = &offsets[0]
+        self.file.offsets, self.file.segments = &offsets[0], info.segments
         self.file.width, self.file.height = info.width, info.height
         self.sampling, self.restart_interval = info.sampling, info.restart_interval
         self.jpeg = lf_jpeg_create_like(&info)

@@ -198,6 +198,13 @@ class Pipeline:
             self.compositor.stats(),
         )
 
+    def warm(self, format: str = "bgr24", quality: int | None = None) -> int:
+        """Make the backgrounds of a format that the template does not store; see `Compositor.warm`.
+
+        A service calls it before its first request.
+        """
+        return self.compositor.warm(format, quality)
+
     @property
     def generator(self) -> AnyGenerator:
         """The generator on the first device."""

@@ -92,14 +92,6 @@ class Ragged:
         self.data, self.offsets = data, offsets
 
     @classmethod
-    def from_items(cls, items: list[NDArray[np.uint8]]) -> Ragged:
-        """Join items that are in memory; each is copied once."""
-        flat = [np.ascontiguousarray(item).reshape(-1) for item in items]
-        sizes = [0, *(item.size for item in flat)]
-        data = np.concatenate(flat) if flat else np.empty(0, np.uint8)
-        return cls(data, np.cumsum(sizes, dtype=np.int64))
-
-    @classmethod
     def open(cls, folder: Path, name: str, load: bool) -> Ragged:
         """Open ``name.bin``, mapped or loaded; its offsets must rise and end with the file."""
         data_name, offsets_name = ragged_names(name)
@@ -150,5 +142,10 @@ def open_fixed(
         raise TemplateError(
             f"{path} must hold {np.dtype(dtype)} items of shape {shape}, "
             f"got {array.dtype} {array.shape[1:]}; prepare the template again"
+        )
+    if not array.flags.c_contiguous:
+        raise TemplateError(
+            f"{path} must hold its items one after the other (C order), got another order; "
+            "prepare the template again"
         )
     return np.asarray(array)

@@ -17,7 +17,8 @@ from .arrays import Ragged
 
 __all__ = ["BackgroundEncoder", "EncodedBackground", "JpegBackgrounds", "JpegSettings", "relabel"]
 
-_SUBSAMPLINGS = ("4:2:0", "4:2:2", "4:4:4")  # of colour pictures
+# Width and height of an MCU in pixels, of colour pictures.
+_SUBSAMPLINGS = {"4:2:0": (16, 16), "4:2:2": (16, 8), "4:4:4": (8, 8)}
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,44 @@ class JpegSettings:
         interval = _jpeg.choose_restart_interval(width, self.subsampling)
         return replace(self, restart_interval=interval)
 
+    def segments(self, width: int, height: int) -> int:
+        """Return the number of segments of a picture, in pixels; the interval must be chosen.
+
+        Raises
+        ------
+        InputError
+            If the restart interval does not divide the MCUs of a row.
+        """
+        mcu_width, mcu_height = _SUBSAMPLINGS[self.subsampling]
+        mcus, rows = -(-width // mcu_width), -(-height // mcu_height)
+        if not self.restart_interval or mcus % self.restart_interval:
+            raise InputError(
+                f"restart_interval must divide the {mcus} MCUs of a row of {width} pixels, "
+                f"got {self.restart_interval}"
+            )
+        return mcus // self.restart_interval * rows
+
+
+class EncodedBackground(NamedTuple):
+    """One background as `JpegBackgrounds` holds it.
+
+    Attributes
+    ----------
+    file : (bytes,) uint8
+        View of the encoder's buffer, valid until the next background is encoded.
+    segments : (segments + 1,) uint32
+        Byte offsets of the segments, and the length of the file.
+    box : (x, y, w, h)
+        The region round the rect, in pixels.
+    region : (h, w, 3) uint8, bgr24
+        View of the frame.
+    """
+
+    file: NDArray[np.uint8]
+    segments: NDArray[np.uint32]
+    box: tuple[int, int, int, int]
+    region: NDArray[np.uint8]
+
 
 @dataclass
 class JpegBackgrounds:
@@ -87,31 +126,11 @@ class JpegBackgrounds:
     boxes: NDArray[np.int32]
     regions: Ragged
 
-    def region(self, index: int) -> NDArray[np.uint8]:
-        """Return the pixels of one background's region: (h, w, 3) uint8 bgr24 view."""
-        _, _, w, h = self.boxes[index]
-        return self.regions[index].reshape(h, w, 3)
-
-
-class EncodedBackground(NamedTuple):
-    """One background as `JpegBackgrounds` holds it.
-
-    Attributes
-    ----------
-    file : (bytes,) uint8
-        View of the encoder's buffer, valid until the next background is encoded.
-    segments : (segments + 1,) uint32
-        Byte offsets of the segments, and the length of the file.
-    box : (x, y, w, h)
-        The region round the rect, in pixels.
-    region : (h, w, 3) uint8, bgr24
-        View of the frame.
-    """
-
-    file: NDArray[np.uint8]
-    segments: NDArray[np.uint32]
-    box: tuple[int, int, int, int]
-    region: NDArray[np.uint8]
+    def background(self, index: int) -> EncodedBackground:
+        """Return one background: views."""
+        x, y, w, h = (int(v) for v in self.boxes[index])
+        region = self.regions[index].reshape(h, w, 3)
+        return EncodedBackground(self.files[index], self.segments[index], (x, y, w, h), region)
 
 
 class BackgroundEncoder:
@@ -146,54 +165,40 @@ class BackgroundEncoder:
         region = frame[y : y + h, x : x + w]
         return EncodedBackground(file, _jpeg.jpeg_segments(file), (x, y, w, h), region)
 
-    def encode_all(
-        self, frames: Iterable[NDArray[np.uint8]], rects: Iterable[Iterable[int]]
-    ) -> JpegBackgrounds:
-        """Encode frames with a rect each; all parts are held in memory."""
-        files, segments, boxes, regions = [], [], [], []
-        for frame, rect in zip(frames, rects, strict=True):
-            made = self.encode(frame, rect)
-            files.append(made.file.copy())
-            segments.append(made.segments)
-            boxes.append(made.box)
-            regions.append(made.region)
-        return JpegBackgrounds(
-            self.settings,
-            self.label,
-            Ragged.from_items(files),
-            np.stack(segments),
-            np.array(boxes, np.int32),
-            Ragged.from_items(regions),
-        )
 
+def relabel(background: EncodedBackground, label: bool) -> EncodedBackground:
+    """Return the same picture with the mark of generated media put in or taken out.
 
-def relabel(backgrounds: JpegBackgrounds, label: bool) -> JpegBackgrounds:
-    """Return the same pictures with or without the mark of generated media, in memory.
+    Parameters
+    ----------
+    background : EncodedBackground
+        With the mark, or without it: as `label` does not ask for.
+    label : bool
+
+    Returns
+    -------
+    EncodedBackground
+        File and segments are fresh.
 
     Raises
     ------
     InputError
-        If a file's header is not as `BackgroundEncoder` writes it.
+        If the file's header is not as `BackgroundEncoder` writes it.
     """
-    if label == backgrounds.label:
-        return backgrounds
     mark = np.frombuffer(JPEG_SEGMENT, np.uint8)
-    files = []
-    for i in range(len(backgrounds.files)):
-        file = backgrounds.files[i]
-        at = _behind_app0(file)
-        if label:
-            files.append(np.concatenate([file[:at], mark, file[at:]]))
-            continue
+    file = background.file
+    at = _behind_app0(file)
+    if label:
+        shift, parts = mark.size, [file[:at], mark, file[at:]]
+    else:
+        shift, parts = -mark.size, [file[:at], file[at + mark.size :]]
         if not np.array_equal(file[at : at + mark.size], mark):
             raise InputError(
-                f"background {i} must carry the mark of generated media directly behind APP0, "
+                "a background must carry the mark of generated media directly behind APP0, "
                 "but does not; prepare the template again"
             )
-        files.append(np.concatenate([file[:at], file[at + mark.size :]]))
-    shift = mark.size if label else -mark.size
-    segments = (backgrounds.segments.astype(np.int64) + shift).astype(np.uint32)
-    return replace(backgrounds, label=label, files=Ragged.from_items(files), segments=segments)
+    segments = (background.segments.astype(np.int64) + shift).astype(np.uint32)
+    return background._replace(file=np.concatenate(parts), segments=segments)
 
 
 def _behind_app0(file: NDArray[np.uint8]) -> int:

@@ -6,8 +6,10 @@ other before anything is used.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileMissingError, LipsyncError, TemplateError
-from ..files.untrusted import parse_json, plain_text, read_npy
+from ..files.untrusted import parse_json, plain_text
 from ..formats import VideoFormat
 from ..kernels import _jpeg
 from ..presets import PRESETS, Preset
@@ -39,6 +41,7 @@ from .layout import (
     background_shape,
     ragged_names,
 )
+from .owned import OwnedFrames
 from .rects import rects_inside, visible_parts
 
 __all__ = ["FileId", "TemplateParts", "open_private", "private_files", "read_folder"]
@@ -60,17 +63,18 @@ class TemplateParts:
     crops: NDArray[np.uint8]
     masks: Sequence[NDArray[np.uint8] | None]
     whole_rects: NDArray[np.int32] | None = None
-    bgr24: Pictures | None = None
+    bgr24: Pictures | OwnedFrames | None = None
     i420: Pictures | None = None
     jpeg: JpegBackgrounds | None = None
     folder: Path | None = None
+    digest: str = ""  # of the head, which tells one template from another
 
 
 def read_folder(folder: Path, load: bool) -> TemplateParts:
     """Read a template's folder, mapped or loaded; see `Template.open`."""
     head = _read_head(folder)
     try:
-        return _read_parts(folder, head, load)
+        return replace(_read_parts(folder, head, load), digest=_digest(head))
     except TemplateError:
         raise
     except LipsyncError as error:
@@ -98,7 +102,7 @@ def _read_parts(folder: Path, head: dict[str, Any], load: bool) -> TemplateParts
     )
     jpeg = None
     if "jpeg" in store:
-        jpeg = _open_jpeg(folder, head["jpeg"], load)
+        jpeg = _open_jpeg(folder, head["jpeg"], video, load)
         _check_regions(folder, jpeg, rects, video)
     lengths = {len(p) for p in (bgr24, i420, jpeg.files if jpeg else None) if p is not None}
     if count < 1 or lengths != {count} or {len(rects), len(crops)} != {count}:
@@ -121,6 +125,11 @@ def _read_parts(folder: Path, head: dict[str, Any], load: bool) -> TemplateParts
         jpeg=jpeg,
         folder=None if load else folder,
     )
+
+
+def _digest(head: dict[str, Any]) -> str:
+    """Tell templates apart by their heads, which list the size of every file."""
+    return hashlib.sha256(json.dumps(head, sort_keys=True).encode()).hexdigest()
 
 
 def _stored_video(head: dict[str, Any]) -> VideoFormat:
@@ -223,19 +232,23 @@ def _read_head(folder: Path) -> dict[str, Any]:
     return head
 
 
-def _open_jpeg(folder: Path, stored: dict[str, Any], load: bool) -> JpegBackgrounds:
+def _open_jpeg(
+    folder: Path, stored: dict[str, Any], video: VideoFormat, load: bool
+) -> JpegBackgrounds:
     settings = dict(stored)
     label = bool(settings.pop("label", True))
-    segments = read_npy(folder / SEGMENTS, None if load else "r")
+    chosen = JpegSettings(**settings)
+    offsets = chosen.segments(video.width, video.height) + 1
+    segments = open_fixed(folder / SEGMENTS, np.uint32, (offsets,), load=load)
     boxes = open_fixed(folder / BOXES, np.int32, (4,), load=True)
     files = Ragged.open(folder, JPEG, load)
     regions = Ragged.open(folder, REGIONS, load)
-    if segments.ndim != 2 or segments.dtype != np.uint32 or len(segments) != len(files):
+    if len(segments) != len(files):
         raise _misfit(folder / SEGMENTS, ragged_names(JPEG)[0])
     area = boxes[:, 2].astype(np.int64) * boxes[:, 3] * 3
     if len(boxes) != len(files) or not np.array_equal(np.diff(regions.offsets), area):
         raise _misfit(folder / ragged_names(REGIONS)[0], BOXES)
-    return JpegBackgrounds(JpegSettings(**settings), label, files, segments, boxes, regions)
+    return JpegBackgrounds(chosen, label, files, segments, boxes, regions)
 
 
 def _misfit(path: Path, other: str) -> TemplateError:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-import logging
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,14 +19,13 @@ from ..kernels import _jpeg
 from ..presets import Preset, get_preset
 from ..timing import Loop, parse_fps
 from .crops import check_crops, cut_crop, pack_crop
-from .jpeg_backgrounds import BackgroundEncoder, JpegBackgrounds, JpegSettings, relabel
+from .jpeg_backgrounds import BackgroundEncoder, EncodedBackground, JpegSettings, relabel
 from .masks import rect_masks
+from .owned import OwnedFrames
 from .reader import TemplateParts, open_private, private_files, read_folder
 from .rects import clip_rects
 
 __all__ = ["Template"]
-
-_log = logging.getLogger(__name__)
 
 
 class Template:
@@ -59,7 +58,7 @@ class Template:
         self.whole_rects = parts.rects if parts.whole_rects is None else parts.whole_rects
         self._bgr24, self._i420, self._jpeg = parts.bgr24, parts.i420, parts.jpeg
         self._masks = parts.masks
-        self._folder = parts.folder
+        self._folder, self._digest = parts.folder, parts.digest
         self._opened = {} if parts.folder is None else private_files(parts.folder)
 
     # ---- making ------------------------------------------------------------------------
@@ -76,8 +75,11 @@ class Template:
         crops: NDArray[np.uint8] | None = None,
         masks: Sequence[NDArray[np.uint8] | None] | None = None,
         label: bool = True,
+        owned: bool = False,
     ) -> Template:
         """Make a template in memory over the caller's frames, which are kept, not copied.
+
+        Nine parameters: they are the parts of a person.
 
         Parameters
         ----------
@@ -97,6 +99,10 @@ class Template:
             Alpha over each rect, used as they are; by default from the preset's edge.
         label : bool
             False leaves out the mark of generated media.
+        owned : bool
+            True gives the frames away: finished bgr24 frames are painted on them, without a
+            copy of the background, and lent read-only; what was under the mouth is put back when
+            the frame returns. They must be writable and contiguous, and be used by nobody else.
 
         Raises
         ------
@@ -120,7 +126,7 @@ class Template:
                 rects=clipped,
                 crops=crops,
                 masks=_check_masks(masks, clipped),
-                bgr24=frames,
+                bgr24=OwnedFrames(frames, clipped) if owned else frames,
             )
         )
 
@@ -177,6 +183,34 @@ class Template:
         self._bgr24 = self._i420 = self._jpeg = None
         self.crops = self.crops[:0].copy()
         self._masks = ()
+
+    def __copy__(self) -> Template:
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        return other
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled: of a mapped folder its path and how it was opened, no pixel."""
+        if self._folder is None:
+            return self.__dict__
+        if not self.stored:
+            raise TemplateError("the template is closed; open it again to pickle it")
+        kept = {name: self.__dict__[name] for name in ("preset", "loop", "label", "_digest")}
+        return {"_folder": self._folder.absolute(), **kept}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Open the folder again; TemplateError where it holds another template by now."""
+        if state["_folder"] is None:
+            self.__dict__.update(state)
+            return
+        parts = read_folder(state["_folder"], load=False)
+        if parts.digest != state["_digest"]:
+            raise TemplateError(
+                f"{parts.folder} holds another template than the one that was pickled; "
+                "open it and pickle it again"
+            )
+        parts.preset, parts.loop, parts.label = (state[n] for n in ("preset", "loop", "label"))
+        self.__init__(parts)  # type: ignore[misc]
 
     def __enter__(self) -> Template:
         return self
@@ -290,8 +324,22 @@ class Template:
         """
         return pack_crop(self.crops[index], self.preset, out)
 
-    def bgr24(self, index: int) -> NDArray[np.uint8]:
-        """Return a background, (H, W, 3) uint8 bgr24: a view where it is stored so, else fresh."""
+    def bgr24(self, index: int, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+        """Return a background as packed pixels.
+
+        Parameters
+        ----------
+        index : int
+        out : (H, W, 3) uint8, optional
+            Memory to use where it is not stored so.
+
+        Returns
+        -------
+        (H, W, 3) uint8, bgr24
+            A view where it is stored so and nobody paints on it; else `out`, or fresh.
+        """
+        if isinstance(self._bgr24, OwnedFrames):
+            return self._bgr24.read(index, out)
         if self._bgr24 is not None:
             return self._bgr24[index]
         if self._i420 is not None:
@@ -301,16 +349,35 @@ class Template:
                 height=self.height,
                 matrix=self.matrix,
                 full_range=self.full_range,
+                out=out,
             )
         if self._jpeg is not None:
-            return _jpeg.decode(self._jpeg.files[index])
+            return _jpeg.decode(self._jpeg.files[index], out)
         raise TemplateError("the template is closed; open it again")
 
-    def i420(self, index: int) -> NDArray[np.uint8]:
-        """Return a background as flat I420 planes, uint8: a view where stored so, else fresh."""
+    def i420(self, index: int, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+        """Return a background as flat I420 planes, uint8; see `bgr24`."""
         if self._i420 is not None:
             return self._i420[index]
-        return kernels.to_i420(self.bgr24(index), matrix=self.matrix, full_range=self.full_range)
+        picture = self.bgr24(index)
+        return kernels.to_i420(picture, matrix=self.matrix, full_range=self.full_range, out=out)
+
+    @property
+    def owned(self) -> OwnedFrames | None:
+        """The frames in memory that may be painted on, where there are such."""
+        return self._bgr24 if isinstance(self._bgr24, OwnedFrames) else None
+
+    def arrays(self) -> list[NDArray[np.uint8]]:
+        """Return all that lies in memory of its own or the caller's, not in mapped files."""
+        if self._folder is not None:
+            return []
+        pictures: list[Any] = (
+            [self._bgr24, self._i420] if self.owned is None else [self.owned.frames]
+        )
+        found = [array for part in pictures if part is not None for array in part]
+        if self._jpeg is not None:
+            found += [self._jpeg.files.data, self._jpeg.regions.data]
+        return [*found, self.crops, *(mask for mask in self._masks if mask is not None)]
 
     def private(self, format: str) -> NDArray[np.uint8] | None:
         """Map the backgrounds copy-on-write, so that they may be painted on.
@@ -330,29 +397,51 @@ class Template:
             return None
         return open_private(self._folder, format, self.video, self._opened[format])
 
-    def jpeg(self, settings: JpegSettings | None = None) -> JpegBackgrounds:
-        """Return the encoded backgrounds, with the template's own `label`.
+    @property
+    def jpeg_settings(self) -> JpegSettings:
+        """How its JPEG frames are encoded where nothing else is asked for.
 
-        They are made in memory where the template does not store them so.
+        As the stored backgrounds are, else `JpegSettings()`; the restart interval is chosen.
+        """
+        return JpegSettings().resolve(self.width) if self._jpeg is None else self._jpeg.settings
+
+    def stores_jpeg(self, settings: JpegSettings) -> bool:
+        """Tell whether JPEG backgrounds of these settings are stored, under its own `label`."""
+        stored = self._jpeg
+        return stored is not None and (stored.settings, stored.label) == (settings, self.label)
+
+    def jpeg(
+        self,
+        index: int,
+        settings: JpegSettings | None = None,
+        encoder: BackgroundEncoder | None = None,
+        out: NDArray[np.uint8] | None = None,
+    ) -> EncodedBackground:
+        """Return a background as JPEG, with the template's own `label`.
 
         Parameters
         ----------
+        index : int
         settings : JpegSettings, optional
-            By default those of the stored ones.
+            `jpeg_settings` by default.
+        encoder : BackgroundEncoder, optional
+            Of these settings and this label; a new one by default.
+        out : (H, W, 3) uint8, optional
+            Memory for the picture, where it is not stored as bgr24.
+
+        Returns
+        -------
+        EncodedBackground
+            Views where it is stored so, else fresh.
         """
-        stored = self._jpeg
-        if settings is None:
-            settings = stored.settings if stored else JpegSettings()
-        wanted = settings.resolve(self.width)
-        if stored is not None and wanted == stored.settings:
-            self._jpeg = relabel(stored, self.label)
-            return self._jpeg
-        _log.info("encoding %d backgrounds as JPEG, quality %d", self.count, wanted.quality)
-        encoder = BackgroundEncoder(wanted, self.width, self.height, self.label)
-        made = encoder.encode_all(map(self.bgr24, range(self.count)), self.rects)
-        if stored is None:
-            self._jpeg = made
-        return made
+        settings = self.jpeg_settings if settings is None else settings.resolve(self.width)
+        if self._jpeg is not None and settings == self._jpeg.settings:
+            stored = self._jpeg.background(index)
+            return stored if self._jpeg.label == self.label else relabel(stored, self.label)
+        if encoder is None:
+            encoder = BackgroundEncoder(settings, self.width, self.height, self.label)
+        made = encoder.encode(self.bgr24(index, out), self.rects[index])
+        return made._replace(file=made.file.copy(), region=made.region.copy())
 
 
 # ---- checks ------------------------------------------------------------------------------

@@ -358,6 +358,36 @@ def test_a_folder_that_is_given_up_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_a_killed_writer_left_goes_with_the_next_one(tmp_path):
+    script = (
+        "import os, sys; from pathlib import Path; from lipsync_fast.files.part import PartFolder\n"
+        "folder = PartFolder(Path(sys.argv[1])); (folder.path / 'a').write_text('x')\n"
+        "print('ready', flush=True); sys.stdin.read()"
+    )
+    target = tmp_path / "t"
+    child = subprocess.Popen(
+        [sys.executable, "-c", script, str(target)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with child:
+        child.stdout.readline()
+        (left,) = tmp_path.iterdir()
+        part.PartFolder(target).discard()
+        assert left.exists(), "its writer lives"
+        child.kill()
+    (tmp_path / f"u.{'0' * 16}.part").mkdir()  # another name's
+    with part.PartFolder(target) as folder:
+        fill(folder.path, "new")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["t", f"u.{'0' * 16}.part"]
+
+
+def test_a_folder_that_is_forgotten_discards_itself(tmp_path):
+    folder = part.PartFolder(tmp_path / "a" / "t")
+    fill(folder.path, "new")
+    del folder
+    gc.collect()
+    assert not list(tmp_path.iterdir())
+
+
 def replace_interrupted(target, moment):
     """Replace a folder; an interrupt comes with the line `moment` of taking the name.
 

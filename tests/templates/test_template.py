@@ -20,9 +20,12 @@ from lipsync_fast.errors import (
     LayoutError,
     TemplateError,
 )
+from lipsync_fast.files import part, untrusted
 from lipsync_fast.formats import VideoFormat
 from lipsync_fast.presets import get_preset
 from lipsync_fast.templates import JpegSettings, Template, TemplateOptions, TemplateWriter
+from lipsync_fast.templates import reader as reader_module
+from lipsync_fast.templates import writer as writer_module
 from lipsync_fast.templates.crops import cut_crop
 from lipsync_fast.templates.masks import edge_mask
 from lipsync_fast.templates.rects import clip_rects
@@ -479,3 +482,115 @@ def test_one_rect_serves_all_frames():
     assert (template.rects == RECTS[0]).all()
     assert len(template) == 4
     assert "wav2lip96" in repr(template)
+
+
+PIXELS = TemplateOptions(store=("bgr24",))
+
+
+def write_interrupted(path, moment):
+    """Write a template; an interrupt comes with the line `moment` of the writer or its folder.
+
+    Returns whether it was raised.
+    """
+    count, files = 0, (part.__file__, writer_module.__file__)
+
+    def trace(frame, event, _):
+        nonlocal count
+        if frame.f_code.co_filename not in files:
+            return None
+        if event == "line":
+            count += 1
+            if count == moment:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    try:
+        sys.settrace(trace)
+        with TemplateWriter(path, SMALL, preset="wav2lip96", options=PIXELS) as writer:
+            writer.add((1, 1, 8, 8), bgr24=np.zeros((10, 10, 3), np.uint8))
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+# An interrupt in a constructor leaves its file to the garbage collector.
+@pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+def test_an_interrupt_of_any_line_leaves_a_whole_template_and_nothing_else(tmp_path):
+    path = write(tmp_path / "t", "wav2lip96", store=("bgr24",))
+    moment, interrupted = 0, True
+    while interrupted:
+        moment += 1
+        interrupted = write_interrupted(path, moment)
+        gc.collect()
+        assert list(tmp_path.iterdir()) == [path], moment
+        Template.open(path).close()
+    assert moment > 100
+
+
+def film(path, level):
+    """A template of two frames of one level, whose JPEG files have the same sizes in any."""
+    with TemplateWriter(path, SMALL, preset="wav2lip96") as writer:
+        for _ in range(2):
+            writer.add((1, 1, 8, 8), bgr24=np.full((10, 10, 3), level, np.uint8))
+    return path
+
+
+class Replacing:
+    """Replaces a template just before the reader looks at a file for the given time."""
+
+    def __init__(self, path, moment):
+        self.path, self.moment, self.count = path, moment, 0
+        self.stat, self.open = Path.stat, untrusted.open_plain
+
+    def patch(self, monkeypatch):
+        monkeypatch.setattr(Path, "stat", lambda path, **n: self.look(path) or self.stat(path, **n))
+        monkeypatch.setattr(untrusted, "open_plain", lambda p: self.look(p) or self.open(p))
+        monkeypatch.setattr(reader_module, "plain_text", untrusted.plain_text)
+
+    def look(self, path):
+        if path.parent == self.path:
+            self.count += 1
+            if self.count == self.moment:
+                film(self.path, 200)
+
+
+@pytest.mark.parametrize("load", [False, True])
+def test_a_folder_that_is_replaced_while_it_is_opened_is_never_mixed(tmp_path, monkeypatch, load):
+    path, moment, replaced = tmp_path / "t", 0, True
+    while replaced:
+        film(path, 20)
+        moment += 1
+        replacing = Replacing(path, moment)
+        with monkeypatch.context() as patched:
+            replacing.patch(patched)
+            template = Template.open(path, load=load)
+        replaced = replacing.count >= moment
+        with template:
+            level = int(template.crops[0, 0, 0, 0])
+            assert level == (200 if replaced else 20)
+            assert (template.crops == level).all()
+            assert (template.i420(0)[:100] == template.i420(1)[:100]).all()
+            assert abs(int(template.bgr24(0)[5, 5, 0]) - level) < 9
+            if not load:
+                np.testing.assert_array_equal(template.private("i420")[0], template.i420(0))
+    assert moment > 20
+
+
+def test_a_folder_that_never_rests_is_named(tmp_path, monkeypatch):
+    path = film(tmp_path / "t", 20)
+    whole = reader_module._read_once
+
+    def busy(folder, load):
+        film(path, 200)
+        return whole(folder, load)
+
+    monkeypatch.setattr(reader_module, "_read_once", busy)
+    monkeypatch.setattr(reader_module, "_TRIES", 3)
+    with pytest.raises(TemplateError, match="replaced again and again"):
+        Template.open(path)

@@ -20,6 +20,7 @@ import secrets
 import shutil
 import stat
 import sys
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -106,7 +107,8 @@ class PartFolder:
 
     An older folder of the name stays until then, and goes afterwards. Whatever is raised, and
     whenever, the name holds the old folder or the whole new one. As a context manager it finishes
-    at the end of the block, and discards where the block raises.
+    at the end of the block, and discards where the block raises; one that is forgotten discards
+    itself. What a killed process left of the same name is removed by the next one.
 
     Parameters
     ----------
@@ -130,12 +132,38 @@ class PartFolder:
         self.target, self.path = target, target.with_name(f"{own}.part")
         self._old = target.with_name(f"{own}.old")
         self._parents = [p for p in target.parents if not p.exists()]  # innermost first
+        # An interrupt may come before any caller holds the folder.
+        self._forgotten = weakref.finalize(self, _forget, os.getpid(), self._places())
+        self._lock: int | None = None
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            self.path.mkdir()
+            _remove_abandoned(target)
+            self._make()
         except BaseException:
             self.discard()
             raise
+
+    def _make(self) -> None:
+        """Make the folder and hold it, so that no other writer takes it for abandoned."""
+        for turn in range(_TRIES):
+            self.path.mkdir(exist_ok=turn > 0)
+            if sys.platform == "win32":
+                return
+            with suppress(FileNotFoundError, BlockingIOError):  # removed as abandoned
+                self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+                _share_lock(self._lock)
+                if os.path.samestat(os.fstat(self._lock), os.stat(self.path)):
+                    return
+            self._unlock()
+            time.sleep(0.001)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path))
+
+    def _places(self) -> tuple[Path, Path, Path, list[Path]]:
+        return self.path, self._old, self.target, self._parents
+
+    def _unlock(self) -> None:
+        lock, self._lock = self._lock, None  # in this order: an interrupt must not close it twice
+        release(lock)
 
     def finish(self) -> None:
         """Take the name.
@@ -147,9 +175,8 @@ class PartFolder:
         """
         try:
             self._take()
-            self._parents = []
         finally:
-            self._clear()
+            self.discard()
 
     def _take(self) -> None:
         for _ in range(_TRIES):
@@ -168,17 +195,11 @@ class PartFolder:
 
     def discard(self) -> None:
         """Remove what was written and the parents that were made; nothing once it is finished."""
-        self._clear()
-        with suppress(OSError):  # missing already, or used by others
-            for parent in self._parents:
-                parent.rmdir()
-
-    def _clear(self) -> None:
-        if os.path.lexists(self.path) and os.path.lexists(self._old):  # the name was not taken
-            with suppress(OSError):  # another writer has taken it meanwhile
-                self._old.rename(self.target)
-        _remove(self._old)
-        _remove(self.path)
+        try:
+            _clear(*self._places())
+            self._forgotten.detach()
+        finally:
+            self._unlock()
 
     def __enter__(self) -> PartFolder:
         return self
@@ -189,6 +210,51 @@ class PartFolder:
                 self.finish()
         finally:
             self.discard()
+
+
+def _clear(path: Path, old: Path, target: Path, parents: list[Path]) -> None:
+    """Remove a part and the folder that it has replaced; put that back where it has not."""
+    if os.path.lexists(path) and os.path.lexists(old):  # the name was not taken
+        with suppress(OSError):  # another writer has taken it meanwhile
+            old.rename(target)
+    _remove(old)
+    _remove(path)
+    with suppress(OSError):  # missing already, or used: where the name was taken, by that folder
+        for parent in parents:
+            parent.rmdir()
+
+
+def _forget(process: int, places: tuple[Path, Path, Path, list[Path]]) -> None:
+    if os.getpid() == process:  # not in a forked one
+        _clear(*places)
+
+
+def _share_lock(descriptor: int) -> None:
+    """Take a lock that ends with the process; BlockingIOError where another has it alone."""
+    if sys.platform == "win32":
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:
+        pass  # a file system without locks, as some network ones are
+
+
+def _remove_abandoned(target: Path) -> None:
+    """Remove the parts of a name whose processes were killed: nobody holds them."""
+    if sys.platform == "win32":
+        return
+    ours = re.compile(re.escape(target.name[:_LONGEST]) + r"\.[0-9a-f]{16}\.part")
+    for path in [p for p in target.parent.iterdir() if ours.fullmatch(p.name)]:
+        with suppress(OSError):  # another user's, a link, held, or gone
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                if os.fstat(descriptor).st_uid == os.geteuid():
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    _remove(path)
+            finally:
+                os.close(descriptor)
 
 
 def _remove(folder: Path) -> None:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +47,9 @@ from .layout import (
 from .owned import OwnedFrames
 from .rects import rects_inside, visible_parts
 
-__all__ = ["FileId", "TemplateParts", "open_private", "private_files", "read_folder"]
+__all__ = ["FileId", "TemplateParts", "open_private", "read_folder"]
+
+_TRIES = 100  # openings of a folder that others replace at the same time
 
 FileId = tuple[int, int]  # device and inode: the same file, whatever lies under its name later
 
@@ -68,10 +73,58 @@ class TemplateParts:
     jpeg: JpegBackgrounds | None = None
     folder: Path | None = None
     digest: str = ""  # of the head, which tells one template from another
+    # The backgrounds that may be painted on, for `open_private` to recognise.
+    opened: dict[str, FileId | None] = field(default_factory=dict)
 
 
 def read_folder(folder: Path, load: bool) -> TemplateParts:
-    """Read a template's folder, mapped or loaded; see `Template.open`."""
+    """Read a template's folder, mapped or loaded; see `Template.open`.
+
+    All parts come from one folder, also where another one takes its name meanwhile.
+    """
+    for _ in range(_TRIES):
+        with _hold(folder) as same:
+            try:
+                parts = _read_once(folder, load)
+            except LipsyncError:
+                if same():
+                    raise
+                continue  # it was gone in the middle
+            if same():
+                return parts
+    raise TemplateError(f"{folder} is replaced again and again; open it when that has ended")
+
+
+@contextmanager
+def _hold(folder: Path) -> Iterator[Callable[[], bool]]:
+    """Hold a folder open, so that its number is not given to another, for a block.
+
+    Yields
+    ------
+    callable
+        Tells whether the name still means that folder.
+    """
+    descriptor = None
+    if sys.platform != "win32":  # which neither opens nor renames folders that are in use
+        with suppress(OSError):  # the reader finds out, too, and says so
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+
+    def same() -> bool:
+        if descriptor is None:
+            return True
+        try:
+            return os.path.samestat(os.fstat(descriptor), os.stat(folder))
+        except OSError:
+            return False
+
+    try:
+        yield same
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _read_once(folder: Path, load: bool) -> TemplateParts:
     head = _read_head(folder)
     try:
         return replace(_read_parts(folder, head, load), digest=_digest(head))
@@ -124,6 +177,7 @@ def _read_parts(folder: Path, head: dict[str, Any], load: bool) -> TemplateParts
         i420=i420,
         jpeg=jpeg,
         folder=None if load else folder,
+        opened={} if load else _private_files(folder),
     )
 
 
@@ -163,8 +217,7 @@ def _stored_preset(head: dict[str, Any]) -> Preset:
         ) from None
 
 
-def private_files(folder: Path) -> dict[str, FileId | None]:
-    """Identify the backgrounds that may be painted on, for `open_private` to recognise."""
+def _private_files(folder: Path) -> dict[str, FileId | None]:
     return {format: _file_id(folder / name) for format, name in BACKGROUNDS.items()}
 
 

@@ -22,7 +22,7 @@ from .crops import check_crops, cut_crop, pack_crop
 from .jpeg_backgrounds import BackgroundEncoder, EncodedBackground, JpegSettings, relabel
 from .masks import rect_masks
 from .owned import OwnedFrames
-from .reader import TemplateParts, open_private, private_files, read_folder
+from .reader import TemplateParts, open_private, read_folder
 from .rects import clip_rects
 
 __all__ = ["Template"]
@@ -59,7 +59,7 @@ class Template:
         self._bgr24, self._i420, self._jpeg = parts.bgr24, parts.i420, parts.jpeg
         self._masks = parts.masks
         self._folder, self._digest = parts.folder, parts.digest
-        self._opened = {} if parts.folder is None else private_files(parts.folder)
+        self._opened = parts.opened
 
     # ---- making ------------------------------------------------------------------------
 

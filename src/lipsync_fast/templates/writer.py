@@ -105,10 +105,14 @@ class TemplateWriter:
         self._masks: list[int] = []
         self._mask_numbers: dict[tuple[tuple[int, ...], bytes], int] = {}
         self._head = self._make_head(options)
-        self._folder = self._make_folder()
         self._closed = False
+        self._folder = self._make_folder()
         self._part = self._folder.path
-        self._writers: dict[str, FixedWriter | RaggedWriter] = self._open_writers(options.store)
+        try:
+            self._writers = self._open_writers(options.store)
+        except BaseException:
+            self._folder.discard()
+            raise
 
     def _make_head(self, options: TemplateOptions) -> dict[str, Any]:
         video, preset = self.video, self.preset

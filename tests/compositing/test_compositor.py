@@ -8,8 +8,10 @@ import pytest
 from lipsync_fast import JpegEncoder, kernels
 from lipsync_fast.compositing import ColourSmoother, Compositor
 from lipsync_fast.errors import ArgumentTypeError, InputError, LayoutError
+from lipsync_fast.formats import VideoFormat
 from lipsync_fast.presets import get_preset
 from lipsync_fast.provenance import XMP
+from lipsync_fast.templates import JpegSettings, TemplateOptions, TemplateWriter
 from lipsync_fast.templates.masks import edge_mask
 from lipsync_fast.templates.template import Template
 
@@ -213,6 +215,37 @@ def test_rows_of_a_callers_buffer_may_be_apart():
         compositor.composite_into([wide[:, :640]], outputs, [0])
         assert np.array_equal(wide[:, :640], compositor.composite(outputs, [0])[0].array)
     assert (wide[:, 640:] == 9).all()
+
+
+def test_rows_of_background_and_buffer_may_be_the_same_bytes_apart():
+    """Copied as one block, the gaps between the rows would be copied, too."""
+    wide = np.full((2, 360, 700, 3), 9, np.uint8)
+    wide[0, :, :640] = picture(1)
+    packed, apart = (
+        Template.from_arrays([frame], RECTS[0], preset="wav2lip96")
+        for frame in (picture(1), wide[0, :, :640])
+    )
+    wide[0, :, 640:] = 77
+    outputs = net_output(9, packed.preset, 1)
+    with Compositor(packed) as one, Compositor(apart) as other:
+        other.composite_into([wide[1, :, :640]], outputs, [0])
+        assert np.array_equal(wide[1, :, :640], one.composite(outputs, [0])[0].array)
+    assert (wide[1, :, 640:] == 9).all()
+
+
+def test_a_hidden_mouth_leaves_the_stored_jpeg_as_it_is(tmp_path, rng):
+    """Pixels encoded a second time would not be the stored bytes."""
+    frame = rng.integers(0, 256, (96, 128, 3), np.uint8)
+    options = TemplateOptions(store=("jpeg",), jpeg=JpegSettings(quality=60))
+    video = VideoFormat(128, 96)
+    with TemplateWriter(tmp_path / "t", video, preset="wav2lip96", options=options) as writer:
+        writer.add((30, 20, 50, 40), bgr24=frame)
+    outputs = rng.random((1, 3, 96, 96), np.float32)
+    with Template.open(tmp_path / "t") as template, Compositor(template) as compositor:
+        stored = bytes(template.jpeg().files[0])
+        for alpha, same in ((0, True), (1, False)):
+            made = compositor.composite(outputs, [0], format="jpeg", alphas=[alpha])[0].data
+            assert (bytes(made) == stored) == same
 
 
 def test_jpeg_that_does_not_fit_says_so():

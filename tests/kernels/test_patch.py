@@ -1,9 +1,12 @@
 """patch: the bytes of convert into the crop's middle and resize of the whole, in every ISA."""
 
+import sys
+
 import numpy as np
 import pytest
 from tests.support import reference
 from tests.support.guarded import LAYOUTS
+from tests.support.jpeg_tools import GuardedPages
 
 from lipsync_fast import kernels
 from lipsync_fast.errors import InputError, LayoutError
@@ -83,6 +86,28 @@ def test_planes_may_lie_apart(isa, rng):
     plan = kernels.ResizePlan((30, 30), (17, 19), "area")
     got = kernels.patch(planar, plan, isa=isa)
     np.testing.assert_array_equal(got, expected(planar, None, 0, (17, 19), "area"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="guard pages are made with mprotect")
+@pytest.mark.parametrize("planes", [None, np.full((3, 3), 0.5)])
+def test_patch_keeps_within_its_memory(isa, rng, planes):
+    """Everything ends at a guard page: a read or a write behind it would kill the process."""
+    for view, border, size in (
+        (1, 0, (1, 1)),
+        (16, 1, (7, 9)),
+        (29, 2, (40, 3)),
+        (48, 8, (64, 70)),
+    ):
+        side = view + 2 * border
+        planar = rng.random((3, view, view), np.float32)
+        crop = rng.integers(0, 256, (side, side, 3), np.uint8)
+        plan = kernels.ResizePlan((side, side), size, "bicubic")
+        want = kernels.patch(planar, plan, crop, planes=planes, isa=isa)
+        held = [GuardedPages(array.nbytes).image(array) for array in (crop, want)]
+        values = GuardedPages(planar.nbytes).hold(planar.tobytes()).view(np.float32)
+        held[1][...] = 0
+        kernels.patch(values.reshape(planar.shape), plan, *held, planes=planes, isa=isa)
+        np.testing.assert_array_equal(held[1], want)
 
 
 PLANAR = np.zeros((3, 20, 20), np.float32)

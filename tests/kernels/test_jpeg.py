@@ -94,6 +94,19 @@ def test_bound_holds_the_worst_noise(rng, subsampling):
     )
 
 
+@pytest.mark.parametrize("subsampling", SUBSAMPLINGS)
+def test_bound_counts_the_mcus_that_are_begun(subsampling):
+    cell_w, cell_h = MCU[subsampling]
+
+    def bound(columns, rows):
+        return _jpeg.jpeg_bound(columns * cell_w, rows * cell_h, subsampling)
+
+    one = bound(2, 1) - bound(1, 1)
+    for width, height in ((1, 1), (cell_w, cell_h), (5 * cell_w + 1, 3 * cell_h + 1)):
+        mcus = -(-width // cell_w) * -(-height // cell_h)
+        assert _jpeg.jpeg_bound(width, height, subsampling) == bound(1, 1) + (mcus - 1) * one
+
+
 def test_encoder_refuses_bad_arguments(rng):
     with pytest.raises(InputError, match="quality must be a whole number, 1 to 100, got 0"):
         _jpeg.JpegEncoder(0)
@@ -183,6 +196,7 @@ def test_region_is_the_smallest_box_of_segments(rng, subsampling):
         got = np.zeros_like(hit)
         rx, ry, rw, rh = _jpeg.jpeg_region(x, y, w, h, width, height, subsampling, interval)
         assert min(rx, ry) >= 0
+        assert hit.any() or (rx, ry, rw, rh) == (0, 0, 0, 0)
         assert rx + rw <= width
         assert ry + rh <= height
         got[ry : ry + rh, rx : rx + rw] = True

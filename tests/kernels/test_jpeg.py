@@ -9,7 +9,15 @@ import threading
 import numpy as np
 import pytest
 from PIL import Image
-from tests.support.jpeg_tools import MCU, GuardedPages, intervals, mcus_per_row, photo, pillow_jpeg
+from tests.support.jpeg_tools import (
+    MCU,
+    GuardedPages,
+    intervals,
+    mcus_per_row,
+    photo,
+    pillow_jpeg,
+    tables_of,
+)
 
 from lipsync_fast.errors import BusyError, InputError, LayoutError
 from lipsync_fast.kernels import _jpeg
@@ -329,6 +337,15 @@ def test_foreign_files_are_refused_in_one_sentence(rng):
                 _jpeg.jpeg_header(data)
             with pytest.raises(InputError, match="encode it with JpegEncoder"):
                 _jpeg.jpeg_segments(data)
+
+
+def test_each_table_that_a_scan_needs_is_missed(rng):
+    data = save(photo(rng, 40, 56))
+    tables = tables_of(data)
+    assert len(tables) == 6, "two of quantisation, four of Huffman codes"
+    for table in tables:
+        with pytest.raises(InputError, match="lacks a table"):
+            _jpeg.jpeg_header(data[: table.start] + data[table.stop :])
 
 
 def test_damaged_scans_are_refused(rng):

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.support import reference
-from tests.support.jpeg_tools import MCU, GuardedPages, intervals, photo, pillow_jpeg
+from tests.support.jpeg_tools import (
+    MCU,
+    GuardedPages,
+    intervals,
+    photo,
+    pillow_jpeg,
+    tables_of,
+)
 
 from lipsync_fast.errors import ArgumentTypeError, BusyError, InputError, LayoutError
 from lipsync_fast.kernels import _jpeg
@@ -264,6 +271,19 @@ def test_optimised_tables_are_refused(rng):
     assert len(_jpeg.jpeg_segments(file.getvalue())) == 5
     with pytest.raises(InputError, match="must have the standard Huffman tables"):
         SplicedJpeg(file.getvalue())
+
+
+def test_tables_of_the_standard_size_with_other_codes_are_refused(rng):
+    """The last two symbols of each table in turn change places: their codes are as long."""
+    data = SplicedJpeg(photo(rng, 32, 32)).data.tobytes()
+    assert SplicedJpeg(data).data.tobytes() == data
+    tables = [t for t in tables_of(data) if data[t.start + 1] == 0xC4]
+    assert len(tables) == 4
+    for table in tables:
+        first, last = data[table.stop - 2 : table.stop]
+        other = data[: table.stop - 2] + bytes((last, first)) + data[table.stop :]
+        with pytest.raises(InputError, match="must have the standard Huffman tables"):
+            SplicedJpeg(other)
 
 
 # ---- threads and memory --------------------------------------------------------------------

@@ -46,6 +46,17 @@ def intervals(width, subsampling):
     return [r for r in range(1, mcus + 1) if mcus % r == 0]
 
 
+def tables_of(data):
+    """Where the segments of quantisation and Huffman tables stand: slices of the file."""
+    found, at = [], 2
+    while data[at + 1] != 0xDA:
+        end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if data[at + 1] in (0xDB, 0xC4):
+            found.append(slice(at, end))
+        at = end
+    return found
+
+
 class GuardedPages:
     """Memory behind whose last byte the process may not read or write."""
 

@@ -297,11 +297,6 @@ def test_a_text_cannot_be_read_as_a_video(tmp_path):
         prepare(tmp_path / "video.mp4", tmp_path / "t", preset="wav2lip96", rects="1,2,3,4")
 
 
-def test_fps_of_a_video(video, tmp_path):
-    with pytest.raises(InputError, match="tells its own"):
-        prepare(video, tmp_path / "t", preset="wav2lip96", rects="1,2,3,4", fps=25)
-
-
 def test_targets_that_cannot_be_written(images, tmp_path):
     options = {"preset": "wav2lip96", "rects": "1,2,30,30"}
     with pytest.raises(InputError, match="other files"):

@@ -31,6 +31,11 @@ def add_prepare(commands: Any) -> None:
         "--preset",
         help=f"the generator's family: {', '.join(PRESETS)}, or your own .toml file",
     )
+    command.add_argument(
+        "--fps",
+        metavar="RATE",
+        help="frames a second of images (default: 25), or those that a video is read at",
+    )
     _add_faces(command)
     command.add_argument(
         "--feather", choices=("auto", *FEATHERS), help="fade the mouth into its background"
@@ -91,6 +96,7 @@ def _prepare(options: argparse.Namespace) -> None:
                 feather=options.feather,
                 label=options.label is not False,
             ),
+            fps=options.fps,
             progress=progress,
         )
     with template:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ..errors import FileMissingError, MediaError, MissingExtraError
+from ..errors import FileMissingError, LipsyncError, MediaError, MissingExtraError
 
 
 def load_av(purpose: str) -> ModuleType:
@@ -25,7 +25,24 @@ def load_av(purpose: str) -> ModuleType:
             f"{purpose} needs PyAV, which cannot be loaded ({error}); "
             'install it with `pip install "lipsync_fast[video]"`'
         ) from error
+    _know_all_side_data(av)
     return av
+
+
+def _know_all_side_data(av: ModuleType) -> None:
+    """Let a frame have side data of kinds that FFmpeg knows and PyAV's list ends before.
+
+    PyAV 18 would raise ValueError for all side data of a frame that has any such (31 is EXIF).
+    """
+    kinds = av.sidedata.sidedata.Type
+    if "_missing_" not in vars(kinds):
+        kinds._missing_ = classmethod(_kind_without_name)
+
+
+def _kind_without_name(cls: Any, number: object) -> Any:
+    kind = object.__new__(cls)
+    kind._name_, kind._value_ = f"KIND_{number}", number
+    return kind
 
 
 def require_file(path: str | os.PathLike[str]) -> Path:
@@ -61,6 +78,13 @@ def reading(path: Path) -> Iterator[None]:
     except av.error.FFmpegError as error:
         raise MediaError(
             f"{path} is damaged, or not a media file that FFmpeg can read: {error.strerror}"
+        ) from error
+    except (ArithmeticError, AttributeError, LookupError, NotImplementedError, ValueError) as error:
+        if isinstance(error, LipsyncError):
+            raise
+        raise MediaError(
+            f"{path} holds something that PyAV {av.__version__} does not know ({error}); convert "
+            "it with another program first"
         ) from error
 
 

@@ -277,9 +277,12 @@ class DecodedSound:
             raise damage.first
 
     def _stream(self, container: Any) -> Any:
-        if not container.streams.audio:
+        """Return the track that is played where nobody chooses one, else the first."""
+        tracks = [stream for stream in container.streams.audio if stream.codec_context is not None]
+        if not tracks:
             raise MediaError(f"{self.path} has no sound in it")
-        return container.streams.audio[0]
+        default = load_av("").stream.Disposition.default
+        return next((track for track in tracks if track.disposition & default), tracks[0])
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,8 @@ def prepare(
     options : TemplateOptions, optional
         What is stored, and how: formats, JPEG quality, loop, feather, label.
     fps : number or fraction, optional
-        Frames a second of images, 25 by default. A video tells its own.
+        Frames a second of images, 25 by default, or those that a video is read at; it tells its
+        own, but for some of a rate that varies.
     progress : callable, optional
         Called with the number of frames done and their total (None where unknown), both over
         all readings.

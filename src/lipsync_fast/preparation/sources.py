@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -66,7 +65,8 @@ def open_source(
     path : Path
     preset : Preset
     fps : number or fraction, optional
-        Frames a second of images; None stands for the avatar's, the preset's, or 25.
+        Frames a second of images, where None stands for the avatar's, the preset's, or 25; or
+        those that a video is read at, where None stands for the preset's or its own.
     avatar : Avatar, optional
         What `find_avatar` found at `path`; its frames are read.
 
@@ -77,7 +77,7 @@ def open_source(
     MediaError
         The source cannot be read.
     InputError
-        `fps` is given for a video or does not fit the preset.
+        `fps` does not fit the preset; or a video does not tell its own.
     """
     if avatar is not None:
         if not isinstance(avatar.frames, Path):
@@ -87,23 +87,24 @@ def open_source(
         return _Images(path, media.list_images(path), preset, fps)
     if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
         return _Images(path, [path], preset, fps)
-    if fps is not None:
-        raise InputError(
-            f"fps is for images, and {path} is a video, which tells its own: leave out fps"
-        )
-    return _Video(path, preset)
+    return _Video(path, preset, fps)
 
 
 class _Video(Source):
-    """A video at the preset's feature rate, or at its own."""
+    """A video at the preset's feature rate, at the one that was asked for, or at its own."""
 
-    def __init__(self, path: Path, preset: Preset) -> None:
+    def __init__(
+        self, path: Path, preset: Preset, fps: Fraction | int | float | str | None
+    ) -> None:
         self.path = path
         self._reader = reader = media.VideoReader(path)
-        self.video = reader.format
-        if preset.feature_rate:
-            self.video = replace(self.video, fps=Fraction(preset.feature_rate))
+        self.video = reader.format_at(preset.feature_rate if fps is None else fps)
         fps = self.video.fps
+        if preset.feature_rate and fps != preset.feature_rate:
+            raise InputError(
+                f"preset {preset.name} needs {preset.feature_rate} frames a second, got fps={fps}; "
+                "leave out fps (--fps): the video is resampled"
+            )
         self.estimate = reader.count_at(fps)
         if fps != reader.fps:
             _log.info("%s: %s frames a second become %s", path, reader.fps, fps)

@@ -35,7 +35,7 @@ def frame(writer):
 def test_a_second_writer_is_refused_while_the_first_lives(tmp_path, kind, name):
     first = kind(tmp_path / name)
     frame(first)
-    with pytest.raises(MediaError, match=f"{name} cannot be written: (another writer|.* is there)"):
+    with pytest.raises(MediaError, match=f"{name} cannot be written: (another process|.* exists)"):
         kind(tmp_path / name)
     frame(first)
     first.close()
@@ -85,7 +85,7 @@ def test_another_process_is_refused_too_and_let_in_when_this_one_is_killed(tmp_p
     kind = mp4 if name.endswith("4") else media.JpegFolder
     try:
         assert child.stdout.readline() == "held\n"
-        with pytest.raises(MediaError, match="another writer is at it"):
+        with pytest.raises(MediaError, match="another process is writing it"):
             kind(tmp_path / name)
     finally:
         child.kill()
@@ -130,11 +130,11 @@ def test_links_and_pipes_in_its_place_are_refused(tmp_path, kind, name):
     part = tmp_path / f"{name}.part"
     for place in ("others", "film", "none", os.devnull):
         part.symlink_to(tmp_path / place)
-        with pytest.raises(MediaError, match=r"\.part, where it lies at first, is a link or"):
+        with pytest.raises(MediaError, match=r"\.part, its temporary name, is a link or"):
             kind(tmp_path / name)
         part.unlink()
     os.mkfifo(part)
-    with pytest.raises(MediaError, match=r"\.part, where it lies at first, is a link or"):
+    with pytest.raises(MediaError, match=r"\.part, its temporary name, is a link or"):
         kind(tmp_path / name)
     part.unlink()
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["00000000.jpg", "film", "others"]
@@ -160,7 +160,7 @@ def test_a_part_that_somebody_else_can_change_is_refused(tmp_path, monkeypatch, 
     else:
         (tmp_path / "out.mp4.part").write_bytes(b"theirs")
         monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
-    with pytest.raises(MediaError, match=r"\.part, where it lies at first, is another user's, or"):
+    with pytest.raises(MediaError, match=r"\.part, its temporary name, is another user's, or"):
         part.PartFile(tmp_path / "out.mp4")
     assert {p.read_bytes() for p in tmp_path.iterdir()} == {b"theirs"}
     if planted == "owner":

@@ -24,7 +24,7 @@ def test_new_names_and_plain_files_are_taken(tmp_path):
 
 @pytest.mark.parametrize("name", ["", ".", "..", "/", "a.mp4/", "a/.."])
 def test_what_names_no_file(name):
-    with pytest.raises(InputError, match="names no file; give a name for the output"):
+    with pytest.raises(InputError, match="does not name a file; give a name for the output"):
         check_file(name, MediaError)
 
 
@@ -45,10 +45,10 @@ def test_folders_in_a_files_place_and_files_in_a_folders(tmp_path):
         with pytest.raises(MediaError, match="file cannot be written: it is a file"):
             check(tmp_path / "file", MediaError)
     (tmp_path / "folder" / "mine").touch()
-    with pytest.raises(MediaError, match="folder has files in it already"):
+    with pytest.raises(MediaError, match="folder already contains files"):
         check_new_folder(tmp_path / "folder", MediaError)
     for check in (check_file, check_new_folder):
-        with pytest.raises(FileMissingError, match=r"no such folder as .*none; make it first"):
+        with pytest.raises(FileMissingError, match=r"none does not exist; make that folder first"):
             check(tmp_path / "none" / "a", MediaError)
         with pytest.raises(MediaError, match="file is not a folder"):
             check(tmp_path / "file" / "a", MediaError)
@@ -75,7 +75,7 @@ def test_a_link_stays_a_link(tmp_path):
         assert (tmp_path / name).is_symlink()
         assert (tmp_path / "disk" / name).read_text() == "y"
     (tmp_path / "lost").symlink_to(tmp_path / "none" / "lost")
-    with pytest.raises(FileMissingError, match=r"no such folder as .*none"):
+    with pytest.raises(FileMissingError, match=r"none does not exist"):
         check_file(tmp_path / "lost", MediaError)
 
 
@@ -90,7 +90,7 @@ def test_a_folder_that_may_not_be_written_to(tmp_path):
 
 @pytest.mark.parametrize("name", ["", "/"])
 def test_what_names_no_folder(name):
-    with pytest.raises(InputError, match="names no new folder"):
+    with pytest.raises(InputError, match="does not name a new folder"):
         check_folder(name, MediaError)
 
 

@@ -372,7 +372,7 @@ def test_jpeg_folder(tmp_path):
         assert not target.exists()
     assert sorted(p.name for p in target.iterdir()) == ["00000000.jpg", "00000001.jpg"]
     assert (target / "00000001.jpg").read_bytes() == b"two"
-    with pytest.raises(errors.MediaError, match="has files in it"):
+    with pytest.raises(errors.MediaError, match="already contains files"):
         media.JpegFolder(target)
 
     def fail():

@@ -377,7 +377,7 @@ def test_outputs_that_cannot_be(tmp_path):
     ]:
         with pytest.raises(ValueError, match=words):
             media.VideoWriter(target, format_of())
-    with pytest.raises(errors.FileMissingError, match="no such folder"):
+    with pytest.raises(errors.FileMissingError, match="does not exist; make that folder first"):
         media.VideoWriter(tmp_path / "none" / "a.mp4", format_of())
     with pytest.raises(errors.MediaError, match=r"\.mp4 cannot be written: File name too long"):
         media.VideoWriter(tmp_path / ("n" * 300 + ".mp4"), format_of())

@@ -61,11 +61,11 @@ WRONG = {
     ),
     "5 channels": (
         lambda p: save(p, [("input", (1, 5, 320, 320)), AUDIO]),
-        "the picture input must have 6 channels (reference and masked) or 3, it has 5; export it",
+        "the picture input must have 6 channels (reference and masked) or 3, got 5; export the model",
     ),
     "non-square": (
         lambda p: save(p, [("input", (1, 6, 320, 256)), AUDIO]),
-        "the picture input must be square, it is 320×256 (height × width); export it for a square",
+        "the picture input must be square, got 320×256 (height × width); export the model for a square",
     ),
     "dynamic height": (
         lambda p: save(
@@ -126,7 +126,7 @@ def test_open_sizes_that_fit_several_presets(tmp_path):
             "with pictures of 320 px the audio input audio must be (N,32,16,16)",
         ),
         ([("a", (1, 7)), ("b", (1, 8))], "none of its inputs is a picture (N, 3 or 6, S, S)"),
-        ([PICTURE, AUDIO, ("weight", (1,))], "it has more inputs than a picture and the audio"),
+        ([PICTURE, AUDIO, ("weight", (1,))], "it has inputs besides picture and audio"),
     ],
 )
 def test_what_else_can_be_wrong(tmp_path, inputs, says):

@@ -174,7 +174,7 @@ def test_a_toml_file_may_hold_every_field(tmp_path):
         ('base = "wav2lip96"\nname = "x"\nimage_input = "mel_spectrogram"', "different names"),
         ('base = "wav2lip96"\nname = "x"\naudio_shape = []', "audio_shape must be"),
         ('base = "wav2lip96"\nname = "x"\nfeatures = "ear"', "features must be one of ave"),
-        ('base = "wav2lip96"\nname = "x"\nfeatures = "hubert"', "room for rows of 2048"),
+        ('base = "wav2lip96"\nname = "x"\nfeatures = "hubert"', "a multiple of rows of 2048"),
         ('base = "wav2lip96"\nname = "x"\nfeature_rate = 0', "feature_rate must be"),
         ('base = "wav2lip96"\nname = "x"\nconstants = 3', "constants must be"),
         ('base = "wav2lip96"\nname = "x"\nconstants = {w = "a"}', "constants must be"),

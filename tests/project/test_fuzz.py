@@ -93,9 +93,9 @@ def npy(shape, descr="'<i4'", data=b"", length=None):
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
-        (npy((2**40, 4)), "states 17592186044416 bytes of numbers, 0 are there"),
-        (npy((2, 4), data=bytes(31)), "states 32 bytes of numbers, 31 are there"),
-        (npy((1, 4), data=bytes(17)), "states 16 bytes of numbers, 17 are there"),
+        (npy((2**40, 4)), "states 17592186044416 bytes of numbers, but it holds 0"),
+        (npy((2, 4), data=bytes(31)), "states 32 bytes of numbers, but it holds 31"),
+        (npy((1, 4), data=bytes(17)), "states 16 bytes of numbers, but it holds 17"),
         (npy((-1, -4), data=bytes(16)), "its shape is"),
         (npy((True, 4), data=bytes(16)), "its shape is"),
         (npy("2.0"), "its shape is"),

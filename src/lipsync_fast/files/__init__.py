@@ -1,3 +1,3 @@
-"""Disk without trust and without half-written output; nothing here is public."""
+"""Safe reading of untrusted files, and output that is never half-written; nothing is public."""
 
 __all__: list[str] = []

@@ -1,8 +1,8 @@
-"""The user's one cache: what was made once and would cost time to make again.
+"""The user's one cache, for things that take time to make.
 
-Each kind of entry has a folder of its own, each entry a name made of hashes. All together keep to
-a limit in bytes; what was not used for longest goes first. A cache that is full, broken or closed
-to this process never stops a caller: the entry is made in a temporary place then.
+Each kind of entry has its own folder, each entry a name made from hashes. All entries together keep
+to a limit in bytes; the least recently used go first. A cache that is full, broken or inaccessible
+never stops a caller: the entry is then made in a temporary place.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ _LIMIT = "LIPSYNC_FAST_CACHE_LIMIT"
 _DEFAULT_LIMIT = 4 << 30  # bytes
 _SIZE = re.compile(r"([0-9]{1,18})([KMG]?)", re.IGNORECASE)
 _KEY = re.compile(r"[0-9a-f]{16,64}")
-_ABANDONED = 24 * 3600  # seconds after which a part is a killed process's
+_ABANDONED = 24 * 3600  # seconds after which a part counts as left by a killed process
 
 
 @dataclass(frozen=True)
 class CacheKind:
-    """One kind of entries.
+    """The entries of one kind.
 
     Attributes
     ----------
@@ -84,13 +84,13 @@ def cache_folder() -> Path:
         base = Path.home() / "Library" / "Caches"
     else:
         base = os.environ.get("XDG_CACHE_HOME", "")
-        if not os.path.isabs(base):  # a relative one counts for nothing, says XDG
+        if not os.path.isabs(base):  # XDG: ignore relative ones
             base = Path.home() / ".cache"
     return Path(base) / "lipsync_fast"
 
 
 def cache_limit() -> int:
-    """Return the bytes that all entries may take together; 0 switches the cache off.
+    """Return the bytes that all entries together may take; 0 disables the cache.
 
     Raises
     ------
@@ -115,14 +115,14 @@ def cache_entry(
     suffix: str = "",
     folder: bool = False,
 ) -> Iterator[Path]:
-    """Give a cached file or folder, making it where there is none; it stays for the block.
+    """Yield a cached file or folder, made if missing; it stays until the block ends.
 
     Parameters
     ----------
     kind : str
         One of `KINDS`.
     key : str
-        Lower-case hexadecimal hash, 16 to 64 digits, of all that the entry is made from.
+        Lower-case hexadecimal hash, 16 to 64 digits, of everything that the entry is made from.
     make : callable
         Called with the path of an empty file, or folder, to fill.
     suffix : str
@@ -133,8 +133,8 @@ def cache_entry(
     Yields
     ------
     Path
-        Read-only. A file holds the bytes that were made: their digest is checked. Where the cache
-        cannot be used it lies in a temporary place, and goes after the block.
+        Read-only. A file's digest is checked against the bytes that `make` wrote. If the cache
+        cannot be used, a temporary path, removed after the block.
 
     Raises
     ------
@@ -167,7 +167,7 @@ def _open_entry(
                     return path
             return _make_kept(stack, place / key, make, suffix, folder)
         except OSError as error:
-            _log.debug("%s: not kept for the next time: %s", place, error)
+            _log.debug("%s: not cached: %s", place, error)
     temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="lipsync_fast-"))
     path = Path(temporary) / f"{key}{suffix}"
     if folder:
@@ -177,14 +177,14 @@ def _open_entry(
 
 
 def _kind_folder(kind: str) -> Path | None:
-    """Return the folder of a kind, made; None where it cannot be used, or others may write."""
+    """Make and return the folder of a kind; None if it is unusable or others may write to it."""
     try:
         root = cache_folder()
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         if sys.platform != "win32":
             found = root.stat()
             if found.st_uid != os.geteuid() or found.st_mode & stat.S_IWOTH:
-                _log.debug("%s: not used, since it is another user's or anyone may write", root)
+                _log.debug("%s: not used, since others own it or may write to it", root)
                 return None
         place = root / kind
         place.mkdir(mode=0o700, exist_ok=True)
@@ -195,13 +195,13 @@ def _kind_folder(kind: str) -> Path | None:
 
 
 def _is_usable(stack: ExitStack, path: Path, folder: bool) -> bool:
-    """Hold an entry and mark it as used; remove it where its bytes are not those of its name."""
+    """Hold an entry and mark it as used; remove it if its bytes do not match its name."""
     try:
         _hold(stack, path)
         if folder or _digest(path) in path.name:
             os.utime(path)
             return True
-        _log.warning("%s: damaged, and made anew", path)
+        _log.warning("%s: damaged; making it again", path)
         path.unlink()
     except FileNotFoundError:
         pass  # another process has removed it
@@ -211,7 +211,7 @@ def _is_usable(stack: ExitStack, path: Path, folder: bool) -> bool:
 def _make_kept(
     stack: ExitStack, path: Path, make: Callable[[Path], object], suffix: str, folder: bool
 ) -> Path:
-    """Make an entry beside its name; it takes the name only where the cache is large enough."""
+    """Make an entry under a temporary name; rename it only if the cache is large enough."""
     if folder:
         part_folder = PartFolder(path)
         stack.callback(part_folder.discard)
@@ -234,7 +234,7 @@ def _make_kept(
 
 def _hold(stack: ExitStack, path: Path) -> None:
     """Keep other processes from removing an entry until the stack is closed."""
-    if sys.platform != "win32":  # which removes nothing that is open
+    if sys.platform != "win32":  # Windows never removes an open file
         descriptor = os.open(path, os.O_RDONLY)
         stack.callback(os.close, descriptor)
         with suppress(OSError):  # a file system without locks
@@ -257,7 +257,7 @@ class _Entry:
 
 
 def _entries(kind: str) -> list[_Entry]:
-    """List the entries of a kind; abandoned parts are removed on the way."""
+    """List the entries of a kind, and remove abandoned parts."""
     entries = []
     with suppress(OSError, RuntimeError):
         for path in sorted((cache_folder() / kind).iterdir()):
@@ -282,7 +282,7 @@ def _size(path: Path) -> int:
 
 
 def _shrink(limit: int, kept: Path) -> None:
-    """Remove what was not used for longest, until all entries keep to the limit."""
+    """Remove the least recently used entries until the rest keep to the limit."""
     entries = [entry for kind in KINDS for entry in _entries(kind)]
     total = sum(entry.bytes for entry in entries)
     for entry in sorted(entries, key=lambda entry: entry.used):
@@ -293,11 +293,11 @@ def _shrink(limit: int, kept: Path) -> None:
 
 
 def _remove(path: Path) -> bool:
-    """Remove an entry; False where a process holds it, or it cannot be removed."""
+    """Remove an entry; return False if a process holds it or it cannot be removed."""
     try:
         with _held_alone(path):
             if path.is_dir():
-                gone = path.with_name(f".{path.name}.part")  # so that none is seen half removed
+                gone = path.with_name(f".{path.name}.part")  # so that nobody sees it half removed
                 path.rename(gone)
                 shutil.rmtree(gone, ignore_errors=True)
             else:
@@ -310,7 +310,7 @@ def _remove(path: Path) -> bool:
 
 @contextmanager
 def _held_alone(path: Path) -> Iterator[None]:
-    """Hold an entry that no other process holds; else BlockingIOError."""
+    """Hold an entry; raise BlockingIOError if another process holds it."""
     if sys.platform == "win32":
         yield
         return
@@ -323,7 +323,7 @@ def _held_alone(path: Path) -> Iterator[None]:
 
 
 def list_cache() -> list[CacheKind]:
-    """Return what each kind takes, in the order of `KINDS`."""
+    """Return the entries and bytes of each kind, in the order of `KINDS`."""
     found = {kind: _entries(kind) for kind in KINDS}
     return [
         CacheKind(kind, len(entries), sum(entry.bytes for entry in entries))
@@ -332,17 +332,17 @@ def list_cache() -> list[CacheKind]:
 
 
 def clear_cache(kind: str | None = None) -> CacheKind:
-    """Remove all entries of a kind, or of every kind, but those that a process holds.
+    """Remove all entries of a kind, or of every kind, except those that a process holds.
 
     Returns
     -------
     CacheKind
-        What was removed; its kind is "all" where none was named.
+        The removed entries; of kind "all" if `kind` is None.
 
     Raises
     ------
     InputError
-        There is no such kind.
+        `kind` is unknown.
     """
     if kind is not None and kind not in KINDS:
         raise InputError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")

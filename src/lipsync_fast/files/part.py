@@ -1,13 +1,13 @@
-"""Outputs that are written beside their name and take it when they are whole.
+"""Outputs that are written under a temporary name and renamed once complete.
 
-Files that are made in one go (`atomic_write`) and folders (`PartFolder`) lie under a random name
-until then, made exclusively: no other writer, thread or planted link can be in the way.
+Files written in one go (`atomic_write`) and folders (`PartFolder`) have a random name until then,
+created exclusively, so no other writer, thread or planted link can interfere.
 
-Films and folders of frames (`PartFile`, `hold_folder`) lie at <name>.part: the name is fixed, so
-that what a killed process leaves can be found and played, and the next writer starts over in it.
-So that two writers do not mix their frames there, each holds it: by a lock that ends with the
-process, however that ends. Windows has no such lock, but deletes no open file, which comes to the
-same; a folder that is already there is refused.
+Films and folders of frames (`PartFile`, `hold_folder`) are at <name>.part: the name is fixed, so
+that users can find and play what a killed process leaves, and the next writer starts over in it.
+Each writer holds it, so that two do not mix their frames: by a lock that ends with the process,
+however it ends. Windows has no such lock, but never deletes an open file, which has the same
+effect; an existing part folder is refused there.
 """
 
 from __future__ import annotations
@@ -46,26 +46,26 @@ __all__ = [
 _FRAME = re.compile(r"\d{8,}\.jpg")
 _EXCLUSIVE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
-_LONGEST = 40  # characters of a name that a random one repeats; file systems take 255 bytes
-_TRIES = 100  # takings of a name that other writers take at the same time
+_LONGEST = 40  # characters of the name in a random one; file systems allow 255 bytes
+_TRIES = 100  # attempts at a name that other writers take at the same time
 
 
-# ---- files of one go ---------------------------------------------------------------------
+# ---- files written in one go -------------------------------------------------------------
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Give an empty file beside `path`; renamed to it after the block, removed if that raises.
+    """Yield an empty file beside `path`; rename it after the block, remove it on an error.
 
     Parameters
     ----------
     path : Path
-        From `check_file`; threads and processes may write the same one, the last one wins.
+        From `check_file`; if several threads or processes write the same one, the last wins.
 
     Yields
     ------
     Path
-        To be written to by its name.
+        The file, to be opened by name.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def scratch_file(path: Path) -> Iterator[Path]:
-    """Give an empty file beside `path`, of a random name; removed after the block.
+    """Yield an empty file of a random name beside `path`; remove it after the block.
 
     Yields
     ------
@@ -88,7 +88,7 @@ def scratch_file(path: Path) -> Iterator[Path]:
     Raises
     ------
     OSError
-        It cannot be made.
+        The file cannot be made.
     """
     part = path.with_name(f".{path.name[:_LONGEST]}.{secrets.token_hex(8)}.part")
     descriptor = os.open(part, _EXCLUSIVE, 0o666)
@@ -103,22 +103,22 @@ def scratch_file(path: Path) -> Iterator[Path]:
 
 
 class PartFolder:
-    """A folder that is filled beside its name, and takes the name in one step.
+    """A folder that is filled under a temporary name, and takes its name in one step.
 
-    An older folder of the name stays until then, and goes afterwards. Whatever is raised, and
-    whenever, the name holds the old folder or the whole new one. As a context manager it finishes
-    at the end of the block, and discards where the block raises; one that is forgotten discards
-    itself. What a killed process left of the same name is removed by the next one.
+    An older folder of that name stays until then. Whatever is raised, and whenever, the name
+    holds the old folder or the whole new one. As a context manager it finishes at the end of the
+    block, and discards if the block raises; one that is garbage-collected discards itself. The
+    next one removes what a killed process left under the same name.
 
     Parameters
     ----------
     target : Path
-        From `check_folder`. Missing parents are made; `discard` removes them.
+        From `check_folder`. Missing parents are made, and removed by `discard`.
 
     Attributes
     ----------
     target, path : Path
-        The name, and where the folder lies until it is finished.
+        The final name, and the temporary one until `finish`.
 
     Raises
     ------
@@ -127,7 +127,7 @@ class PartFolder:
     """
 
     def __init__(self, target: Path) -> None:
-        # No process number: in a container the one after a killed one often has the same.
+        # No process number: in a container, the successor of a killed process often has the same.
         own = f"{target.name[:_LONGEST]}.{secrets.token_hex(8)}"
         self.target, self.path = target, target.with_name(f"{own}.part")
         self._old = target.with_name(f"{own}.old")
@@ -171,7 +171,7 @@ class PartFolder:
         Raises
         ------
         OSError
-            It cannot be taken; the old folder stands, the new one is removed.
+            The name cannot be taken; the old folder stays, the new one is removed.
         """
         try:
             self._take()
@@ -181,7 +181,7 @@ class PartFolder:
     def _take(self) -> None:
         for _ in range(_TRIES):
             if _exchange(self.path, self.target):
-                return  # the older folder lies at `path` now
+                return  # the older folder is at `path` now
             try:
                 self.path.rename(self.target)  # which is free, or an empty folder
                 return
@@ -194,7 +194,7 @@ class PartFolder:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self.target))
 
     def discard(self) -> None:
-        """Remove what was written and the parents that were made; nothing once it is finished."""
+        """Remove the folder and the parents made for it; do nothing once it is finished."""
         try:
             _clear(*self._places())
             self._forgotten.detach()
@@ -262,7 +262,7 @@ def _remove(folder: Path) -> None:
         if folder.is_symlink():
             folder.unlink()
         shutil.rmtree(folder, ignore_errors=True)
-    except BaseException:  # an interrupt: the rest goes all the same
+    except BaseException:  # an interrupt: remove the rest all the same
         shutil.rmtree(folder, ignore_errors=True)
         raise
 
@@ -282,7 +282,7 @@ _RENAME_EXCHANGE = 2
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Swap two names in one step; False where one is missing, or the system cannot."""
+    """Swap two names in one step; return False if one is missing or the system cannot."""
     if _renameat2 is None:
         return False
     names = os.fsencode(one), os.fsencode(other)
@@ -293,24 +293,24 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def part_of(target: Path) -> Path:
-    """Return where a film or a folder of frames lies until it is whole."""
+    """Return the temporary path of an unfinished film or folder of frames."""
     return target.with_name(target.name + ".part")
 
 
 class PartFile:
-    """The part of a film, made, or taken over where a killed writer left it.
+    """The unfinished part of a film: new, or taken over from a killed writer.
 
     Raises
     ------
     MediaError
         Another writer holds it; or it is a link, a device, or another user's.
     OSError
-        It cannot be made.
+        The file cannot be made.
     """
 
     def __init__(self, target: Path) -> None:
         self.target, self.path = target, part_of(target)
-        self._release = weakref.finalize(self, release, self._hold())  # also where it is forgotten
+        self._release = weakref.finalize(self, release, self._hold())  # even if never closed
 
     def _hold(self) -> int:
         if sys.platform == "win32":
@@ -334,14 +334,14 @@ class PartFile:
                 return descriptor
 
     def finish(self) -> None:
-        """Give it its name; a file that was there is replaced."""
+        """Rename it to its final name, replacing any older file."""
         if sys.platform == "win32":
-            self._release()  # Windows renames nothing that is open
+            self._release()  # Windows never renames an open file
         self.path.replace(self.target)
         self._release()
 
     def discard(self) -> None:
-        """Remove it; do nothing where it is finished or removed already."""
+        """Remove it; do nothing if it is already finished or removed."""
         if not self._release.alive:
             return
         if sys.platform == "win32":
@@ -352,7 +352,7 @@ class PartFile:
 
 
 def hold_folder(target: Path) -> int | None:
-    """Make the part of a folder of frames, or take over what a killed writer left of it.
+    """Make the part of a folder of frames, or take it over from a killed writer.
 
     Returns
     -------
@@ -362,10 +362,10 @@ def hold_folder(target: Path) -> int | None:
     Raises
     ------
     MediaError
-        Another writer holds it; it holds something besides frames; or it is a link, or another
-        user's.
+        Another writer holds it; it contains something besides frames; or it is a link, or
+        another user's.
     OSError
-        It cannot be made.
+        The part cannot be made.
     """
     part = part_of(target)
     if sys.platform == "win32":
@@ -373,8 +373,8 @@ def hold_folder(target: Path) -> int | None:
             part.mkdir()
         except FileExistsError:
             raise MediaError(
-                f"{target} cannot be written: {part} is there, of another writer or of a killed "
-                "one; remove it if nothing writes there"
+                f"{target} cannot be written: {part} exists, from another writer or a killed "
+                "one; remove it if nothing writes to it"
             ) from None
         return None
     while True:
@@ -399,12 +399,12 @@ def hold_folder(target: Path) -> int | None:
 
 
 def remove_frames(part: Path, target: Path) -> None:
-    """Empty the part of a folder; remove nothing where it holds anything besides frames."""
+    """Empty the part of a folder; remove nothing if it contains anything besides frames."""
     found = list(part.iterdir())
     for path in found:
         if not _FRAME.fullmatch(path.name) or path.is_symlink() or not path.is_file():
             raise MediaError(
-                f"{target} cannot be written: {part}, where its frames lie at first, holds "
+                f"{target} cannot be written: {part}, the folder for its unfinished frames, holds "
                 f"{path.name}, which is not a frame; move it away, or name another folder"
             )
     for path in found:
@@ -414,38 +414,38 @@ def remove_frames(part: Path, target: Path) -> None:
 def release(descriptor: int | None) -> None:
     """End a hold of this process.
 
-    It is closed, not unlocked: unlocking would end the hold of a process that this one was forked
-    from. Whoever shares it with a forked process has renamed or removed what is locked by then.
+    Close it, do not unlock it: unlocking would end the hold of a process that this one was forked
+    from. A caller that shares it with a forked process has renamed or removed the part by then.
     """
     if descriptor is not None:
         os.close(descriptor)
 
 
 def _refuse_links(part: Path, target: Path) -> None:
-    """Refuse a link, behind which lies another file, and a pipe, where frames are lost."""
+    """Reject a link, which leads to another file, and a pipe, which loses frames."""
     plain = part.is_file() or part.is_dir() or not part.exists()
     if part.is_symlink() or not plain:
         raise _not_ours(part, target, "a link or a device")
 
 
 def _lock(descriptor: int, part: Path, target: Path, made: bool) -> bool:
-    """Hold what was opened; False, and closed, where it is no longer what lies at `part`.
+    """Hold an open part; if `part` is now another file, close it and return False.
 
-    What was not `made` here is taken over only from the same user, whose own process was killed.
+    A part not `made` here is taken over only from the same user's killed process.
     """
     assert sys.platform != "win32"
     found = os.fstat(descriptor)
     shared = stat.S_ISREG(found.st_mode) and found.st_nlink > 1
     if not made and (shared or found.st_uid != os.geteuid()):
         os.close(descriptor)
-        raise _not_ours(part, target, "another user's, or has a second name")
+        raise _not_ours(part, target, "another user's, or has a second link")
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         raise _held(target) from None
     except OSError:
-        pass  # a file system without locks, as some network ones are
+        pass  # a file system without locks, such as some network ones
     try:
         same = os.path.samestat(os.fstat(descriptor), os.stat(part))
     except FileNotFoundError:
@@ -457,12 +457,12 @@ def _lock(descriptor: int, part: Path, target: Path, made: bool) -> bool:
 
 def _not_ours(part: Path, target: Path, what: str) -> MediaError:
     return MediaError(
-        f"{target} cannot be written: {part}, where it lies at first, is {what}; "
+        f"{target} cannot be written: {part}, its temporary name, is {what}; "
         "move it away, or name another output"
     )
 
 
 def _held(target: Path) -> MediaError:
     return MediaError(
-        f"{target} cannot be written: another writer is at it; wait for it, or name another output"
+        f"{target} cannot be written: another process is writing it; wait, or name another output"
     )

@@ -1,8 +1,8 @@
-"""Pickles of plain numbers, read without running anything.
+"""Pickles of plain numbers, read without running any code.
 
 Python's own unpickler calls whatever a file names and allocates whatever it asks for. This
-reader knows the few operations that lists of numbers are written with, makes nothing larger
-than the file itself, and refuses the rest.
+reader knows only the few operations that write lists of numbers, makes nothing larger than the
+file itself, and rejects everything else.
 
 References
 ----------
@@ -28,7 +28,7 @@ from .untrusted import open_plain
 
 __all__ = ["load_plain"]
 
-LARGEST = 32 << 20  # bytes: coordinates of some 500 000 frames
+LARGEST = 32 << 20  # bytes: coordinates of about 500 000 frames
 DEEPEST = 8  # lists in lists
 _MOST_OPERATIONS = 8_000_000
 
@@ -40,20 +40,20 @@ class _Refused(ValueError):
 
 
 class _Sequence(list[Any]):
-    """A list or tuple of the file, told from the lists that NumPy's parts are made of."""
+    """A list or tuple of the file, as opposed to the lists inside NumPy's parts."""
 
 
 class _Array:
-    """An ndarray that is made and waits for its state."""
+    """An ndarray that still waits for its state."""
 
     value: NDArray[Any] | None = None
 
 
 class _Dtype:
-    """A dtype that is made and waits for its byte order."""
+    """A dtype that still waits for its byte order."""
 
     def __init__(self, name: str) -> None:
-        # Objects, voids and strings are refused.
+        # Reject objects, voids and strings.
         if not re.fullmatch(r"[iuf][1248]|b1", name) or name == "f1":
             raise _Refused(f"holds an array of dtype {name!r}, not numbers")
         self.name, self.order = name, "<"
@@ -64,7 +64,7 @@ class _Dtype:
 
 
 def load_plain(path: str | Path) -> Any:
-    """Read a pickle that holds lists, tuples, numbers and NumPy scalars and arrays only.
+    """Read a pickle of lists, tuples, numbers, and NumPy scalars and arrays.
 
     Parameters
     ----------
@@ -74,15 +74,15 @@ def load_plain(path: str | Path) -> Any:
     Returns
     -------
     list, int, float or ndarray, nested
-        Tuples come as lists and NumPy scalars as arrays of no axes.
+        Tuples become lists, and NumPy scalars become arrays without axes.
 
     Raises
     ------
     FileMissingError
-        If there is no such file.
+        The file does not exist.
     InputError
-        If the file holds anything else, is damaged, larger than 32 MiB, or nested more than 8
-        deep. Nothing that it names is ever imported or called.
+        The file contains anything else, is damaged, larger than 32 MiB, or nested more than 8
+        deep. Names in the file are never imported or called.
     """
     try:
         with open_plain(path) as stream:
@@ -99,14 +99,14 @@ def load_plain(path: str | Path) -> Any:
         return _Reader().read(data)
     except _Refused as refused:
         raise InputError(
-            f"{path} {refused}; of a pickle only lists, tuples, numbers and NumPy arrays are read"
+            f"{path} {refused}; a pickle may hold only lists, tuples, numbers and NumPy arrays"
         ) from None
     except (ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError) as error:
-        raise InputError(f"{path} is not a pickle that can be read: {error}") from None
+        raise InputError(f"{path} cannot be read as a pickle: {error}") from None
 
 
 class _Reader:
-    """Runs the operations of plain data."""
+    """Runs the operations for plain data."""
 
     def __init__(self) -> None:
         self._stack: list[Any] = []
@@ -162,7 +162,7 @@ class _Reader:
         return values
 
     def _gather(self, count: int | None) -> None:
-        """Put the last values, or those since the mark, into a new sequence."""
+        """Gather the last values, or those since the mark, in a new sequence."""
         values = self._since_mark() if count is None else self._pop(count)
         self._stack.append(_Sequence(values))
 
@@ -200,7 +200,7 @@ class _Reader:
 
 
 class _Maker:
-    """Return the stand-in for one of the few functions that NumPy's pickles name."""
+    """A stand-in for one of the few functions that NumPy's pickles name."""
 
     def __init__(self, make: Callable[..., Any]) -> None:
         self.make = make
@@ -208,7 +208,7 @@ class _Maker:
 
 def _array(data: Any, dtype: Any, shape: Any, order: Any) -> NDArray[Any]:
     if not isinstance(data, (bytes, bytearray)) or not isinstance(dtype, _Dtype):
-        raise _Refused("holds an array that is not of plain numbers")
+        raise _Refused("holds an array of other things than plain numbers")
     sides = [shape] if isinstance(shape, int) else list(shape)
     if len(sides) > DEEPEST or not all(isinstance(n, int) and n >= 0 for n in sides):
         raise ValueError(f"an array has the shape {sides!r:.80}")
@@ -218,24 +218,24 @@ def _array(data: Any, dtype: Any, shape: Any, order: Any) -> NDArray[Any]:
 
 
 def _encode(text: Any, encoding: Any) -> bytes:
-    """Return bytes as protocols below 3 write them."""
+    """Return the bytes of a text, as protocols below 3 store them."""
     if not isinstance(text, str) or encoding != "latin1":
         raise _Refused("calls something")
     return text.encode("latin1")
 
 
-# What NumPy's pickles name; NumPy 2 moved the modules to numpy._core.
+# The names in NumPy's pickles; NumPy 2 moved the modules to numpy._core.
 _NAMES: dict[str, Any] = {
     "numpy.core.multiarray._reconstruct": _Maker(lambda kind, shape, typecode: _Array()),
     "numpy.core.multiarray.scalar": _Maker(lambda dtype, data: _array(data, dtype, [], "C")),
     "numpy.core.numeric._frombuffer": _Maker(_array),
-    "numpy.ndarray": None,  # an argument of _reconstruct, which does not look at it
+    "numpy.ndarray": None,  # an argument of _reconstruct, which ignores it
     "numpy.dtype": _Maker(lambda name, align, copy: _Dtype(name)),
     "_codecs.encode": _Maker(_encode),
     "__builtin__.bytes": _Maker(lambda: b""),
 }
 
-# Operations that put one value on the stack: that of the table, or their argument.
+# Operations that push one value: the table's, or else their argument.
 _CONSTANTS: dict[str, Any] = {
     **dict.fromkeys(("INT", "LONG", "LONG1", "LONG4", "BININT", "BININT1", "BININT2"), _ARGUMENT),
     **dict.fromkeys(("FLOAT", "BINFLOAT"), _ARGUMENT),
@@ -264,13 +264,13 @@ _MAKERS: dict[str, Callable[[_Reader, Any], None]] = {
 
 
 def _plain(value: Any, level: int, seen: set[int]) -> Any:
-    """Return the value with NumPy's own parts for stand-ins; refuse anything but numbers."""
+    """Replace stand-ins by NumPy's own objects; reject anything but numbers."""
     if isinstance(value, _Array) and value.value is not None:
         return value.value
     if isinstance(value, _Sequence):
         if level == DEEPEST:
             raise _Refused(f"is nested more than {DEEPEST} deep")
-        if id(value) not in seen:  # the same list may stand in many places
+        if id(value) not in seen:  # the same list may occur in many places
             seen.add(id(value))
             value[:] = [_plain(item, level + 1, seen) for item in value]
         return value

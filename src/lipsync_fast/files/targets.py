@@ -1,4 +1,4 @@
-"""Places for outputs, checked before any work is done for them."""
+"""Targets of outputs, checked before any work is done."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ _SEPARATORS = tuple(filter(None, ("/", os.sep, os.altsep)))
 def check_file(
     path: str | os.PathLike[str], error: type[LipsyncError], endings: tuple[str, ...] = ()
 ) -> Path:
-    """Return where a file can be written: a new name, or that of a plain file to be replaced.
+    """Return the path of a file to write: a new name, or a plain file to replace.
 
     Parameters
     ----------
     path : str or PathLike
     error : type of LipsyncError
-        Raised where there is something else, or no permission.
+        Raised if something else is there, or without permission.
     endings : tuple of str
-        Suffixes that the name may have, in lower case; any by default.
+        Allowed suffixes of the name, in lower case; by default any.
 
     Returns
     -------
     Path
-        The file itself; a link is followed, and stays a link.
+        The real file: links are followed, and stay links.
 
     Raises
     ------
     InputError
-        It names no file, or one without any of `endings`.
+        `path` does not name a file, or ends in none of `endings`.
     FileMissingError
-        The folder to hold it does not exist.
+        The folder above it does not exist.
     """
     text = os.fspath(path)
     target = Path(text)
     if text.endswith(_SEPARATORS) or target.name in ("", ".."):
-        raise InputError(f"{text!r} names no file; give a name for the output")
+        raise InputError(f"{text!r} does not name a file; give a name for the output")
     if endings and target.suffix.lower() not in endings:
         if target.name.lower() in endings:
             raise InputError(f"{path} is an ending alone; put a name before it")
@@ -57,29 +57,28 @@ def check_file(
 
 
 def check_folder(path: str | os.PathLike[str], error: type[LipsyncError]) -> Path:
-    """Return where a folder can be made: a new name, or that of one that the caller judges.
+    """Return the path of a folder to make: a new name, or an existing folder, left to the caller.
 
     Parameters
     ----------
     path : str or PathLike
     error : type of LipsyncError
-        Raised where there is something else, or for the current folder, which cannot be
-        replaced.
+        Raised if something else is there, or for the current folder, which cannot be replaced.
 
     Returns
     -------
     Path
-        The real place; links are followed.
+        The real path; links are followed.
 
     Raises
     ------
     InputError
-        It names no folder.
+        `path` does not name a folder.
     """
     text = os.fspath(path)
     target = Path(os.path.realpath(text))
     if not text or not target.name:
-        raise InputError(f"{text!r} names no new folder; give a name for the output")
+        raise InputError(f"{text!r} does not name a new folder; give a name for the output")
     if os.path.exists(target):
         if not os.path.isdir(target):
             raise error(f"{path} cannot be written: it is a file; name a folder")
@@ -89,14 +88,14 @@ def check_folder(path: str | os.PathLike[str], error: type[LipsyncError]) -> Pat
 
 
 def check_new_folder(path: str | os.PathLike[str], error: type[LipsyncError]) -> Path:
-    """Return where a folder can be made that holds nothing yet; see `check_folder`.
+    """Return the path of a new or empty folder; see `check_folder`.
 
     Raises
     ------
     FileMissingError
-        The folder to hold it does not exist.
+        The folder above it does not exist.
     LipsyncError
-        Of the class `error`: as `check_folder`, or it has files in it.
+        Of the class `error`: as `check_folder`, or the folder is not empty.
     """
     target = check_folder(path, error)
     _check_parent(target, error)
@@ -105,14 +104,14 @@ def check_new_folder(path: str | os.PathLike[str], error: type[LipsyncError]) ->
     except OSError as failed:
         raise error(f"{path} cannot be written: {failed.strerror}") from None
     if full:
-        raise error(f"{path} has files in it already; name a new folder")
+        raise error(f"{path} already contains files; name a new folder")
     return target
 
 
 def _check_parent(target: Path, error: type[LipsyncError]) -> None:
     if not os.path.exists(target.parent):
         raise FileMissingError(
-            f"{target} cannot be written: no such folder as {target.parent}; make it first"
+            f"{target} cannot be written: {target.parent} does not exist; make that folder first"
         )
     if not os.path.isdir(target.parent):
         raise error(f"{target} cannot be written: {target.parent} is not a folder")

@@ -1,7 +1,7 @@
-"""Readers for untrusted files: no kind, size, depth or number in them is believed.
+"""Readers for untrusted files: they check every kind, size, depth and number.
 
 `open_plain`, `plain_text`, `parse_json` and `read_npy` raise OSError and ValueError, for callers
-with sentences of their own; `read_text` and `load_npy` raise the package's errors.
+with their own messages; `read_text` and `load_npy` raise the package's errors.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ _PLAIN_TYPE = re.compile(r"[<>|=]?[biufc]\d{1,2}")
 
 
 def open_plain(path: str | Path) -> BinaryIO:
-    """Open a plain file to read it; never wait for a pipe, nor read from a device.
+    """Open a plain file for reading; never wait for a pipe or read from a device.
 
     Raises
     ------
     OSError
-        It cannot be opened.
+        The file cannot be opened.
     ValueError
-        It is not a plain file.
+        The path is not a plain file.
     """
     try:
         file = open(path, "rb", opener=_open_without_waiting)  # noqa: SIM115 (the caller closes)
@@ -61,14 +61,14 @@ def _open_without_waiting(path: str, flags: int) -> int:
 
 
 def plain_text(path: str | Path, most_bytes: int = MOST_TEXT) -> str:
-    """Return the UTF-8 text of a plain file; a byte order mark is dropped.
+    """Return the UTF-8 text of a plain file, without a byte order mark.
 
     Raises
     ------
     OSError
         The file cannot be read.
     ValueError
-        It is not a plain file, is larger than `most_bytes`, or is not UTF-8.
+        The file is not plain, is larger than `most_bytes`, or is not UTF-8.
     """
     with open_plain(path) as file:
         size = os.fstat(file.fileno()).st_size
@@ -76,7 +76,7 @@ def plain_text(path: str | Path, most_bytes: int = MOST_TEXT) -> str:
             data = file.read(most_bytes + 1)  # it may have grown
             size = max(size, len(data))
     if size > most_bytes:
-        raise ValueError(f"it has {size} bytes, and {most_bytes} is the most that is read")
+        raise ValueError(f"it has {size} bytes, at most {most_bytes} are allowed")
     return data.decode("utf-8-sig")
 
 
@@ -87,15 +87,15 @@ def read_text(path: str | Path, what: str, most_bytes: int = MOST_TEXT) -> str:
     ----------
     path : str or Path
     what : str
-        What the file is to hold, for messages: ``"rects"``.
+        Expected content, for messages: ``"rects"``.
     most_bytes : int
 
     Raises
     ------
     FileMissingError
-        There is no such file.
+        The file does not exist.
     InputError
-        It cannot be read as text.
+        The file cannot be read as text.
     """
     try:
         return plain_text(path, most_bytes)
@@ -114,15 +114,15 @@ def load_npy(path: str | Path, what: str, mode: str | None = None) -> NDArray[An
     ----------
     path : str or Path
     what : str
-        What the file is to hold, for messages: ``"features"``.
+        Expected content, for messages: ``"features"``.
     mode : see `read_npy`
 
     Raises
     ------
     FileMissingError
-        There is no such file.
+        The file does not exist.
     InputError
-        It is not a plain file, or not a .npy file of plain numbers.
+        The file is not plain, or not a .npy file of plain numbers.
     """
     try:
         return read_npy(path, mode)
@@ -140,13 +140,13 @@ def _reason(error: OSError | ValueError) -> str:
 
 
 def parse_json(text: str) -> Any:
-    """Return what a JSON text says.
+    """Return the value of a JSON text.
 
     Raises
     ------
     ValueError
-        If it is not JSON, is nested too deep, or a number has thousands of digits;
-        `json.JSONDecodeError`, with its line, where the text is malformed.
+        The text is nested too deep, or a number has thousands of digits. If it is not JSON, a
+        `json.JSONDecodeError` with the line.
     """
     try:
         return json.loads(text)
@@ -157,14 +157,14 @@ def parse_json(text: str) -> Any:
 def read_npy(path: str | Path, mode: str | None = None) -> NDArray[Any]:
     """Return the array of a .npy file of plain numbers.
 
-    The header is believed only where it states exactly the bytes that are there, so that no
-    memory is taken that the file does not fill.
+    The header must state exactly the bytes of the file, so that no memory is taken that the
+    file does not fill.
 
     Parameters
     ----------
     path : str or Path
     mode : {"r", "c"}, optional
-        Map the file read-only or copy-on-write; else it is read whole.
+        Map the file read-only or copy-on-write; by default read it whole.
 
     Returns
     -------
@@ -175,7 +175,7 @@ def read_npy(path: str | Path, mode: str | None = None) -> NDArray[Any]:
     OSError
         The file cannot be read.
     ValueError
-        It is not a plain file, or not such a .npy file; the message says why.
+        The file is not plain, or not such a .npy file; the message says why.
 
     References
     ----------
@@ -187,7 +187,7 @@ def read_npy(path: str | Path, mode: str | None = None) -> NDArray[Any]:
         held = file.seek(0, 2) - start
         needed = math.prod(shape) * dtype.itemsize
         if needed != held:
-            raise ValueError(f"its header states {needed} bytes of numbers, {held} are there")
+            raise ValueError(f"its header states {needed} bytes of numbers, but it holds {held}")
         if mode is not None and needed:
             mapped = np.memmap(file, dtype, "r" if mode == "r" else "c", start, shape, order)
             return np.asarray(mapped)
@@ -197,7 +197,7 @@ def read_npy(path: str | Path, mode: str | None = None) -> NDArray[Any]:
 
 
 def _read_header(file: BinaryIO) -> tuple[np.dtype[Any], tuple[int, ...], Any]:
-    """Return item type, shape and order ("C" or "F"); the file then stands at the numbers."""
+    """Return item type, shape and order ("C" or "F"); leave the file at the numbers."""
     magic = file.read(8)
     if magic[:6] != b"\x93NUMPY" or magic[6:7] not in (b"\x01", b"\x02", b"\x03"):
         raise ValueError("it does not start as a .npy file")

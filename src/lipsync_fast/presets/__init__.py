@@ -1,4 +1,4 @@
-"""The contracts of model families, and finding the one that a model's inputs fit."""
+"""The contracts of model families, and the search for the one that fits a model."""
 
 from .detect import find_preset, fit_preset, shape_fits
 from .families import PRESETS, get_preset, load_preset

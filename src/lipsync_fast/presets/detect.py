@@ -1,4 +1,4 @@
-"""Find the preset that a model fits: its input shapes tell the families apart."""
+"""Find the preset that fits a model: input shapes tell the families apart."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["find_preset", "fit_preset", "shape_fits"]
 
 
 def shape_fits(shape: Sequence[object], needed: Sequence[int]) -> bool:
-    """Tell whether a model's shape (names or None for dynamic axes) allows the one needed."""
+    """Tell whether a model's shape (names or None for dynamic axes) allows the needed one."""
     return len(shape) == len(needed) and all(
         not isinstance(have, int) or have == need for have, need in zip(shape, needed, strict=True)
     )
@@ -24,7 +24,7 @@ def shape_fits(shape: Sequence[object], needed: Sequence[int]) -> bool:
 def find_preset(
     inputs: Mapping[str, Sequence[object]], presets: Mapping[str, Preset] = PRESETS
 ) -> Preset:
-    """Find the preset whose input shapes a generator has.
+    """Find the preset that fits the input shapes of a generator.
 
     Parameters
     ----------
@@ -37,13 +37,13 @@ def find_preset(
     Returns
     -------
     Preset
-        The one preset that fits; input names decide between presets of equal shapes, and the
-        preset's input names are replaced by the model's own where they differ.
+        The one preset that fits, with the model's own input names. Between presets of equal
+        shapes, input names decide.
 
     Raises
     ------
     ModelError
-        If none fits; the message lists the shapes found and the families known.
+        None fits; the message lists the model's shapes and the known families.
     """
     fitting = []
     for preset in presets.values():
@@ -86,9 +86,9 @@ def fit_preset(
     Raises
     ------
     ModelError
-        If the inputs do not fit.
+        The inputs do not fit.
     InputError, FileMissingError
-        If the preset is unknown.
+        The preset is unknown.
     """
     if preset is None:
         return find_preset(inputs)
@@ -97,16 +97,16 @@ def fit_preset(
 
 
 def _check_names(preset: Preset, image: str, audio: str) -> None:
-    """Reject a family's input names on each other's inputs: names or shapes are wrong."""
+    """Reject inputs whose names are those of the family, but swapped."""
     if (image, audio) == (preset.audio_input, preset.image_input):
         raise ModelError(
             f"its inputs are swapped: {preset.image_input} has the shape of {preset.name}'s audio "
-            f"and {preset.audio_input} that of its picture; exchange their names in the export"
+            f"and {preset.audio_input} that of its picture; swap their names in the export"
         )
 
 
 def _no_preset(inputs: Mapping[str, Sequence[object]], presets: Mapping[str, Preset]) -> str:
-    """Say why a model fits no preset: its inputs, and what is wrong with them or is known."""
+    """Explain why no preset fits: the model's inputs, and their fault or the known shapes."""
     found = ", ".join(f"{n} {shape_text(s)}" for n, s in inputs.items()) or "none"
     hears: dict[int, list[str]] = {}
     for preset in presets.values():

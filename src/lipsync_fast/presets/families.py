@@ -1,8 +1,8 @@
 """The presets of the model families, and presets from files.
 
-Each holds what the family's own inference script does, within one level of 255; tests hold the
-presets against the scripts' steps. A family whose models hear different features has a preset
-for each kind.
+Each reproduces the family's own inference script within one level of 255; tests compare them
+with the scripts' steps. A family whose models hear different features has a preset for each
+kind.
 
 References
 ----------
@@ -36,7 +36,7 @@ def _square(
     """Make the preset of a U-Net of SyncTalk_2D or Ultralight.
 
     Both take a square from landmarks, leave a border of 4 px (``[4:324, 4:324]``,
-    ``[4:164, 4:164]``), divide by 255, show frame 1 first and walk to and fro without
+    ``[4:164, 4:164]``), divide by 255, start with frame 1 and go back and forth without
     doubling the ends. Their features are saved at 25 frames a second, wenet's at 20.
     """
     return Preset(
@@ -74,10 +74,10 @@ def _ultralight(name: str, features: str, audio_shape: tuple[int, ...], rate: in
 
 
 def _wav2lip(size: int, edge: str | None = None) -> Preset:
-    """Make the preset of a Wav2Lip of one size.
+    """Make the preset of Wav2Lip at one size.
 
-    The lower half is black, the mel window is 16 columns of 80 bands, and cv2.resize is called
-    without a filter, which is bilinear.
+    The lower half is black, the mel window has 16 columns of 80 bands, and the script calls
+    cv2.resize without a filter, so bilinear.
     """
     return Preset(
         name=f"wav2lip{size}",
@@ -169,14 +169,14 @@ PRESETS: Mapping[str, Preset] = {preset.name: preset for preset in _FAMILIES}
 
 
 def get_preset(preset: str | Path | Preset) -> Preset:
-    """Return the preset of a name or of a ``.toml`` file; a Preset is returned as it is.
+    """Return the preset of a name or of a ``.toml`` file; a Preset is returned unchanged.
 
     Raises
     ------
     InputError
-        If no preset has that name, or the file is not a preset.
+        The name is unknown, or the file is not a preset.
     FileMissingError
-        If there is no such file.
+        The file does not exist.
     """
     if isinstance(preset, Preset):
         return preset
@@ -191,13 +191,13 @@ def get_preset(preset: str | Path | Preset) -> Preset:
 
 
 def load_preset(path: str | Path) -> Preset:
-    """Read a preset of your own from a small TOML file.
+    """Read your own preset from a small TOML file.
 
     Parameters
     ----------
     path : str or Path
-        The file holds `Preset`'s fields. With ``base`` it names a built-in preset and
-        holds only what differs from it::
+        The file contains `Preset`'s fields. With ``base`` it names a built-in preset and
+        contains only the fields that differ::
 
             base = "wav2lip256"
             name = "mine"
@@ -207,15 +207,15 @@ def load_preset(path: str | Path) -> Preset:
     Returns
     -------
     Preset
-        Checked; a template that is made with it stores its fields.
+        Checked; a template made with it stores its fields.
 
     Raises
     ------
     FileMissingError
-        If there is no such file.
+        The file does not exist.
     InputError
-        If it is not TOML, if fields are unknown, missing or wrong, or if its name is taken by
-        another built-in preset.
+        The file is not TOML, fields are unknown, missing or wrong, or a built-in preset has the
+        same name.
     """
     try:
         values = tomllib.loads(plain_text(path, _MOST_TOML))

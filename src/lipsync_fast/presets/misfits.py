@@ -1,4 +1,4 @@
-"""Explain why a model matches no preset: the one thing that is wrong with its inputs."""
+"""Explain why a model matches no preset: the main fault of its inputs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 __all__ = ["misfit", "shape_text"]
 
-_PICTURE = 64  # pixels; a map of features is smaller, a picture is larger
+_PICTURE = 64  # pixels; feature maps are smaller, pictures are larger
 
 Shape = Sequence[object]
 
@@ -30,13 +30,13 @@ def misfit(inputs: Mapping[str, Shape], hears: Mapping[int, Sequence[str]]) -> s
     for name, (_, channels, height, width) in pictures.items():
         if height != width and isinstance(height, int) and isinstance(width, int):
             return (
-                f"the picture {name} must be square, it is {height}×{width} (height × width); "
-                "export it for a square"
+                f"the picture {name} must be square, got {height}×{width} (height × width); "
+                "export the model for a square"
             )
         if isinstance(channels, int) and channels not in (3, 6):
             return (
                 f"the picture {name} must have 6 channels (reference and masked) or 3, "
-                f"it has {channels}; export it with one of these"
+                f"got {channels}; export the model with one of these"
             )
     if len(inputs) == 1 and pictures:
         return (
@@ -46,7 +46,7 @@ def misfit(inputs: Mapping[str, Shape], hears: Mapping[int, Sequence[str]]) -> s
     if inputs and not pictures:
         return "none of its inputs is a picture (N, 3 or 6, S, S)"
     if len(inputs) > 2:
-        return "it has more inputs than a picture and the audio; give the others as constants"
+        return "it has inputs besides picture and audio; give those as constants"
     (name, picture), *_ = pictures.items() or [("", ())]
     sound = next((n for n in inputs if n != name), None)
     if name and isinstance(picture[2], int):
@@ -60,12 +60,12 @@ def misfit(inputs: Mapping[str, Shape], hears: Mapping[int, Sequence[str]]) -> s
 
 
 def shape_text(shape: Shape) -> str:
-    """Return a shape as people write it, open axes as their names or a question mark."""
+    """Return a shape as text, open axes as their names or a question mark."""
     return "(" + ",".join(str(axis) if axis is not None else "?" for axis in shape) + ")"
 
 
 def _is_picture(shape: Shape) -> bool:
-    """Tell whether a shape has four axes, the last two of a picture's length or open."""
+    """Tell whether a shape has four axes, the last two as long as a picture's or open."""
     if len(shape) != 4:
         return False
     sides = [axis for axis in shape[2:] if isinstance(axis, int)]

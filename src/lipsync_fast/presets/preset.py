@@ -14,7 +14,7 @@ from ..timing import LOOPS, Loop
 __all__ = ["FEATHERS", "FEATURES", "FILTERS", "ROW_SIZES", "Preset"]
 
 FEATURES = ("ave", "hubert", "wenet", "mel", "params", "file")
-# Numbers of one feature row, for the features that come row by row.
+# Numbers in one feature row, for features that come row by row.
 ROW_SIZES = {"ave": 512, "hubert": 2 * 1024, "wenet": 16 * 512}
 FILTERS = (
     "nearest",
@@ -41,9 +41,9 @@ class Preset:
     Attributes
     ----------
     name : str
-        What users call it; also stored in a template.
+        Its name, also stored in templates.
     view : int
-        Side S in pixels of the square picture that the model sees and makes.
+        Side S in pixels of the square picture that the model sees and draws.
     crop : int
         Side of the square stored in the template; ``border = (crop - view) // 2``.
     black : (x0, y0, x1, y1) or None
@@ -52,7 +52,7 @@ class Preset:
         Order of the input planes: ``"reference+masked"``, ``"masked+reference"``
         (six planes) or ``"reference"`` (three).
     rgb : bool
-        True where the planes are R, G, B; False where they are B, G, R.
+        True if the planes are R, G, B; False if they are B, G, R.
     low, high : float
         Values of black and white, in the model's input and in its output.
     crop_filter, patch_filter : str
@@ -62,37 +62,37 @@ class Preset:
     audio_shape : tuple of int
         Shape of one feature window, without the batch axis.
     features : str
-        Source of the feature windows. ``"mel"``, ``"ave"`` and ``"params"`` are made of
+        Source of the feature windows. ``"mel"``, ``"ave"`` and ``"params"`` are computed from
         speech; ``"hubert"`` (rows of 2048 numbers), ``"wenet"`` (rows of 8192) and ``"file"``
-        (rows of any size) are read from a file, `FeatureFile`. A window holds as many rows as
-        `audio_shape` has room for, as many before the frame as from it on.
+        (rows of any size) can be read from a file, `FeatureFile`. A window holds as many rows
+        as `audio_shape` has room for, half of them before the frame.
     feature_rate : int or None
-        Frames a second that the features are made for; None where any rate will do.
+        Frames a second that the features are made for; None if any rate will do.
     rect_rule : str
         How a rect is found in a face: ``"square"`` (from landmarks), ``"box"`` (padded
         detector box) or ``"given"``.
     edge : str or None
-        How the patch fades into the background: None (overwritten), ``"ramp"`` (alpha
+        How the patch fades into the background: None (it overwrites), ``"ramp"`` (alpha
         grows over 20 px), ``"frame"`` (a 10 px frame, blurred), or a feather: ``"rounded"``
         (a rectangle with round corners) or ``"ellipse"``; see `edge_mask`.
     loop, start : str, int
         The order in which the family's own script shows the template's frames; see `Loop`.
     whole_view : bool
         False: the model's output is put into the crop, inside its border, and the crop is
-        resized to the rect. True: the output alone is; see `with_border`.
+        resized to the rect. True: only the output is resized; see `with_border`.
     constants : tuple of (str, tuple of float)
-        Further inputs of the model, the same for every frame and without a batch axis. A
-        mapping of names to numbers is taken too.
+        Further inputs of the model, the same for every frame and without a batch axis. May
+        be given as a mapping of names to numbers.
     feather : str
-        The feather that suits the family's rects, taken where one is asked for; see
+        The feather that suits the family's rects, used if a feather is requested; see
         `with_feather`.
     feather_width : float
-        Over which part of the rect's shorter side a feather grows from 0 to 1, at most 0.5.
+        Share of the rect's shorter side over which a feather grows from 0 to 1, at most 0.5.
 
     Raises
     ------
     InputError
-        If the fields do not fit each other.
+        The fields do not fit each other.
     """
 
     name: str
@@ -142,12 +142,12 @@ class Preset:
         ----------
         border : int or None
             None or the preset's own border changes nothing. 0 pastes the output over the whole
-            rect with top-left bilinear sampling, as the first generation's server did.
+            rect with top-left bilinear sampling, like the first generation's server.
 
         Raises
         ------
         InputError
-            If it is another number.
+            `border` is another number.
         """
         if border is None or border == self.border:
             return self
@@ -156,7 +156,7 @@ class Preset:
         return replace(self, whole_view=True, patch_filter="bilinear_topleft")
 
     def with_feather(self, feather: str | None) -> Preset:
-        """Return the preset with a feather as its edge, which its own script does not have.
+        """Return the preset with a feather as its edge, unlike its own script.
 
         Parameters
         ----------
@@ -166,7 +166,7 @@ class Preset:
         Raises
         ------
         InputError
-            If it is another word.
+            `feather` is another word.
         """
         if feather is None:
             return self
@@ -191,18 +191,18 @@ class Preset:
 
     @property
     def streams(self) -> bool:
-        """Whether features can be made while the speech is still coming."""
+        """Whether features can be computed while the speech still arrives."""
         return self.features in ("mel", "ave", "params")
 
     @property
     def driven_by_rule(self) -> bool:
-        """Whether a driver makes the features from the mel by a rule."""
+        """Whether a driver computes the features from the mel by a rule."""
         return self.features == "params"
 
     # ---- as data -----------------------------------------------------------------------
 
     def to_mapping(self) -> dict[str, Any]:
-        """Return the fields as plain data, as a template stores them: a fresh dict."""
+        """Return the fields as plain data for storage in a template: a fresh dict."""
         return {**asdict(self), "constants": dict(self.constants)}
 
     @classmethod
@@ -215,12 +215,12 @@ class Preset:
             Fields by name; lists for tuples, a mapping for `constants`. A missing `black`,
             `feature_rate` or `edge` is None.
         base : Preset, optional
-            Where the fields missing in `values` come from.
+            Source of the fields missing in `values`.
 
         Raises
         ------
         InputError
-            If a field is unknown, missing or wrong.
+            A field is unknown, missing or wrong.
         """
         known = [field.name for field in fields(cls)]
         unknown = [str(name) for name in values if name not in known]
@@ -233,8 +233,8 @@ class Preset:
         missing = [f.name for f in fields(cls) if f.name not in given and f.default is MISSING]
         if missing:
             raise InputError(
-                f"a preset needs {', '.join(missing)} as well; or take them from a built-in one "
-                'with base = "its name"'
+                f"a preset also needs {', '.join(missing)}; add them, or take them from a built-in "
+                'preset with base = "its name"'
             )
         return cls(**given)
 
@@ -322,9 +322,9 @@ def _check_picture(preset: Preset) -> None:
     _require(preset, "edge", preset.edge in _EDGES, f"absent or one of {', '.join(_EDGES[1:])}")
     _require(preset, "feather", preset.feather in FEATHERS, f"one of {', '.join(FEATHERS)}")
     width = isinstance(preset.feather_width, (int, float)) and 0 < preset.feather_width <= 0.5
-    _require(preset, "feather_width", width, "a part of the rect's shorter side, up to 0.5")
+    _require(preset, "feather_width", width, "a share of the rect's shorter side, up to 0.5")
     _require(preset, "loop", preset.loop in LOOPS, f"one of {', '.join(LOOPS)}")
-    _require(preset, "start", _is_whole(preset.start, 0, 2**31), "a whole number from 0 on")
+    _require(preset, "start", _is_whole(preset.start, 0, 2**31), "a whole number of 0 or more")
 
 
 def _check_sound(preset: Preset) -> None:
@@ -335,7 +335,7 @@ def _check_sound(preset: Preset) -> None:
     size = math.prod(preset.audio_shape)
     each = ROW_SIZES.get(preset.features, 1)
     _require(
-        preset, "audio_shape", size % each == 0, f"room for rows of {each} ({preset.features})"
+        preset, "audio_shape", size % each == 0, f"a multiple of rows of {each} ({preset.features})"
     )
     rate = preset.feature_rate is None or _is_whole(preset.feature_rate, 1, 1000)
     _require(preset, "feature_rate", rate, "absent or frames a second")

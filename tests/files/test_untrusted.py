@@ -42,7 +42,7 @@ def test_a_text_that_is_too_large_is_not_read(tmp_path, monkeypatch):
     path = tmp_path / "rects.json"
     with open(path, "wb") as file:
         file.truncate(1 << 40)  # a file of zeros without a byte on the disk
-    with pytest.raises(InputError, match=r"it has 1099511627776 bytes, at most 67108864 are allowed"):
+    with pytest.raises(InputError, match=r"1099511627776 bytes, at most 67108864 are allowed"):
         read_text(path, "rects")
     path.write_text("[1]")
     assert read_text(path, "rects", 3) == "[1]"
@@ -51,7 +51,7 @@ def test_a_text_that_is_too_large_is_not_read(tmp_path, monkeypatch):
     # A file that grows while it is read.
     size = os.stat_result((0o100644, *[0] * 9))
     monkeypatch.setattr(untrusted.os, "fstat", lambda descriptor: size)
-    with pytest.raises(ValueError, match="2 is the most"):
+    with pytest.raises(ValueError, match="at most 2 are allowed"):
         plain_text(path, 2)
 
 

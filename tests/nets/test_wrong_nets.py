@@ -61,11 +61,11 @@ WRONG = {
     ),
     "5 channels": (
         lambda p: save(p, [("input", (1, 5, 320, 320)), AUDIO]),
-        "the picture input must have 6 channels (reference and masked) or 3, got 5; export the model",
+        "the picture input must have 6 channels (reference and masked) or 3, got 5; export",
     ),
     "non-square": (
         lambda p: save(p, [("input", (1, 6, 320, 256)), AUDIO]),
-        "the picture input must be square, got 320×256 (height × width); export the model for a square",
+        "the picture input must be square, got 320×256 (height × width); export",
     ),
     "dynamic height": (
         lambda p: save(

@@ -125,9 +125,9 @@ def test_encoder_refuses_bad_arguments(rng):
     ):
         _jpeg.JpegEncoder(75, "4:2:0", 65536)
     encoder, frame = _jpeg.JpegEncoder(), photo(rng, 20, 20)
-    with pytest.raises(InputError, match="4:0:0 is for gray pictures"):
+    with pytest.raises(InputError, match="use 4:0:0 for grey pictures"):
         encoder.encode(frame[..., 0].copy())
-    with pytest.raises(InputError, match="4:0:0 is for gray pictures"):
+    with pytest.raises(InputError, match="use 4:0:0 for grey pictures"):
         _jpeg.JpegEncoder(75, "4:0:0").encode(frame)
     with pytest.raises(InputError, match="must have 4 channels for rgba"):
         encoder.encode(frame, format="rgba")

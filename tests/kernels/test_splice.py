@@ -242,7 +242,7 @@ def test_bad_arguments(rng):
         with pytest.raises(ArgumentTypeError, match=r"\(patch, x, y\).*, got int"):
             spliced.splice_all(patches)
     for segments in ("all", [-1], [1.5, "x"]):
-        with pytest.raises(InputError, match="segments must be what jpeg_segments gives"):
+        with pytest.raises(InputError, match="segments must be the result of jpeg_segments"):
             SplicedJpeg(data, segments=segments)
     for place in (2**31, 2**40, 1.9, "left", None):
         with pytest.raises(InputError, match="x must be a whole number of pixels"):

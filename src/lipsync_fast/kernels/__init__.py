@@ -1,4 +1,4 @@
-"""The compiled kernels as Python functions: one door to all of them, one file an operation."""
+"""The compiled kernels as Python functions: one front for all, one file for each operation."""
 
 from ._arguments import ISA, available_isas
 from ._blend import blend
@@ -13,7 +13,7 @@ from ._spectrum import spectrum
 from ._splice import SplicedJpeg
 from ._yuv import blend_i420, from_i420, i420_planes, i420_size, to_i420
 
-__all__ = [  # noqa: RUF022 (grouped by what they work on)
+__all__ = [  # noqa: RUF022 (grouped by subject)
     # instruction sets
     "ISA",
     "available_isas",

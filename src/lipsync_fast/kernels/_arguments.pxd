@@ -97,4 +97,5 @@ cdef int need_apart(Array out, Array source) except -1
 cdef bint in_place(Array out, Array source) except -1
 cdef Array out_like(
     object out, tuple shape, tuple inputs, int other_channels=*, str dtype=*)
+cdef Array frames_like(object out, tuple shape, tuple inputs, str dtype)
 cdef object result_of(object out, Array target)

@@ -4,7 +4,7 @@
 The faces take arrays through the buffer protocol, write into ``out`` if it is given, and may
 be called from several threads at once as long as no two calls write to the same memory. ``isa``
 names the row kernels to use ("c", "avx2", "avx512", "neon"); it is for tests and benchmarks. The
-default is the best that this machine has.
+default is the best ISA of this machine.
 """
 import os
 
@@ -71,7 +71,7 @@ cdef const lf_rows *rows_of(object isa) except NULL:
 
 
 cdef int check(int status) except -1:
-    """Raise KernelBug for a code other than LF_OK: the arguments had passed our own checks."""
+    """Raise KernelBug for a code other than LF_OK: the arguments have passed our own checks."""
     if status != LF_OK:
         raise KernelBug(
             f"a kernel returned code {status} for arguments that passed every check; report this"
@@ -80,7 +80,7 @@ cdef int check(int status) except -1:
 
 
 cdef int place_of(object value, str name) except? -1:
-    """Return a place in pixels, any int32: pixels outside a picture are cut off."""
+    """Return a position in pixels, any int32: pixels outside a picture are cut off."""
     return check_int(name, value, -2**31, 2**31 - 1, "pixels")
 
 
@@ -94,10 +94,10 @@ cdef dict _FORMATS = {
 
 
 cdef class Array:
-    """A caller's array for the length of one call: its buffer, released when this dies."""
+    """A caller's array for the duration of one call: its buffer, released when this dies."""
 
     def __cinit__(self, array, str name, str dtype, int ndim, bint writable=False):
-        """`dtype` is the name of the NumPy dtype needed, `ndim` the number of axes, 0 for any."""
+        """`dtype` names the required NumPy dtype, `ndim` the number of axes, 0 for any."""
         self.name = name
         cdef int flags = PyBUF_FORMAT | PyBUF_STRIDES
         try:
@@ -140,7 +140,7 @@ cdef int set_size(Array array, Py_ssize_t height, Py_ssize_t width) except -1:
 
 
 cdef Array image_of(object array, str name, bint writable=False):
-    """An image: (H, W) or (H, W, 1, 3 or 4) uint8, pixels of a row packed, rows anywhere."""
+    """Check an image: (H, W) or (H, W, 1, 3 or 4) uint8, pixels of a row packed, rows anywhere."""
     cdef Array image = Array(array, name, "uint8", 0, writable)
     cdef Py_buffer *view = &image.view
     if view.ndim not in (2, 3) or (view.ndim == 3 and view.shape[2] not in (1, 3, 4)):
@@ -161,7 +161,7 @@ cdef Array image_of(object array, str name, bint writable=False):
 
 
 cdef Array mask_of(object mask, Array image):
-    """The (h, w) uint8 alphas of an image, or None where there is no mask."""
+    """Check the (h, w) uint8 alphas of an image; return None if there is no mask."""
     if mask is None:
         return None
     cdef Array alpha = image_of(mask, "mask")
@@ -173,7 +173,7 @@ cdef Array mask_of(object mask, Array image):
 
 
 cdef Array bytes_of(object data, str name, bint writable=False):
-    """A flat buffer of bytes."""
+    """Check a flat buffer of bytes."""
     cdef Array flat = Array(data, name, "uint8", 1, writable)
     if flat.view.shape[0] > 1 and flat.view.strides[0] != 1:
         raise LayoutError(f"{name} must be contiguous, got strides {flat.strides}; pass a copy")
@@ -181,7 +181,7 @@ cdef Array bytes_of(object data, str name, bint writable=False):
 
 
 cdef Array planes_of(object array, str name, bint writable=False):
-    """Float planes: (3, H, W) float32, values of a row packed, rows and planes anywhere."""
+    """Check float planes: (3, H, W) float32, values of a row packed, rows and planes anywhere."""
     cdef Array planes = Array(array, name, "float32", 3, writable)
     cdef Py_buffer *view = &planes.view
     if view.shape[0] != 3:
@@ -198,7 +198,7 @@ cdef Array planes_of(object array, str name, bint writable=False):
 
 
 cdef void extent_of(Array array, size_t *begin, size_t *end) noexcept:
-    """The addresses [begin, end) between which all of the array lies."""
+    """Set the addresses [begin, end) that enclose the whole array."""
     cdef int axis
     cdef ptrdiff_t span
     begin[0] = <size_t> array.view.buf
@@ -212,17 +212,17 @@ cdef void extent_of(Array array, size_t *begin, size_t *end) noexcept:
 
 
 cdef int need_apart(Array out, Array source) except -1:
-    """Raise InputError if an output's memory reaches into an input's."""
+    """Raise InputError if an output's memory overlaps an input's."""
     cdef size_t out_begin, out_end, begin, end
     extent_of(out, &out_begin, &out_end)
     extent_of(source, &begin, &end)
     if out_begin < end and begin < out_end:
-        raise InputError(f"{out.name} must not overlap {source.name}; pass other memory or a copy")
+        raise InputError(f"{out.name} must not overlap {source.name}; pass another array or a copy")
     return 0
 
 
 cdef bint in_place(Array out, Array source) except -1:
-    """Whether an output is the input itself; raise InputError if it overlaps it otherwise."""
+    """Tell whether an output is the input itself; raise InputError for any other overlap."""
     if out.view.buf == source.view.buf and out.stride == source.stride:
         return True
     need_apart(out, source)
@@ -232,10 +232,10 @@ cdef bint in_place(Array out, Array source) except -1:
 cdef Array out_like(
     object out, tuple shape, tuple inputs, int other_channels=0, str dtype="uint8",
 ):
-    """The image, or float32 planes, to write: `out`, checked, or a fresh one of `shape`.
+    """Return the image, or float32 planes, to write: `out`, checked, or a fresh one of `shape`.
 
-    `other_channels` is a second number of channels that `out` may have. No memory of `inputs`,
-    None among them, may overlap it.
+    `other_channels` is a second number of channels that `out` may have. It must not overlap
+    `inputs`, which may include None.
     """
     if out is None:
         out = np.empty(shape, dtype)
@@ -256,15 +256,42 @@ cdef Array out_like(
     return target
 
 
+cdef Array frames_like(object out, tuple shape, tuple inputs, str dtype):
+    """Return the frames of sound to write: `out`, checked, or a fresh array of `shape`.
+
+    Values of a frame are packed, frames anywhere. It must not overlap `inputs`.
+    """
+    if out is None:
+        out = np.empty(shape, dtype)
+    cdef Array target = Array(out, "out", dtype, len(shape), True)
+    if target.shape != shape:
+        raise InputError(f"out must have shape {shape}, got {target.shape}")
+    cdef Py_ssize_t step = target.view.itemsize
+    cdef bint packed = target.view.strides[0] % step == 0
+    cdef int axis
+    for axis in range(target.view.ndim - 1, 0, -1):
+        packed = packed and target.view.strides[axis] == step
+        step *= target.view.shape[axis]
+    if not packed:
+        raise LayoutError(
+            "out must be packed within a frame, got an array with gaps between its values"
+        )
+    cdef Array source
+    for source in inputs:
+        if target.view.len and source.view.len:
+            need_apart(target, source)
+    return target
+
+
 cdef object result_of(object out, Array target):
-    """What a face returns: the `out` that it was given, or the fresh array that it made."""
+    """Return the result of a face: the given `out`, or the fresh array."""
     return <object> target.view.obj if out is None else out
 
 
 # ---- one thread at a time --------------------------------------------------------------
 
 cdef class ExclusiveUse:
-    """The right to an object's scratch, taken without waiting: a second thread gets BusyError."""
+    """A lock on an object's scratch that never waits: a second thread gets BusyError."""
 
     def __cinit__(self):
         self.lock = PyThread_allocate_lock()

@@ -1,5 +1,5 @@
 # cython: language_level=3, freethreading_compatible=True
-"""A patch onto a background, as it is or through an alpha mask."""
+"""Blending a patch onto a background, unchanged or through an alpha mask."""
 from lipsync_fast.kernels._arguments cimport (
     LF_OK,
     Array,
@@ -19,25 +19,25 @@ from ..errors import InputError
 
 
 def blend(patch, background, mask=None, out=None, *, x=0, y=0, bint swap=False, isa=None):
-    """Put a patch onto a background, as it is or through an alpha mask.
+    """Put a patch onto a background, unchanged or through an alpha mask.
 
-    The patch's top left pixel lands at (x, y); what lies outside the background is cut off.
+    The patch's top left pixel lands at (x, y); pixels outside the background are cut off.
     Alpha mixes as ``t = d*(255-a) + s*a + 128; (t + (t >> 8)) >> 8``, the rounded quotient by
     255: 0 keeps the background, 255 gives the patch.
 
     Parameters
     ----------
     patch : (h, w), (h, w, 3) or (h, w, 4) uint8
-        Pixels of a row packed, rows may be apart; as all images here.
+        Pixels of a row packed, rows may be apart, as for all images here.
     background : (H, W), (H, W, 3) or (H, W, 4) uint8
-        As many channels as the patch, all mixed alike; or four to the patch's three, and then
-        its fourth channel stays.
+        As many channels as the patch, all mixed alike; or four for a patch of three: then the
+        fourth channel stays.
     mask : (h, w) uint8, optional
         Alpha of each patch pixel. Without it the patch replaces the background.
     out : array like `background`, optional
         Where to write; ``out=background`` works in place and touches only the patch's pixels.
     x, y : int
-        Place of the patch in pixels; may be negative or beyond the background.
+        Position of the patch in pixels; may be negative or beyond the background.
     swap : bool
         Exchange the first and third channel of a patch of three: bgr24 onto rgb24 or rgba.
     isa : str, optional

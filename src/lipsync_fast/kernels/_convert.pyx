@@ -1,5 +1,5 @@
 # cython: language_level=3, freethreading_compatible=True
-"""Between a generator's planar floats and packed bytes."""
+"""Conversion between a generator's planar floats and packed bytes."""
 from operator import index
 
 from libc.math cimport isfinite
@@ -67,7 +67,7 @@ def convert(planar, out=None, *, low=0.0, high=1.0, rounding="truncate", swap=Fa
     low, high : float
         The values that stand for the bytes 0 and 255: 0 and 1, or -1 and 1.
     rounding : {"truncate", "round"}
-        Cut the fraction off, as the models' own scripts do, or round to the nearest, ties to even.
+        Truncate, like the models' own scripts, or round to the nearest, ties to even.
     swap : bool
         Exchange the first and third channel: RGB planes to bgr24 pixels or the reverse.
     isa : str, optional
@@ -115,7 +115,7 @@ def to_planes(image, out=None, *, low=0.0, high=1.0, swap=False, black=None, isa
     swap : bool
         Exchange the first and third channel: bgr24 pixels to RGB planes or the reverse.
     black : (x0, y0, x1, y1), optional
-        Half-open box in pixels, inside the image, that is stored as the value of byte 0.
+        Half-open box in pixels, inside the image, written as the value of byte 0.
     isa : str, optional
         The row kernels to use, for tests and benchmarks.
 

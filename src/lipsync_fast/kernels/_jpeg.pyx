@@ -1,5 +1,5 @@
 # cython: language_level=3, freethreading_compatible=True
-"""JPEG in segments: an encoder into the caller's memory, regions, the index of a file."""
+"""JPEG in segments: an encoder into the caller's memory, regions, and the index of a file."""
 from libc.stdint cimport int64_t
 
 from lipsync_fast.kernels._arguments cimport (
@@ -22,7 +22,7 @@ __all__ = [
     "jpeg_header", "jpeg_region", "jpeg_segments",
 ]
 
-# Name and version of the JPEG library at hand, such as "libjpeg-turbo 3.1.2 (bundled)".
+# Name and version of the JPEG library in use, such as "libjpeg-turbo 3.1.2 (bundled)".
 LIBRARY = lf_jpeg_library().decode()
 
 _SAMPLINGS = {"4:2:0": LF_420, "4:2:2": LF_422, "4:4:4": LF_444, "4:0:0": LF_GRAY}
@@ -35,7 +35,7 @@ _PIXELS = {
 # ---- arguments ---------------------------------------------------------------------------
 
 cdef lf_sampling sampling_of(object subsampling) except *:
-    """The C code of a subsampling's name."""
+    """Return the C code of a subsampling's name."""
     if not isinstance(subsampling, str) or subsampling not in _SAMPLINGS:
         raise InputError(f"subsampling must be one of {', '.join(_SAMPLINGS)}, got {subsampling!r}")
     return _SAMPLINGS[subsampling]
@@ -56,7 +56,7 @@ cdef int check_picture(Array image) except -1:
 
 
 cdef lf_pixels pixels_of(Array image, object format) except *:
-    """The C code of a picture's pixel format, by its channels where none is named."""
+    """Return the C code of a picture's pixel format; by its channels if `format` is None."""
     if format is None:
         return _PIXELS[DEFAULT_PACKED[image.channels]]
     if not isinstance(format, str) or format not in _PIXELS:
@@ -73,13 +73,13 @@ cdef int check_kind(Array image, lf_sampling sampling) except -1:
     if (image.channels == 1) != (sampling == LF_GRAY):
         raise InputError(
             f"{image.name} of {image.channels} channels does not go with subsampling "
-            f"{_SAMPLING_NAMES[sampling]}; 4:0:0 is for gray pictures and only for them"
+            f"{_SAMPLING_NAMES[sampling]}; use 4:0:0 for grey pictures and only for them"
         )
     return 0
 
 
 cdef int interval_for(object interval, int width, lf_sampling sampling) except -1:
-    """A restart interval that divides the MCUs of a row of `width` pixels."""
+    """Check a restart interval: it must divide the MCUs of a row of `width` pixels."""
     cdef int mcu_width, mcu_height
     lf_jpeg_mcu(sampling, &mcu_width, &mcu_height)
     cdef int mcus = (width + mcu_width - 1) // mcu_width
@@ -95,20 +95,20 @@ cdef int interval_for(object interval, int width, lf_sampling sampling) except -
 cdef int check_full(int status, Array out, str enough) except -1:
     if status == LF_ERR_FULL:
         raise InputError(
-            f"out is too small for this JPEG, got {out.view.len} bytes; {enough} are always enough"
+            f"out is too small for this JPEG, got {out.view.len} bytes; {enough} always suffice"
         )
     if status == LF_ERR_MEMORY:
         raise MemoryError("libjpeg got no memory")
     return check(status)
 
 
-# ---- sizes and places ----------------------------------------------------------------------
+# ---- sizes and positions -------------------------------------------------------------------
 
 _XMP_NAMESPACE = b"http://ns.adobe.com/xap/1.0/\0"
 
 
 def jpeg_bound(width, height, subsampling="4:2:0", xmp=None):
-    """Bytes that are enough for any JPEG of a size, at any quality and restart interval.
+    """Return the bytes that suffice for any JPEG of a size, at any quality and restart interval.
 
     Parameters
     ----------
@@ -133,12 +133,12 @@ def jpeg_bound(width, height, subsampling="4:2:0", xmp=None):
 
 
 def jpeg_region(x, y, w, h, width, height, subsampling, restart_interval):
-    """The region round a rect: the smallest box of whole segments that holds it.
+    """Return the region round a rect: the smallest box of whole segments that contains it.
 
     Parameters
     ----------
     x, y, w, h : int
-        The rect in pixels; what lies outside the picture is cut off.
+        The rect in pixels; parts outside the picture are cut off.
     width, height : int
         Size of the picture in pixels.
     subsampling : {"4:2:0", "4:2:2", "4:4:4", "4:0:0"}
@@ -148,7 +148,7 @@ def jpeg_region(x, y, w, h, width, height, subsampling, restart_interval):
     Returns
     -------
     tuple of int
-        x, y, w, h in pixels, inside the picture; all 0 where the rect is empty or outside.
+        x, y, w, h in pixels, inside the picture; all 0 if the rect is empty or outside.
 
     Raises
     ------
@@ -168,21 +168,21 @@ def jpeg_region(x, y, w, h, width, height, subsampling, restart_interval):
 
 # Blocks of an MCU.
 _BLOCKS = {LF_420: 6, LF_422: 4, LF_444: 3, LF_GRAY: 1}
-# What the choice of a restart interval weighs, measured at 1080p, quality 75: encoding a block
-# of 64 samples takes 85 ns on one core; a segment more makes every file 3.5 bytes longer (marker,
-# padding, an undifferenced DC); to copy a byte and send it on takes about 1 ns (10 Gbit/s).
+# Costs behind the choice of a restart interval, measured at 1080p, quality 75: encoding a block
+# of 64 samples takes 85 ns on one core; one more segment makes every file 3.5 bytes longer (marker,
+# padding, an undifferenced DC); copying and sending a byte takes about 1 ns (10 Gbit/s).
 _BLOCK_NS = 85.0
 _SEGMENT_NS = 3.5 * 1.0
 
 
 def choose_restart_interval(width, subsampling="4:2:0", share=1 / 6):
-    """The restart interval of least cost for finished frames of a width.
+    """Return the restart interval of least cost for finished frames of a width.
 
     A segment is R MCUs wide, so a region is R MCUs wider than its rect on average: a short
-    interval saves encoding. A long one saves markers, 3.5 bytes a segment in every frame. Of
-    all divisors of the MCUs of a row the one with the least sum is taken: 2 at 1920 pixels and
-    4:2:0. Where the row has no divisor but 1 and itself it is 1: segments of one MCU lengthen
-    a file by some 6 % against 2, whole rows would make every region as wide as the picture.
+    interval saves encoding. A long one saves markers, 3.5 bytes for each segment in every frame.
+    Chooses the divisor of the MCUs of a row with the least sum: 2 at 1920 pixels and 4:2:0. If
+    a row has a prime number of MCUs, the interval is 1: segments of one MCU lengthen a file by
+    about 6 % compared with 2, but whole rows would make every region as wide as the picture.
 
     Parameters
     ----------
@@ -190,7 +190,7 @@ def choose_restart_interval(width, subsampling="4:2:0", share=1 / 6):
         Width of the pictures in pixels.
     subsampling : {"4:2:0", "4:2:2", "4:4:4", "4:0:0"}
     share : float
-        Height of what changes over the height of the picture.
+        Height of the changing part, as a share of the picture's height.
 
     Returns
     -------
@@ -219,7 +219,7 @@ def choose_restart_interval(width, subsampling="4:2:0", share=1 / 6):
 JpegHeader = namedtuple(
     "JpegHeader", ["width", "height", "subsampling", "restart_interval", "segments", "size"]
 )
-JpegHeader.__doc__ = """What the header of a spliceable JPEG says.
+JpegHeader.__doc__ = """The header of a spliceable JPEG.
 
 Attributes
 ----------
@@ -229,16 +229,16 @@ subsampling : str
 restart_interval : int
     MCUs of a segment.
 segments : int
-    Segments of the file.
+    Number of segments in the file.
 size : int
-    Bytes of the header: where the first segment starts.
+    Bytes of the header, which is the offset of the first segment.
 """
 
 
 cdef int check_file(int status, const lf_jpeg_info *info) except -1:
     if status == LF_ERR_DATA:
         raise InputError(
-            "the data must be a whole baseline JPEG with restart intervals that fit its rows, "
+            "the data must be a complete baseline JPEG with restart intervals that fit its rows, "
             f"but it {info.problem.decode()}; encode it with JpegEncoder"
         )
     return check(status)
@@ -250,7 +250,7 @@ def jpeg_header(data):
     Parameters
     ----------
     data : bytes or (n,) uint8
-        The file or its beginning; nothing behind the header is touched.
+        The file or its beginning; nothing after the header is read.
 
     Returns
     -------
@@ -259,7 +259,7 @@ def jpeg_header(data):
     Raises
     ------
     InputError
-        If it is cut off, not baseline, or without restart intervals that fit its rows.
+        The file is cut off, not baseline, or has no restart intervals that fit its rows.
     """
     cdef Array file = bytes_of(data, "data")
     cdef lf_jpeg_info info
@@ -281,13 +281,13 @@ def jpeg_segments(data):
     Returns
     -------
     (segments + 1,) uint32, fresh
-        Where each segment starts, in bytes, and the length of the file. The two bytes before
-        each later entry are the marker behind a segment.
+        Offset of each segment in bytes, and the length of the file. The two bytes before each
+        later entry are the marker at the end of a segment.
 
     Raises
     ------
     InputError
-        If it is cut off, not baseline, or without restart intervals that fit its rows.
+        The file is cut off, not baseline, or has no restart intervals that fit its rows.
     """
     cdef Array file = bytes_of(data, "data")
     cdef const uint8_t *begin = <const uint8_t *> file.view.buf
@@ -308,30 +308,30 @@ def jpeg_segments(data):
 
 
 def decode(data, out=None):
-    """Turn a JPEG that segments can be spliced into back to pixels.
+    """Decode a JPEG that segments can be spliced into.
 
     Parameters
     ----------
     data : bytes or (n,) uint8
         The whole file.
     out : (H, W, 3) or (H, W) uint8, optional
-        Where to write; (H, W) for a gray file.
+        Where to write; (H, W) for a grey file.
 
     Returns
     -------
-    (H, W, 3) uint8 bgr24, or (H, W) uint8 for a gray file
+    (H, W, 3) uint8 bgr24, or (H, W) uint8 for a grey file
         `out`, or a fresh array.
 
     Raises
     ------
     InputError
-        As for `jpeg_header`, or if the file is damaged, or `out` of another shape.
+        As for `jpeg_header`; also if the file is damaged or `out` has another shape.
     """
     cdef Array file = bytes_of(data, "data")
     cdef const uint8_t *begin = <const uint8_t *> file.view.buf
     cdef lf_jpeg_info info
     check_file(lf_jpeg_read_header(begin, file.view.len, &info), &info)
-    # Every block takes two code words, of a bit or more: no memory for what the file cannot hold.
+    # Every block takes at least two bits: allocate nothing for pixels that the file cannot hold.
     cdef int64_t blocks = <int64_t> info.mcus_per_row * info.mcu_rows * _BLOCKS[info.sampling]
     if blocks > 4 * <int64_t> file.view.len:
         raise InputError(
@@ -346,7 +346,7 @@ def decode(data, out=None):
         status = lf_jpeg_decode(&pixels, begin, file.view.len)
     if status == LF_ERR_DATA:
         raise InputError(
-            "the data must be a whole JPEG, but its segments are damaged; encode it again"
+            "the data must be a complete JPEG, but its segments are damaged; encode it again"
         )
     if status == LF_ERR_MEMORY:
         raise MemoryError("libjpeg got no memory")
@@ -357,10 +357,10 @@ def decode(data, out=None):
 # ---- encoder -------------------------------------------------------------------------------
 
 cdef class JpegEncoder:
-    """Encodes whole pictures into the caller's memory; warm after the first.
+    """Encodes whole pictures into the caller's memory; allocates nothing after the first.
 
     An encoder is for one thread at a time: a call while another runs raises BusyError. The
-    GIL is released while it encodes. The bytes are those of Pillow's ``save(quality=,
+    GIL is released while it encodes. The bytes equal those of Pillow's ``save(quality=,
     subsampling=, restart_marker_blocks=)``.
 
     Parameters
@@ -368,12 +368,12 @@ cdef class JpegEncoder:
     quality : int
         1 to 100, libjpeg's scale.
     subsampling : {"4:2:0", "4:2:2", "4:4:4", "4:0:0"}
-        The last is for gray pictures.
+        The last is for grey pictures.
     restart_interval : int
         MCUs of a segment, 0 to 65535; 0 writes no restart markers.
     xmp : bytes, optional
-        An XMP packet of up to 65504 bytes that every file carries behind APP0, where Pillow's
-        ``save(xmp=)`` puts it; `provenance.XMP` marks generated pictures.
+        An XMP packet of up to 65504 bytes, which every file carries after APP0, like Pillow's
+        ``save(xmp=)``; `provenance.XMP` marks generated pictures.
 
     Raises
     ------
@@ -425,7 +425,8 @@ cdef class JpegEncoder:
         picture : (H, W, 3), (H, W, 4) or (H, W) uint8
             Pixels of a row packed, rows may be apart; sides of 1 to 65500 pixels.
         format : {"bgr24", "rgb24", "bgra", "rgba", "gray"}, optional
-            Order of the channels; bgr24, bgra or gray by their number. A fourth is ignored.
+            Order of the channels; by default bgr24, bgra or gray by their number. A fourth is
+            ignored.
 
         Returns
         -------
@@ -439,7 +440,7 @@ cdef class JpegEncoder:
         InputError
             Wrong shape, size or format.
         BusyError
-            If another thread is using this encoder.
+            Another thread is using this encoder.
         """
         cdef Array src = image_of(picture, "picture")
         cdef lf_pixels pixels = self.pixels_for(src, format)
@@ -447,12 +448,12 @@ cdef class JpegEncoder:
         return room[:self.write(bytes_of(room, "room", True), src, pixels)].tobytes()
 
     def encode_into(self, out, picture, *, format=None):
-        """Encode a picture into memory of the caller's.
+        """Encode a picture into the caller's memory.
 
         Parameters
         ----------
         out : (n,) uint8
-            Where to write; `jpeg_bound` bytes (with the encoder's `xmp`) are always enough.
+            Where to write; `jpeg_bound` bytes (with the encoder's `xmp`) always suffice.
         picture, format
             As in `encode`.
 
@@ -464,8 +465,7 @@ cdef class JpegEncoder:
         Raises
         ------
         LayoutError, InputError, BusyError
-            As `encode`; InputError also for an `out` that is read-only, too small or part of
-            `picture`.
+            As `encode`; InputError also if `out` is read-only, too small or part of `picture`.
         """
         cdef Array src = image_of(picture, "picture")
         cdef lf_pixels pixels = self.pixels_for(src, format)
@@ -474,7 +474,7 @@ cdef class JpegEncoder:
         return self.write(dst, src, pixels)
 
     cdef lf_pixels pixels_for(self, Array picture, object format) except *:
-        """Check a picture; the C code of its pixels."""
+        """Check a picture; return the C code of its pixels."""
         check_picture(picture)
         check_kind(picture, self.sampling)
         return pixels_of(picture, format)

@@ -1,5 +1,5 @@
 # cython: language_level=3, freethreading_compatible=True
-"""Low-frequency colour of a patch, measured along its border and moved to the background's."""
+"""Low-frequency colour of a patch, measured along its border and matched to the background."""
 from lipsync_fast.kernels._arguments cimport (
     LF_ERR_ARGUMENT,
     LF_OK,
@@ -34,13 +34,13 @@ def colour_planes(patch, background, *, ring=8):
     patch, background : (h, w, 3) uint8
         Of one shape and channel order; pixels of a row packed, rows may be apart.
     ring : int
-        Width of the ring in pixels, 1 or more; one that reaches the centre takes all pixels.
+        Width of the ring in pixels, 1 or more; a ring up to the centre takes all pixels.
 
     Returns
     -------
     (3, 3) float64, fresh
-        Rows: level at the centre; slope across and slope down, per half pixel. Columns: the
-        channels. In levels of 255. :func:`match_colour` takes it.
+        Rows: level at the centre, slope across, slope down (per half pixel). Columns: the
+        channels. In levels of 255, as :func:`match_colour` takes them.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def colour_planes(patch, background, *, ring=8):
 cdef lf_match match_of(object planes) except *:
     """Return planes of `colour_planes` as the kernels' integers."""
     cdef lf_match match
-    cdef str needed = "planes must be (3, 3) finite levels as colour_planes gives them"
+    cdef str needed = "planes must be (3, 3) finite levels, as colour_planes returns them"
     try:
         exact = np.asarray(planes, np.float64)
     except (TypeError, ValueError):
@@ -87,14 +87,14 @@ cdef lf_match match_of(object planes) except *:
 
 
 def match_colour(patch, planes, out=None, *, isa=None):
-    """Add planes of `colour_planes` to a patch: each byte rounded to the nearest and clamped.
+    """Add planes of `colour_planes` to a patch, round each byte to the nearest and clamp it.
 
     Parameters
     ----------
     patch : (h, w, 3) or (h, w, 4) uint8
         Pixels of a row packed, rows may be apart; a fourth channel stays.
     planes : (3, 3) float64
-        Rows: level at the centre, slope across, slope down; columns: the channels. Kept to
+        Rows: level at the centre, slope across, slope down; columns: the channels. Rounded to
         1/65536 of a level.
     out : array like `patch`, optional
         Where to write; ``out=patch`` works in place.
@@ -112,7 +112,7 @@ def match_colour(patch, planes, out=None, *, isa=None):
         Wrong dtype or layout.
     InputError
         Wrong shape, planes out of range, a read-only `out`, or one that overlaps `patch`
-        without being it.
+        without being the same array.
     """
     cdef const lf_rows *rows = rows_of(isa)
     cdef lf_match match = match_of(planes)

@@ -1,14 +1,12 @@
 # cython: language_level=3, freethreading_compatible=True
-"""Spectra to mel columns."""
-from lipsync_fast.kernels._arguments cimport Array, check, need_apart, rows_of
-
-import numpy as np
+"""From spectra to mel columns."""
+from lipsync_fast.kernels._arguments cimport Array, check, frames_like, result_of, rows_of
 
 from ..errors import InputError, LayoutError
 
 
 cdef lf_mel_bands bands_of(Array edges, Array weights, Py_ssize_t bins) except *:
-    """Check the bands of spectra of `bins` values; the result points into both arrays."""
+    """Check the bands for spectra of `bins` values; the result points into both arrays."""
     cdef Py_ssize_t bands = edges.view.shape[0], b, total = 0
     cdef lf_mel_bands filters
     if not 1 <= bands <= LF_MEL_MAX_BANDS or edges.view.shape[1] != 2:
@@ -29,7 +27,7 @@ cdef lf_mel_bands bands_of(Array edges, Array weights, Py_ssize_t bins) except *
         total += edge[2 * b + 1] - edge[2 * b]
     if weights.view.shape[0] != total:
         raise InputError(
-            f"weights must hold {total} values, one a bin of every band, "
+            f"weights must hold {total} values, one for each bin of every band, "
             f"got {weights.shape[0]}"
         )
     filters.edges, filters.weights = edge, <const float *> weights.view.buf
@@ -38,22 +36,25 @@ cdef lf_mel_bands bands_of(Array edges, Array weights, Py_ssize_t bins) except *
 
 
 def mel(spectrum, edges, weights, *, out=None, isa=None):
-    """Mel columns, in Wav2Lip's normalised decibels, of frames from their spectra.
+    """Compute mel columns, in Wav2Lip's normalised decibels, from the spectra of frames.
 
-    The periodic Hann window is applied here, in frequency, where it is a filter of three taps.
-    Every frame gives the same bits alone or in any block, and on every ISA.
+    Applies the periodic Hann window in frequency, where it is a filter of three taps. Every
+    frame gives the same bits alone or in any block, and on every ISA.
 
     Parameters
     ----------
     spectrum : (frames, bins, 2) float64, bins at most 1025; values of a frame packed
-        Real and imaginary part of every bin of the frames as they are, not windowed, as in
+        Real and imaginary part of every bin of the frames, without a window, as in
         ``rfft(...).view(float64)``.
     edges : (bands, 2) int32, C-contiguous, bands at most 256
-        First and end bin of every band, which leave out the first and the last bin:
+        First and end bin of every band, without the first and the last bin of the spectrum:
         ``1 <= first <= end <= bins - 1``.
     weights : (sum of end - first,) float32, C-contiguous
         The bands' weights, one band after the other.
     out : (frames, bands) float32, values of a frame packed, optional
+        Where to write; must not overlap the inputs.
+    isa : str, optional
+        The row kernels to use, for tests and benchmarks.
 
     Returns
     -------
@@ -64,9 +65,9 @@ def mel(spectrum, edges, weights, *, out=None, isa=None):
     Raises
     ------
     LayoutError
-        An array of another dtype, or one whose values are not packed.
+        Wrong dtype or layout.
     InputError
-        Shapes or band edges that do not fit together, or an ``out`` that cannot be written.
+        Wrong shape or band edges, or an ``out`` that is read-only or overlaps an input.
 
     References
     ----------
@@ -86,21 +87,11 @@ def mel(spectrum, edges, weights, *, out=None, isa=None):
             "spectrum must be packed within a frame; pass numpy.ascontiguousarray(spectrum)"
         )
     cdef lf_mel_bands filters = bands_of(band_edges, band_weights, bins)
-    if out is None:
-        out = np.empty((frames, bands), np.float32)
-    cdef Array target = Array(out, "out", "float32", 2, True)
-    if target.view.shape[0] != frames or target.view.shape[1] != bands:
-        raise InputError(f"out must have shape ({frames}, {bands}), got {target.shape}")
-    if target.view.strides[1] != 4 or target.view.strides[0] % 4:
-        raise LayoutError(
-            "out must be packed within a frame, got an array with gaps between its values"
-        )
+    cdef Array target = frames_like(
+        out, (frames, bands), (source, band_edges, band_weights), "float32",
+    )
     if frames == 0:
-        return out
-    need_apart(target, source)
-    need_apart(target, band_edges)
-    if band_weights.view.shape[0]:
-        need_apart(target, band_weights)
+        return result_of(out, target)
     if frames > 0x7FFFFFFF:
         raise InputError(
             f"spectrum may hold 2147483647 frames at once, got {frames}; pass it in parts"
@@ -114,4 +105,4 @@ def mel(spectrum, edges, weights, *, out=None, isa=None):
             <int> frames,
         )
     check(status)
-    return out
+    return result_of(out, target)

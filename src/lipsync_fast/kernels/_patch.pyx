@@ -1,5 +1,5 @@
 # cython: language_level=3, freethreading_compatible=True
-"""A generator's output as the pixels of its rect: convert, match and resize in one pass."""
+"""From a generator's output to the pixels of its rect: convert, match, resize in one pass."""
 from lipsync_fast.kernels._arguments cimport (
     LF_ERR_ARGUMENT,
     Array,
@@ -29,8 +29,8 @@ def patch(
 ):
     """Turn a generator's output into the pixels of its rect, in one pass.
 
-    The bytes are those of `convert` into the middle of the crop followed by `resize` of the
-    whole, without the picture between them. The ten parameters are theirs.
+    The bytes equal those of `convert` into the middle of the crop, then `resize` of the whole,
+    without the picture between. The ten parameters are those of the two.
 
     Parameters
     ----------
@@ -39,13 +39,13 @@ def patch(
     plan : ResizePlan
         From the crop's size (C, C) to the rect's; (C - S) / 2 is the border in pixels.
     crop : (C, C, 3) uint8, optional
-        The stored crop, of which only the border is read; not needed if C is S.
+        The stored crop; only its border is read. Not needed if C equals S.
     out : (h, w, 3) uint8, optional
         Where to write; pixels of a row packed, rows may be apart.
     low, high, rounding, swap
         As in `convert`.
     planes : (3, 3) float64, optional
-        Move the colours of the picture in the middle, as `match_colour` does.
+        Match the colours of the picture in the middle, as `match_colour` does.
     isa : str, optional
         The row kernels to use, for tests and benchmarks.
 

@@ -1,5 +1,5 @@
 # cython: language_level=3, freethreading_compatible=True
-"""Resizing of pictures, and plans that are computed once for a pair of sizes."""
+"""Resizing pictures, with plans that are computed once for a pair of sizes."""
 from functools import lru_cache
 from operator import index
 
@@ -69,7 +69,7 @@ cdef lf_resize_filter filter_of(object filter) except *:
 
 
 cdef class Lock:
-    """A mutex of this file's own: the stable ABI has none that modules could share."""
+    """A mutex for this file: the stable ABI has none that modules could share."""
     cdef cython.pymutex mutex
 
 
@@ -77,7 +77,7 @@ cdef class ResizePlan:
     """Sampling positions and weights for one pair of sizes, computed once.
 
     For callers that resize many pictures between the same two sizes, from any number of
-    threads: a warm plan allocates nothing when it is given `out`.
+    threads: given `out`, a warm plan allocates nothing.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ cdef class ResizePlan:
             src_width, src_height, dst_width, dst_height, code, shown)
         self.plan = <lf_resize_plan *> PyMem_Malloc(size)
         if self.plan == NULL:
-            raise MemoryError(f"a resize plan needs {size} bytes, the system has none")
+            raise MemoryError(f"no memory for {size} bytes of a resize plan")
         cdef int status
         with nogil:
             status = lf_resize_plan_init(
@@ -132,7 +132,7 @@ cdef class ResizePlan:
         free(self.spare)
 
     cdef void *borrow_scratch(self, size_t size) except? NULL:
-        """Return the idle scratch if it is large enough, else a new one; NULL for size 0."""
+        """Return the idle scratch if it is large enough, otherwise a new one; NULL for size 0."""
         cdef void *scratch = NULL
         cdef Lock lock = self.spare_lock
         if size == 0:
@@ -143,7 +143,7 @@ cdef class ResizePlan:
         if scratch == NULL:
             scratch = malloc(size)
         if scratch == NULL:
-            raise MemoryError(f"resize needs {size} bytes of scratch, the system has none")
+            raise MemoryError(f"no memory for {size} bytes of scratch")
         return scratch
 
     cdef void return_scratch(self, void *scratch, size_t size) noexcept:
@@ -212,25 +212,25 @@ _plan_of = lru_cache(maxsize=32)(ResizePlan)
 def resize(src, out=None, *, size=None, filter="bilinear", isa=None):
     """Resize a picture.
 
-    The plans of the last 32 pairs of sizes are kept; hold a `ResizePlan` where more are in use.
+    Keeps the plans of the last 32 pairs of sizes; hold a `ResizePlan` if more are in use.
 
     Parameters
     ----------
     src : (H, W), (H, W, 3) or (H, W, 4) uint8
-        Pixels of a row packed, rows may be apart; every channel is resized by itself. Sides of 1
-        to 32767 pixels.
+        Pixels of a row packed, rows may be apart; every channel is resized separately. Sides of
+        1 to 32767 pixels.
     out : uint8 array, optional
         Where to write, with the channels of `src`; its size is the new size.
     size : (width, height), optional
         The new size; needed without `out`.
     filter : str
-        Equal sampling, the kernel not widened when shrinking: ``"nearest"``, ``"bilinear"``
-        (byte for byte OpenCV's ``INTER_LINEAR``), ``"bicubic"`` (a = -0.75, within one level of
-        ``INTER_CUBIC``), ``"bilinear_topleft"`` (pixel x of the result samples x * scale of the
-        source, as the first generation's frames did). ``"area"``: the mean of the covered
-        pixels, within one level of ``INTER_AREA``, and where a side grows byte for byte equal
-        to it. Antialiased, byte for byte Pillow's ``Image.resize``: ``"bilinear_aa"``,
-        ``"bicubic_aa"`` (a = -0.5), ``"lanczos_aa"``.
+        Without antialiasing (the kernel is not widened when shrinking): ``"nearest"``,
+        ``"bilinear"`` (byte for byte OpenCV's ``INTER_LINEAR``), ``"bicubic"`` (a = -0.75,
+        within one level of ``INTER_CUBIC``), ``"bilinear_topleft"`` (pixel x of the result
+        samples x * scale of the source, as in the first generation's frames). ``"area"``: the
+        mean of the covered pixels, within one level of ``INTER_AREA``, and byte for byte equal
+        to it if a side grows. Antialiased, byte for byte Pillow's ``Image.resize``:
+        ``"bilinear_aa"``, ``"bicubic_aa"`` (a = -0.5), ``"lanczos_aa"``.
     isa : str, optional
         The row kernels to use, for tests and benchmarks.
 
@@ -252,7 +252,7 @@ def resize(src, out=None, *, size=None, filter="bilinear", isa=None):
     modules/imgproc/src/resize.cpp and Pillow, src/libImaging/Resample.c, for the sampling
     positions and the roundings.
     """
-    filter_of(filter)  # before it is looked up among the plans
+    filter_of(filter)  # check it before looking for a plan
     cdef Array source = image_of(src, "src")
     cdef Array target
     if out is not None:

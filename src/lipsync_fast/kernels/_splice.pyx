@@ -1,7 +1,7 @@
 # cython: language_level=3, freethreading_compatible=True
-"""JPEG without encoding the frame: a background of which only regions are encoded anew.
+"""JPEG frames without encoding the whole: only regions of a background are encoded again.
 
-A baseline JPEG with restart intervals is a row of independent segments. Where only part of a
+A baseline JPEG with restart intervals is a sequence of independent segments. If only part of a
 picture changes, only the segments round that part are encoded; all others are copied.
 """
 from libc.stddef cimport ptrdiff_t, size_t
@@ -30,10 +30,10 @@ __all__ = ["SplicedJpeg"]
 
 cdef struct lf_patch:
     lf_image image
-    lf_image mask  # without data where there is none
-    int x          # place in the background, may be outside
+    lf_image mask  # its data are NULL if there is none
+    int x          # position in the background, may be outside
     int y
-    lf_box box     # what of it lies inside
+    lf_box box     # the part inside
 
 
 # ---- boxes ---------------------------------------------------------------------------------
@@ -53,7 +53,7 @@ cdef bint covers(const lf_box *a, const lf_box *b) noexcept nogil:
 cdef const lf_patch *only_cover(
     const lf_box *region, const lf_patch *given, int count
 ) noexcept nogil:
-    """The patch whose pixels, and no others, are the region's; NULL if there is none."""
+    """Return the patch that fills the region exactly and alone; NULL if there is none."""
     cdef const lf_patch *found = NULL
     cdef int k
     for k in range(count):
@@ -65,7 +65,7 @@ cdef const lf_patch *only_cover(
 
 
 cdef lf_image part_of(const lf_image *image, const lf_box *box, int x, int y) noexcept nogil:
-    """The pixels of a box, of an image whose first pixel is (x, y)."""
+    """Return the pixels of a box, from an image whose first pixel is (x, y)."""
     cdef lf_image part = image[0]
     part.data += (box.y0 - y) * image.stride + <ptrdiff_t> (box.x0 - x) * image.channels
     part.width, part.height = box.x1 - box.x0, box.y1 - box.y0
@@ -73,7 +73,7 @@ cdef lf_image part_of(const lf_image *image, const lf_box *box, int x, int y) no
 
 
 cdef int merge(lf_box *boxes, int count) noexcept nogil:
-    """Join boxes that overlap until none do; how many are left."""
+    """Join overlapping boxes until none overlap; return how many are left."""
     cdef int i = 0, j
     cdef bint joined
     while i < count:
@@ -95,30 +95,30 @@ cdef int merge(lf_box *boxes, int count) noexcept nogil:
 # ---- the class -----------------------------------------------------------------------------
 
 cdef class SplicedJpeg:
-    """A background as JPEG, and frames of it in which only patches differ.
+    """A background as JPEG, and frames in which only patches differ from it.
 
     A frame costs the encoding of the patches' regions and one copy of all other bytes. Its
-    bytes are those of `JpegEncoder` for the whole composited picture. An object is for one
+    bytes equal those of `JpegEncoder` for the whole composited picture. An object is for one
     thread at a time: a call while another runs raises BusyError. The GIL is released.
 
     Parameters
     ----------
     background : (H, W, 3), (H, W, 4) or (H, W) uint8, or bytes
-        The picture; kept, not copied, and not to be changed afterwards. Bytes or a flat uint8
-        array are a JPEG with restart intervals and the standard Huffman tables, such as
-        `JpegEncoder` makes; the three arguments below are then the file's own, and pixels
-        of a region that no patch covers are its decoded ones.
+        The picture; kept, not copied, so it must not change afterwards. Bytes or a flat uint8
+        array are a JPEG with restart intervals and the standard Huffman tables, as from
+        `JpegEncoder`; the file then determines the three arguments below, and pixels of a
+        region that no patch covers are decoded from it.
     quality : int, optional
         1 to 100, libjpeg's scale; 75 by default.
     subsampling : {"4:2:0", "4:2:2", "4:4:4", "4:0:0"}, optional
-        4:2:0 by default, 4:0:0 for a gray picture.
+        4:2:0 by default, 4:0:0 for a grey picture.
     restart_interval : int, optional
         MCUs of a segment, a divisor of the MCUs of a row; `choose_restart_interval` by default.
     format : {"bgr24", "rgb24", "bgra", "rgba", "gray"}, optional
-        Order of the channels of a picture and its patches; bgr24, bgra or gray by their
-        number. Patches for a file are bgr24 or gray.
+        Order of the channels of a picture and its patches; by default bgr24, bgra or gray by
+        their number. Patches for a file are bgr24 or gray.
     segments : (n,) uint32, optional
-        With a file: what `jpeg_segments` gives for it, where that is at hand.
+        With a file: the result of `jpeg_segments` for it, if known.
 
     Attributes
     ----------
@@ -158,8 +158,8 @@ cdef class SplicedJpeg:
         if np.ndim(background) < 2:
             if not (quality is None and subsampling is None and restart_interval is None):
                 raise InputError(
-                    "quality, subsampling and restart_interval must not be given with a file; "
-                    "it has its own"
+                    "quality, subsampling and restart_interval must not be given with a file, "
+                    "which has its own"
                 )
             if segments is None:
                 segments = jpeg_segments(background)
@@ -167,7 +167,7 @@ cdef class SplicedJpeg:
             self.data = np.frombuffer(background, np.uint8)
         else:
             if segments is not None:
-                raise InputError("segments must not be given with a picture; they are found")
+                raise InputError("segments must not be given with a picture; leave them out")
             picture = background
             self.data = _encode(picture, quality, subsampling, restart_interval, format)
             segments = jpeg_segments(self.data)
@@ -196,7 +196,7 @@ cdef class SplicedJpeg:
             self.offsets = np.array(segments, np.uint32)
         except (TypeError, ValueError, OverflowError):
             raise InputError(
-                "segments must be what jpeg_segments gives for the file; "
+                "segments must be the result of jpeg_segments for the file; "
                 "leave them out to have them found"
             ) from None
         if self.offsets.shape != (info.segments + 1,):
@@ -228,9 +228,9 @@ cdef class SplicedJpeg:
         return sampling_name(self.sampling)
 
     def region(self, x, y, w, h):
-        """Return the region that a patch at a place has encoded anew: x, y, w, h in pixels.
+        """Return the region that a patch causes to be encoded: x, y, w, h in pixels.
 
-        A patch that fills it exactly, without a mask, is encoded from where it lies.
+        A patch that fills it exactly, without a mask, is encoded in place.
         """
         return jpeg_region(
             x, y, w, h, self.width, self.height, self.subsampling, self.restart_interval)
@@ -241,7 +241,7 @@ cdef class SplicedJpeg:
         Raises
         ------
         InputError
-            A value that is not an integer or negative, or a count above 16.
+            A value is not an integer or negative, or the count is above 16.
         """
         cdef int64_t region_w = check_int("w", w, 0, 2**31 - 1, "pixels")
         cdef int64_t region_h = check_int("h", h, 0, 2**31 - 1, "pixels")
@@ -258,7 +258,7 @@ cdef class SplicedJpeg:
         patch : (h, w, C) or (h, w) uint8
             Pixels in the background's format; pixels of a row packed, rows may be apart.
         x, y : int
-            Place of the patch's first pixel; what lies outside the background is cut off.
+            Position of the patch's first pixel; pixels outside the background are cut off.
         mask : (h, w) uint8, optional
             Alpha of each patch pixel, as in `blend`.
 
@@ -272,19 +272,19 @@ cdef class SplicedJpeg:
         LayoutError
             Wrong dtype or layout.
         InputError
-            Wrong shape or place.
+            Wrong shape or position.
         BusyError
-            If another thread is using this object.
+            Another thread is using this object.
         """
         return self.splice_all(((patch, x, y, mask),))
 
     def splice_into(self, out, patch, x, y, *, mask=None):
-        """Make the JPEG of the background with one patch on it in memory of the caller's.
+        """Make the JPEG of the background with one patch on it, in the caller's memory.
 
         Parameters
         ----------
         out : (n,) uint8
-            Where to write; ``bound(w, h)`` bytes are always enough.
+            Where to write; ``bound(w, h)`` bytes always suffice.
         patch, x, y, mask
             As in `splice`.
 
@@ -296,7 +296,7 @@ cdef class SplicedJpeg:
         Raises
         ------
         LayoutError, InputError, BusyError
-            As `splice`; InputError also for an `out` that is read-only, too small or part of the
+            As `splice`; InputError also if `out` is read-only, too small or part of the
             background.
         """
         return self.splice_all_into(out, ((patch, x, y, mask),))
@@ -317,7 +317,7 @@ cdef class SplicedJpeg:
         Raises
         ------
         ArgumentTypeError
-            If `patches` or one of them is not a sequence.
+            `patches` or one of them is not a sequence.
         LayoutError, InputError, BusyError
             As `splice`.
         """
@@ -325,12 +325,12 @@ cdef class SplicedJpeg:
         return made[:length].tobytes()
 
     def splice_all_into(self, out, patches):
-        """Make the JPEG of the background with several patches in memory of the caller's.
+        """Make the JPEG of the background with several patches, in the caller's memory.
 
         Parameters
         ----------
         out : (n,) uint8
-            Where to write; ``bound(w, h, count)`` bytes are always enough.
+            Where to write; ``bound(w, h, count)`` bytes always suffice.
         patches
             As in `splice_all`.
 
@@ -348,7 +348,7 @@ cdef class SplicedJpeg:
         return self.make(patches, out)[1]
 
     cdef tuple make(self, patches, out):
-        """Make a frame; (`out`, its length), with a fresh buffer where `out` is None."""
+        """Make a frame; return `out`, or a fresh buffer if it is None, and the file's length."""
         cdef lf_patch given[LF_JPEG_MAX_REGIONS]
         if not hasattr(patches, "__len__"):
             raise ArgumentTypeError(
@@ -366,7 +366,7 @@ cdef class SplicedJpeg:
             self.in_use.give()
 
     cdef tuple take_patch(self, item, lf_patch *patch):
-        """Check one patch; the arrays that must live while it is used."""
+        """Check one patch; return the arrays that must live while it is used."""
         if not isinstance(item, (list, tuple)):
             raise ArgumentTypeError(
                 "a patch must be given as (patch, x, y) or (patch, x, y, mask), "
@@ -454,7 +454,7 @@ cdef class SplicedJpeg:
         self, const lf_rows *rows, const lf_patch *given, int count, const lf_box *boxes,
         int regions, uint8_t *room, lf_jpeg_region_pixels *parts,
     ) noexcept nogil:
-        """The pixels of every region: background, then the patches in turn."""
+        """Fill the pixels of every region: the background, then the patches in turn."""
         cdef int i, k, status
         cdef lf_image whole = as_image(self.image)
         cdef lf_image ground
@@ -487,7 +487,7 @@ cdef class SplicedJpeg:
 
 
 cdef object _encode(picture, quality, subsampling, restart_interval, format):
-    """The background as a JPEG with restart intervals: (n,) uint8, fresh."""
+    """Encode the background as a JPEG with restart intervals: (n,) uint8, fresh."""
     cdef Array image = image_of(picture, "background")
     check_picture(image)
     if subsampling is None:

@@ -1,5 +1,5 @@
 # cython: language_level=3, freethreading_compatible=True
-"""Between packed pixels and I420, and a patch onto an I420 picture."""
+"""Conversion between packed pixels and I420, and blending a patch onto an I420 picture."""
 from operator import index
 
 from libc.stdint cimport int64_t, uint8_t
@@ -36,11 +36,11 @@ cdef lf_yuv_space space_of(object matrix, bint full_range) except *:
 
 
 cdef class Planes:
-    """A caller's I420 picture for the length of one call: its three planes and their geometry."""
+    """A caller's I420 picture for the duration of one call: its planes and their geometry."""
 
 
 cdef Planes i420_of(object picture, str name, object width, object height, bint writable=False):
-    """An I420 picture, given as planes (y, u, v) or as one buffer, whose size must then be known.
+    """Check an I420 picture: planes (y, u, v), or one buffer, whose size must then be given.
 
     Planes: (H, W) and twice ((H+1)//2, (W+1)//2) uint8, pixels in a row packed, rows anywhere.
     """
@@ -83,7 +83,7 @@ cdef Planes i420_of(object picture, str name, object width, object height, bint 
 
 
 def i420_size(width, height):
-    """Count the bytes of a contiguous I420 picture.
+    """Return the bytes of a contiguous I420 picture.
 
     Parameters
     ----------
@@ -106,13 +106,13 @@ def i420_size(width, height):
 
 
 def i420_planes(buffer, width, height):
-    """View a contiguous I420 picture as its three planes.
+    """View a contiguous I420 picture as three planes.
 
     Parameters
     ----------
     buffer : uint8 array of ``i420_size(width, height)`` elements, C-contiguous
-        Luma, then U, then V, each row by row. Any shape: flat, or (H*3/2, W) where the sides
-        are even, as OpenCV and PyAV have it.
+        Luma, then U, then V, each row by row. Any shape: flat, or (H*3/2, W) for even sides,
+        as in OpenCV and PyAV.
     width, height : int
         Luma pixels; odd sizes too.
 
@@ -152,8 +152,8 @@ def i420_planes(buffer, width, height):
 def to_i420(image, out=None, *, matrix="bt601", bint full_range=False, bint swap=False, isa=None):
     """Convert packed pixels to I420.
 
-    Chroma is the mean of its 2x2 pixels; at an odd right or lower edge, of those that exist.
-    Every value is rounded once, in integers, and within 0.6 of the exact one.
+    Chroma is the mean of its 2x2 pixels; at an odd right or lower edge, the mean of those that
+    exist. Every value is rounded once, in integers, and within 0.6 of the exact one.
 
     Parameters
     ----------
@@ -211,19 +211,19 @@ def from_i420(picture, out=None, *, width=None, height=None, matrix="bt601", bin
               bint swap=False, isa=None):
     """Convert I420 to packed pixels.
 
-    Every pixel takes the chroma of its 2x2 block as it is (nearest, as swscale does by
-    default), so that a flat block comes back as it was.
+    Every pixel takes the chroma of its 2x2 block unchanged (nearest, the default of swscale),
+    so that a flat block survives the round trip.
 
     Parameters
     ----------
     picture : buffer or (y, u, v)
-        A C-contiguous uint8 array as :func:`to_i420` makes it, or planes (H, W),
+        A C-contiguous uint8 array as from :func:`to_i420`, or planes (H, W),
         (ceil(H/2), ceil(W/2)) and the same, uint8; pixels of a row packed, rows may be apart.
         For a region pass views of the planes that begin at even luma coordinates.
     out : (H, W, 3) or (H, W, 4) uint8, optional
         Where to write. A fourth byte becomes 255.
     width, height : int
-        Luma pixels; needed where `picture` is one buffer and `out` is not given.
+        Luma pixels; needed if `picture` is one buffer and `out` is not given.
     matrix, full_range
         As in :func:`to_i420`.
     swap : bool
@@ -265,13 +265,13 @@ def blend_i420(patch, picture, mask=None, *, x=0, y=0, width=None, height=None,
                matrix="bt601", bint full_range=False, bint swap=False, isa=None):
     """Put a patch of packed pixels onto an I420 picture, in place.
 
-    Its eleven parameters are those of `blend` and of `to_i420`.
+    The eleven parameters are those of `blend` and of `to_i420`.
 
-    Only pixels under the patch and chroma blocks that it touches change. Luma blends pixel by
+    Only pixels under the patch and the chroma blocks that it touches change. Luma blends pixel by
     pixel. A chroma block blends with the mean of its four alphas (0 outside the patch) and the
-    alpha-weighted mean of the patch's chroma, rounded once: what compositing in RGB and
-    converting gives where the background's block is flat, within a level. Blocks under alpha 255
-    get the bytes of :func:`to_i420`, blocks under alpha 0 keep theirs.
+    alpha-weighted mean of the patch's chroma, rounded once: for a flat background block, that is
+    within a level of compositing in RGB and converting. Blocks under alpha 255 get the bytes of
+    :func:`to_i420`, blocks under alpha 0 keep their own.
 
     Parameters
     ----------
@@ -280,12 +280,12 @@ def blend_i420(patch, picture, mask=None, *, x=0, y=0, width=None, height=None,
     picture : buffer or (y, u, v)
         The background, as in :func:`from_i420`, writable.
     mask : (h, w) uint8, optional
-        Alpha of each patch pixel; without it 255 everywhere.
+        Alpha of each patch pixel; by default 255 everywhere.
     x, y : int
-        Place of the patch's top left pixel in luma pixels: any parity, may be negative or
-        beyond the picture; what lies outside is cut off.
+        Position of the patch's top left pixel in luma pixels: any parity, may be negative or
+        beyond the picture; pixels outside are cut off.
     width, height : int
-        Luma pixels of `picture`; needed where it is one buffer.
+        Luma pixels of `picture`; needed if it is one buffer.
     matrix, full_range
         Of the picture, as in :func:`to_i420`.
     swap : bool

@@ -173,7 +173,7 @@ cdef class Backgrounds:
         self.pictures[index] = image, own
 
     def set_i420(self, Py_ssize_t index, planes):
-        """Give a background as flat I420 planes, uint8."""
+        """Set a background from flat I420 planes, uint8."""
         cdef lf_background *item = self.at(index)
         cdef Array flat = flat_bytes(
             planes, "planes", i420_size(self.canvas.width, self.canvas.height))
@@ -230,7 +230,7 @@ cdef Array flat_bytes(object array, str name, Py_ssize_t size):
 # ---- backgrounds that become frames ------------------------------------------------------
 
 cdef class Lock:
-    """A mutex of this file's own: the stable ABI has none that modules could share."""
+    """A mutex for this file: the stable ABI has none that modules could share."""
     cdef cython.pymutex mutex
 
 
@@ -288,7 +288,7 @@ cdef class InPlace:
     Attributes
     ----------
     lent, refused : int
-        Frames given out, and times that a background already had a holder.
+        Number of lent frames, and of times that a background already had a holder.
     """
 
     def __cinit__(self, Backgrounds backgrounds not None, frames, Holders holders=None):
@@ -319,7 +319,7 @@ cdef class InPlace:
         return self.holders.refused
 
     def borrow(self, Py_ssize_t index):
-        """Return the background to finish as a frame, or None while another holder has it."""
+        """Return the background as a frame to finish, or None while another holder has it."""
         self.backgrounds.at(index)
         if not self.holders.take(index):
             return None

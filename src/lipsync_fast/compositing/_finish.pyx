@@ -23,12 +23,12 @@ _begin = itemgetter(0)
 
 
 cdef class Worker:
-    """Scratch of one thread for one `Backgrounds`; not to be shared while in use."""
+    """Scratch for one thread and one `Backgrounds`; not to be shared while in use."""
 
     def __cinit__(self, Backgrounds backgrounds not None, isa=None):
         cdef size_t size = lf_worker_size(&backgrounds.limits)
         block = np.empty(size + 64, np.uint8)
-        block.fill(0)  # so that no request touches a page for the first time
+        block.fill(0)  # touch all pages now, not in a request
         cdef Array memory = Array(block, "scratch", "uint8", 1, True)
         self.memory = memory
         self.backgrounds = backgrounds
@@ -206,7 +206,7 @@ cdef class Targets:
 
 
 cdef class Outputs:
-    """A generator's outputs for a request, held for the length of one call."""
+    """A generator's outputs for a request, held for the duration of one call."""
     cdef Array array
     cdef const float *planes      # or NULL, if the outputs are pictures
     cdef const uint8_t *pictures
@@ -273,7 +273,7 @@ def measure(Worker worker not None, outputs, indices, alphas, planes, Py_ssize_t
     worker, outputs, indices, alphas, first, last
         As in `finish`.
     planes : (N, 3, 3) float64, C-contiguous
-        Where to write, as `colour_planes` gives it; NaN for a frame without a mouth.
+        Where to write, in the form of `colour_planes`; NaN for a frame without a mouth.
     """
     cdef Backgrounds backgrounds = worker.backgrounds
     cdef Outputs drawn = Outputs(backgrounds, outputs)
@@ -314,18 +314,18 @@ def finish(Worker worker not None, outputs, indices, Targets targets not None,
     indices : (N,) int64
         Backgrounds, each below the count.
     targets : Targets
-        Where to write; threads may fill different frames of one.
+        Where to write; threads may fill different frames.
     first, last : int
         Half-open run of frames.
     alphas : (N,) uint8
-        Of each frame's whole mouth, on top of its mask; 0 leaves the output unread.
+        Fade of each frame's mouth, on top of its mask; for 0 the output is not read.
     matches : (N, 3, 3) int32, C-contiguous, optional
-        Planes that move the colours, in 1/65536 of a level: level, across, down of the channels.
+        Planes that match the colours, in 1/65536 of a level: level, across, down, by channel.
 
     Raises
     ------
     InputError
-        If a JPEG does not fit its buffer.
+        A JPEG does not fit its buffer.
     """
     cdef Backgrounds backgrounds = worker.backgrounds
     cdef Outputs drawn = Outputs(backgrounds, outputs)
@@ -362,7 +362,7 @@ def finish(Worker worker not None, outputs, indices, Targets targets not None,
     if status == LF_ERR_FULL:
         raise InputError(
             f"out[{i - 1}] is too small for its JPEG, it has "
-            f"{targets.items[i - 1].capacity} bytes; jpeg_bound tells how many always suffice"
+            f"{targets.items[i - 1].capacity} bytes; jpeg_bound returns how many always suffice"
         )
     if status == LF_ERR_DATA:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Colour match over time: a mouth's colours, kept from flickering."""
+"""Colour matching over time, without flicker."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ..timing import parse_fps
 
 __all__ = ["ColourSmoother"]
 
-_UNIT = 1 << 16  # of the kernels' whole numbers, in levels
+_UNIT = 1 << 16  # one level, in the kernels' integers
 
-# Levels. A greater difference is not a drift of the model's colours but something else at the
-# border, such as a hand or a microphone that the model does not draw.
+# Levels. A greater difference comes not from the model's colours but from something at the border
+# that the model does not draw, such as a hand or a microphone.
 _MOST_LEVEL, _MOST_SLOPE = 48.0, 24.0
 
 
 class ColourSmoother:
-    """Smooths the colour match of one speech from frame to frame.
+    """Smooths the colour matching of one speech from frame to frame.
 
-    Exponential smoothing in frame order, so that the result does not depend on how the frames
-    were cut into requests. One thread at a time.
+    Exponential smoothing in frame order, so that the result does not depend on the size of
+    requests. One thread at a time.
 
     Parameters
     ----------
@@ -34,13 +34,13 @@ class ColourSmoother:
     view : int
         Side in pixels of the pictures that are measured.
     time_constant : float
-        Seconds after which a change of colour has been followed to 63 %. 0 follows each frame at
-        once and keeps no state; threads may then share the smoother.
+        Seconds to follow 63 % of a change of colour. 0 follows each frame at once and keeps no
+        state; threads may then share the smoother.
 
     Raises
     ------
     InputError
-        If a value is out of range.
+        A value is out of range.
     """
 
     def __init__(self, fps: Fraction | float | str, view: int, time_constant: float = 0.2) -> None:
@@ -50,7 +50,7 @@ class ColourSmoother:
             )
         rate, view = float(parse_fps(fps)), check_int("view", view, 1, unit="pixels")
         self._gain = 1.0 - math.exp(-1.0 / (time_constant * rate)) if time_constant else 1.0
-        # A slope counts per half pixel, and there are `view` of them from the centre to the border.
+        # A slope is per half pixel, and the border is `view` half pixels from the centre.
         self._most = np.array([_MOST_LEVEL, _MOST_SLOPE / view, _MOST_SLOPE / view])[:, None]
         self._planes: NDArray[np.float64] | None = None
 

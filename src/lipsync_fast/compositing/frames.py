@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 __all__ = ["CompositorStats", "Frame", "Frames"]
 
-_RELEASED = np.empty(0, np.uint8)  # in the place of memory that is no longer lent
+_RELEASED = np.empty(0, np.uint8)  # replaces memory that is no longer lent
 
 
 class Frame:
@@ -40,11 +40,11 @@ class Frame:
 
     @property
     def data(self) -> memoryview:
-        """The frame's bytes: a flat memoryview, valid as long as it is held."""
+        """The frame's bytes: a flat memoryview, valid as long as you hold it."""
         return self.array.reshape(-1).data
 
     def release(self) -> None:
-        """Let go of the memory; it returns to the pool once no view of it is left."""
+        """Release the memory, which returns to the pool once its last view is gone."""
         self.array = _RELEASED
 
     def __enter__(self) -> Frame:

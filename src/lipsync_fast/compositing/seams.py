@@ -1,4 +1,4 @@
-"""Seams: how visible the border of a rect is, as a number."""
+"""Seams: a measure of how visible the border of a rect is."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["seam_error", "seam_steps"]
 
 
 def seam_error(frame: NDArray[np.uint8], rect: Sequence[int] | NDArray[np.int32]) -> float:
-    """Measure how much the border of a rect stands out from the picture round it.
+    """Measure how much the border of a rect stands out from the surrounding picture.
 
     The mean absolute step from the rect's outermost pixels to their neighbours outside,
     divided by the mean absolute step between those neighbours and the next ones outwards, over
-    all four sides and all channels. A value of 1 means that no seam shows. A side with fewer
-    than two pixels between it and the frame's edge is left out.
+    all four sides and all channels. A value of 1 means that no seam shows. Sides with fewer
+    than two pixels to the frame's edge are left out.
 
     Parameters
     ----------
@@ -31,14 +31,14 @@ def seam_error(frame: NDArray[np.uint8], rect: Sequence[int] | NDArray[np.int32]
     Returns
     -------
     float
-        1.0 where neither step exists; infinite for a step in a flat surrounding.
+        1.0 if neither step exists; infinite for a step in flat surroundings.
 
     Raises
     ------
     LayoutError
-        If the frame is not an array of uint8.
+        The frame is not an array of uint8.
     InputError
-        If its shape is not that of a picture, or the rect has no area inside it.
+        The frame's shape is not a picture's, or the rect has no area inside it.
     """
     across, outside = seam_steps(frame, rect)
     if outside == 0:

@@ -1,10 +1,10 @@
 """The built-in demo: a drawn person, two tiny models and speech-like sound.
 
-It needs no file of the user's. The models fulfil the synctalk328 contract, but open a mouth by
-rule and were never trained.
+It needs none of the user's files. The models fulfil the synctalk328 contract, but open a mouth
+by rule and were never trained.
 
 `draw_frames` and `mouth_rects` make a template, `GENERATOR` and `AUDIO_ENCODER` are the models
-of preset `PRESET`, `speech` makes the sound. `build_nets` writes the models anew.
+for preset `PRESET`, `speech` makes the sound. `build_nets` rebuilds the models.
 """
 
 from pathlib import Path

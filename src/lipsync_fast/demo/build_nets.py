@@ -1,15 +1,15 @@
 """Build the demo's two models: ``python -m lipsync_fast.demo.build_nets [folder]``.
 
-They are written by hand, not trained: they fulfil the synctalk328 contract, so everything round
+They are written by hand, not trained: they fulfil the synctalk328 contract, so everything around
 them works as with a trained model, but they can only open a mouth.
 
 The audio encoder measures, in the middle of each mel window, how loud the voice is and
 whether its sound is bright (spread lips) or dark (rounded lips). The generator finds the lips
 in the reference picture by their colour, moves the picture's lower lip and jaw down and its
 upper lip up by a smooth field that vanishes well inside the blacked-out box, and paints teeth
-and tongue into the gap. In silence the picture stays as it is.
+and tongue into the gap. In silence the picture does not change.
 
-Needs the package ``onnx``; run it after a change here and commit the files.
+Needs the package ``onnx``; run it after every change to this file and commit the models.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ VIEW, CROP, BORDER = 320, 328, 4
 BLACK = (5, 5, 315, 310)  # the box that is black in the masked picture, half-open
 UNIT = CROP / (2 * CHEEK)  # pixels of the view for a unit of the drawing
 
-# Where the drawn mouth is in the view, in pixels; pixel i has its centre at i + 0.5.
+# Position of the drawn mouth in the view, in pixels; pixel i has its centre at i + 0.5.
 MOUTH = (CHEEK * UNIT - BORDER, (MOUTH_Y - RECT_TOP) * UNIT - BORDER)
 HALF_WIDTH, SMILE_DEPTH = MOUTH_HALF_WIDTH * UNIT, SMILE * UNIT
 CHIN = (CHIN_Y - RECT_TOP) * UNIT - BORDER
 
 MOVED = (36, 82, 284, 308)  # the box of the view in which pixels may move
-PAINTED = (84, 84, 236, 190)  # and the one in which they are painted
-SEARCHED = (80, 70, 240, 170)  # and the one in which the lips are searched
+PAINTED = (84, 84, 236, 190)  # the box in which pixels are painted
+SEARCHED = (80, 70, 240, 170)  # the box in which the lips are searched
 
 DROP, RISE = 34.0, 8.0  # pixels that the lower and upper lip move at the widest opening
-JAW_SHARE = 0.6  # of DROP, how far the chin moves
+JAW_SHARE = 0.6  # share of DROP that the chin moves
 
 
 # ---- the audio encoder -----------------------------------------------------------------------
@@ -94,10 +94,10 @@ MOMENT = {6: 0.2, 7: 0.45, 8: 0.35}
 
 # The lips are redder than the skin: red less green above this share of 255 is lip.
 LIP_REDNESS = 74 / 255
-# Weight (of a full-red pixel) of the belief that the mouth is where the drawing has it.
+# Weight (in full-red pixels) of the prior that the mouth is where it was drawn.
 PRIOR = 8.0
-# From the line between the drawn lips to the centroid of their redness, in pixels, and how much
-# the redness slopes where the line does not: the light falls from one side.
+# From the line between the drawn lips to the centroid of their redness, in pixels, and the slope
+# of the redness for a level line: the light comes from one side.
 LIPS_RIGHT, LIPS_BELOW, LIPS_SLOPE = 0.8, 1.75, 0.0093
 
 
@@ -154,7 +154,7 @@ def build_generator() -> onnx.ModelProto:
     reference, masked = pictures.part(1, 0, 3), pictures.part(1, 3, 6)
 
     mouth = listen(g, audio, *find_lips(reference))
-    # inside the black box only the reference knows the face; outside, the frame itself stays
+    # inside the black box only the reference shows the face; outside, the frame itself stays
     column, row = np.arange(VIEW).reshape(1, 1, 1, -1), np.arange(VIEW).reshape(1, 1, -1, 1)
     columns = g.constant((column >= BLACK[0]) & (column < BLACK[2]))
     inside = g.op("And", columns, (row >= BLACK[1]) & (row < BLACK[3]))
@@ -166,12 +166,12 @@ def build_generator() -> onnx.ModelProto:
     painted = paint_inside(g, mouth, moved.window(box))
     moved = moved + painted.padded(box, MOVED[2] - MOVED[0], MOVED[3] - MOVED[1])
     face = face + (moved - still).padded(MOVED, VIEW, VIEW)
-    # callers truncate fractions of a level; half a level more turns that into rounding
+    # callers truncate fractions of a level; adding half a level turns that into rounding
     return g.model((face + 0.5 / 255).clip(), "output", (3, VIEW, VIEW))
 
 
 def find_lips(reference: Value) -> tuple[Value, Value, Value]:
-    """Find centre and slope of the line between the lips from the redness of the picture."""
+    """Find centre and slope of the line between the lips by the redness of the picture."""
     x, y = pixel_centres(SEARCHED)
     area = reference.window(SEARCHED)
     red = (area.part(1, 2, 3) - area.part(1, 1, 2) - LIP_REDNESS).relu()
@@ -187,7 +187,7 @@ def find_lips(reference: Value) -> tuple[Value, Value, Value]:
 
 
 def listen(g: Graph, audio: Value, x: Value, y: Value, slope: Value) -> Mouth:
-    """Open the mouth at the place found by the audio features at the frame's moment."""
+    """Open the mouth, at the place found, by the audio features at the frame's moment."""
     rows = g.op("Reshape", audio, np.array([0, 1, 16, 512], np.int64))
     weights = np.zeros((1, 16))
     for row, weight in MOMENT.items():
@@ -220,8 +220,8 @@ def move_jaw(g: Graph, mouth: Mouth, still: Value) -> Value:
     """Move the lips and the jaw apart in the picture in MOVED."""
     lips = lips_over(mouth, MOVED)
     x, y = pixel_centres(MOVED)
-    # below the lower lip's edge its own movement passes over into the jaw's, which ends
-    # before the lower border of the box
+    # below the lower lip's edge its movement blends into the jaw's, which ends before the
+    # lower border of the box
     toward_jaw = ((lips.v - lips.drop) * (1 / 74)).smoothstep()
     jaw = bump(lips.u, 118.0) * mouth.opening * (DROP * JAW_SHARE)
     end = np.clip((MOVED[3] - 3 - y) / (MOVED[3] - 3 - CHIN - 6), 0, 1)

@@ -1,4 +1,4 @@
-"""ONNX graphs written as formulas; only the script that builds the demo's models needs it."""
+"""ONNX graphs written as formulas, only for the script that builds the demo's models."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ class Value:
         return self.graph.op("Clip", self, low, high)
 
     def relu(self) -> Value:
-        """Return the value where it is positive, else 0."""
+        """Return the value if it is positive, else 0."""
         return self.graph.op("Relu", self)
 
     def smoothstep(self) -> Value:
-        """Return 0 below 0, 1 above 1, and a smooth passage between."""
+        """Return 0 below 0, 1 above 1, and a smooth step between."""
         t = self.clip()
         return t * t * (3.0 - t * 2.0)
 
@@ -77,7 +77,7 @@ class Value:
         return self.part(2, box[1], box[3]).part(3, box[0], box[2])
 
     def padded(self, box: tuple[int, int, int, int], width: int, height: int) -> Value:
-        """Put pictures cut by `window` back in their place, with zeros round them."""
+        """Put pictures cut by `window` back in their place, with zeros around them."""
         x0, y0, x1, y1 = box
         pads = np.array([0, 0, y0, x0, 0, 0, height - y1, width - x1], np.int64)
         return self.graph.op("Pad", self, pads)
@@ -97,7 +97,7 @@ class Graph:
     Raises
     ------
     MissingExtraError
-        Without the package ``onnx``.
+        The package ``onnx`` is not installed.
     """
 
     def __init__(self, name: str, doc: str) -> None:
@@ -123,7 +123,7 @@ class Graph:
         return Value(self, name)
 
     def constant(self, value: ArrayLike) -> Value:
-        """Add a constant; floats become float32, equal ones are kept once."""
+        """Add a constant; floats become float32, equal constants are stored once."""
         array = np.asarray(value)
         if array.dtype == np.float64:
             array = array.astype(np.float32)

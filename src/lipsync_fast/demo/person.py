@@ -38,7 +38,7 @@ KNIT, KNIT_DARK, KNIT_LIGHT = (44, 94, 112), (22, 54, 70), (84, 140, 156)
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the head is in one frame.
+    """Position of the head in one frame.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ BLINK_STARTS = (0.22, 0.71)  # as a share of the frames
 
 
 def pose_of(index: int, count: int) -> Pose:
-    """Return the pose of frame `index`; motion rests at both ends, so that a pingpong is smooth."""
+    """Return the pose of frame `index`; motion stops at both ends, so that a pingpong is smooth."""
     phase = math.pi * index / max(count - 1, 1)
     x = HOME[0] + 7.0 * math.cos(2 * phase) + 4.0 * math.cos(3 * phase)
     y = HOME[1] + 3.0 * math.cos(4 * phase) - 2.0 * math.cos(5 * phase)
@@ -136,13 +136,13 @@ def _put(frame: Image.Image, layer: Image.Image, pose: Pose, corner: tuple[float
     top = math.floor(pose.y + corner[1] * SCALE)
     c, s = math.cos(pose.roll), math.sin(pose.roll)
     # a pixel (u, v) of the placed picture shows the layer at R^-1 ((u, v) + (left, top) - pose)
-    # less the corner; pixel centres lie at halves on both sides, as Pillow has it
+    # minus the corner; pixel centres are at halves on both sides, as in Pillow
     x0, y0 = left - pose.x, top - pose.y
     inverse = (
         c, s, c * x0 + s * y0 - corner[0] * SCALE,
         -s, c, -s * x0 + c * y0 - corner[1] * SCALE,
     )  # fmt: skip
-    # not bicubic: its overshoot at the edge of the alpha would be a bright rim
+    # not bicubic: its overshoot at the edge of the alpha would leave a bright rim
     placed = layer.transform(layer.size, Image.Transform.AFFINE, inverse, Image.Resampling.BILINEAR)
     frame.paste(placed, (left, top), placed)
 

@@ -1,4 +1,4 @@
-"""The demo as a pipeline: the drawn person as a template, with the tiny nets."""
+"""The demo as a pipeline: the drawn person as a template, with the tiny models."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["open_pipeline", "write_template"]
 def write_template(
     path: str | Path, progress: Progress | None = None, *, label: bool = True
 ) -> None:
-    """Draw the person into a template folder, as `prepare` does from a video.
+    """Draw the person into a template folder, like the one that `prepare` makes from a video.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def write_template(
 
 @contextmanager
 def open_pipeline(progress: Progress | None = None, *, label: bool = True) -> Iterator[Pipeline]:
-    """Open the demo's pipeline over a template in a temporary folder, removed on leaving.
+    """Open the demo's pipeline on a template in a temporary folder, removed on leaving.
 
     Parameters
     ----------

@@ -133,7 +133,7 @@ def speech() -> NDArray[np.float32]:
     sound = np.zeros(samples)
     for harmonic in range(1, 27):
         frequency = harmonic * pitch
-        # a glottal source falls by 12 dB an octave, radiation at the lips gives 6 back
+        # a glottal source falls by 12 dB an octave, radiation at the lips adds 6
         level = voice * _resonance(frequency, formants) / harmonic
         level *= np.clip((7400 - frequency) / 400, 0, 1)
         sound += np.interp(at, knots, level) * np.sin(harmonic * phase)

@@ -1,7 +1,7 @@
 """Arrays of a template on disk: fixed-size items as .npy, ragged items as .bin + offsets.
 
-Writers append item by item; their files are complete once `close` has returned. Readers map
-files read-only, or load them whole.
+Writers append item by item; their files are complete once `close` returns. Readers map files
+read-only, or load them whole.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["FixedWriter", "Ragged", "RaggedWriter", "open_fixed", "save_array"]
 def save_array(path: Path, array: NDArray[Any]) -> None:
     """Write a small array as .npy.
 
-    np.save can hide why, or even that, a disk refused; so the bytes are written here.
+    np.save can hide why, or even that, a disk refused; so write the bytes here.
     """
     file = io.BytesIO()
     np.save(file, array)
@@ -59,7 +59,7 @@ class FixedWriter:
     def close(self) -> None:
         """Write the number of items into the header and close the file."""
         if not self._file.closed:
-            with self._file:  # closes it on a full disk, too
+            with self._file:  # closes it even on a full disk
                 self._file.seek(0)
                 self._header()
 
@@ -86,7 +86,7 @@ class RaggedWriter:
 
 
 class Ragged:
-    """Byte strings of different lengths in one flat array, with int64 offsets (n + 1)."""
+    """Byte strings of different lengths in one flat array, with (n + 1) int64 offsets."""
 
     def __init__(self, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> None:
         self.data, self.offsets = data, offsets
@@ -122,13 +122,13 @@ def open_fixed(
 ) -> NDArray[Any]:
     """Open a .npy file whose items have the given shape and dtype, as a plain array.
 
-    It is mapped read-only, read whole (`load`), or mapped copy-on-write (`private`): such an
-    array may be written to, which the file and other mappings never see.
+    Maps it read-only, reads it whole (`load`), or maps it copy-on-write (`private`): writes to
+    such an array never reach the file or other mappings.
 
     Raises
     ------
     TemplateError
-        If the file is missing, damaged, or holds something else.
+        The file is missing or damaged, or contains something else.
     """
     try:
         array = read_npy(path, None if load else "c" if private else "r")

@@ -1,4 +1,4 @@
-"""Crops: the stored squares, cut from the rects.
+"""Crops: the stored squares, cut at the rects.
 
 References
 ----------
@@ -27,9 +27,9 @@ def check_crops(crops: Any, preset: Preset, count: int | None = None) -> None:
     Raises
     ------
     ArgumentTypeError, LayoutError
-        If it is not an array, or not of uint8.
+        `crops` is not an array, or not of uint8.
     InputError
-        If its shape differs.
+        The shape differs.
     """
     check_type("crops", crops, np.ndarray)
     side = preset.crop
@@ -89,10 +89,10 @@ def _area(frame: NDArray[np.uint8], x: int, y: int, w: int, h: int) -> NDArray[n
 
 
 def _resize_cubic(area: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
-    """Resize as OpenCV's bicubic does, in float32 with one rounding at the end.
+    """Resize like OpenCV's bicubic, in float32 with one rounding at the end.
 
-    The kernel for patches is within a level of OpenCV. Crops are cut once and resized again in
-    every frame; the same deviation here would add up to two levels.
+    The kernel for patches stays within a level of OpenCV. Crops are resized again for every
+    frame, so the same deviation here would add up to two levels.
     """
     pixels = area.astype(np.float32)
     columns, weights = _cubic_taps(area.shape[1], out.shape[1])

@@ -1,4 +1,4 @@
-"""JPEG backgrounds: finished JPEG frames are spliced from their segments."""
+"""JPEG backgrounds, from whose segments finished JPEG frames are spliced."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SUBSAMPLINGS = {"4:2:0": (16, 16), "4:2:2": (16, 8), "4:4:4": (8, 8)}
 
 @dataclass(frozen=True)
 class JpegSettings:
-    """How backgrounds are encoded as JPEG, and the frames made from them.
+    """Settings of the JPEG encoding of backgrounds, and of the frames made from them.
 
     Attributes
     ----------
@@ -32,12 +32,12 @@ class JpegSettings:
     subsampling : str
         ``"4:2:0"``, ``"4:2:2"`` or ``"4:4:4"``.
     restart_interval : int
-        MCUs in a segment; it divides the MCUs of a row. 0 chooses it from the width.
+        MCUs of a segment, a divisor of the MCUs of a row. 0 chooses it by the width.
 
     Raises
     ------
     InputError
-        If a value is out of its range.
+        A value is out of range.
     """
 
     quality: int = 75
@@ -106,7 +106,7 @@ class JpegBackgrounds:
     Attributes
     ----------
     settings : JpegSettings
-        Their restart interval is chosen.
+        With the restart interval resolved.
     label : bool
         Whether each header carries the mark of generated media.
     files : Ragged
@@ -202,7 +202,7 @@ def relabel(background: EncodedBackground, label: bool) -> EncodedBackground:
 
 
 def _behind_app0(file: NDArray[np.uint8]) -> int:
-    """Return the offset of the segment behind APP0."""
+    """Return the offset of the segment after APP0."""
     if file[:4].tobytes() != b"\xff\xd8\xff\xe0":
         raise InputError("a background must start with SOI and APP0; prepare the template again")
     return 4 + int.from_bytes(file[4:6].tobytes(), "big")

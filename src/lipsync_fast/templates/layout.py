@@ -1,4 +1,4 @@
-"""The files in a template's folder, and which folders a new template may replace."""
+"""The files of a template's folder, and the folders that a new template may replace."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 HEAD = "template.json"
-FORMAT = "lipsync_fast template"  # the head says so under "format"
+FORMAT = "lipsync_fast template"  # value of "format" in the head
 VERSION = 1
 MOST_HEAD = 1 << 20  # bytes
 
@@ -43,7 +43,7 @@ CROPS = "crops.npy"
 BACKGROUNDS = {"bgr24": "bgr24.npy", "i420": "i420.npy"}
 SEGMENTS = "jpeg_segments.npy"
 BOXES = "regions.npy"  # x, y, w, h of each region
-MASK_NUMBERS = "masks.npy"  # which mask a frame has, -1 for none
+MASK_NUMBERS = "masks.npy"  # number of each frame's mask, -1 for none
 # Byte strings of different lengths: each stem names two files.
 JPEG, REGIONS, MASKS = "jpeg", "regions", "masks"
 
@@ -69,14 +69,14 @@ _FILES = frozenset(
 
 
 def check_target(path: Path) -> Path:
-    """Return the real place of a new template: a new or empty folder, or a template to replace.
+    """Return the real path of a new template: a new or empty folder, or a template to replace.
 
     Raises
     ------
     InputError
-        If the path cannot become a folder, or is a folder with files of other kinds in it.
+        The path cannot become a folder, or is a folder with files of other kinds.
     TemplateError
-        If the folder may not be read or replaced.
+        The folder may not be read or replaced.
     """
     place = check_folder(path, InputError)
     if not place.exists():
@@ -87,10 +87,10 @@ def check_target(path: Path) -> Path:
         raise TemplateError(f"{path} cannot be replaced: {error.strerror}") from None
     if foreign is not None:
         raise InputError(
-            f"{path} is a folder with other files in it, {foreign} among them; name a new folder"
+            f"{path} is a folder with other files, such as {foreign}; name a new folder"
         )
     if not os.access(place, os.W_OK | os.X_OK):
-        raise TemplateError(f"{path} cannot be replaced: it may not be written to")
+        raise TemplateError(f"{path} cannot be replaced: it is not writable")
     return place
 
 
@@ -102,5 +102,5 @@ def _is_ours(path: Path) -> bool:
     try:
         head = parse_json(plain_text(path, MOST_HEAD))
     except ValueError:
-        return path.with_name(CROPS).exists()  # damaged: a template to be prepared again
+        return path.with_name(CROPS).exists()  # a damaged template, to be prepared again
     return isinstance(head, dict) and head.get("format") == FORMAT

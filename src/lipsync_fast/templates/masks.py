@@ -37,7 +37,7 @@ def edge_mask(
     Returns
     -------
     (height, width) uint8 or None
-        Fresh; 255 shows the patch alone. None means that the patch overwrites.
+        Fresh; 255 shows only the patch. None means that the patch overwrites.
 
     References
     ----------
@@ -55,8 +55,8 @@ def edge_mask(
         )
         alpha = smooth_step(depth)
     else:
-        # The inside of the frame is a product of two boxes and the Gaussian is
-        # separable, so blurring each axis once is the whole blur.
+        # The inside of the frame is a product of two boxes and the Gaussian is separable,
+        # so blur each axis once.
         alpha = np.outer(_blurred_inside(height), _blurred_inside(width))
     return np.rint(alpha * 255.0).astype(np.uint8)
 
@@ -85,7 +85,7 @@ def mask_for(
     rect : (x, y, w, h)
         Inside the frame; w = h = 0 where there is no face.
     own : (h, w) uint8, optional
-        The frame's own mask, such as one from landmarks.
+        The frame's own mask, such as from landmarks.
     whole : (x, y, w, h), optional
         The rect that the edge belongs to, where it reaches over the frame's border; nothing fades
         towards the border then.
@@ -109,7 +109,7 @@ def mask_for(
 
 
 def smooth_step(depth: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return s²(3 − 2s) of values clipped to 0..1, fresh: it has no kink at either end."""
+    """Return s²(3 − 2s) of values clipped to 0..1, fresh: smooth at both ends."""
     s = np.clip(depth, 0.0, 1.0)
     return s * s * (3.0 - 2.0 * s)
 

@@ -1,4 +1,4 @@
-"""TemplateOptions: the choices made when a template folder is written."""
+"""TemplateOptions: the choices in writing a template folder."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ STORES = ("jpeg", "i420", "bgr24")
 
 @dataclass(frozen=True)
 class TemplateOptions:
-    """The choices made when a template folder is written.
+    """The choices in writing a template folder.
 
     Attributes
     ----------
     store : tuple of {"jpeg", "i420", "bgr24"}
-        Formats in which backgrounds are kept. A list is taken too.
+        Formats of the stored backgrounds. May be given as a list.
     jpeg : JpegSettings
-        How backgrounds, and the JPEG frames made from them, are encoded.
+        Encoding of the backgrounds, and of the JPEG frames made from them.
     loop : Loop, optional
-        The order in which frames are shown; the name of a kind is taken too. The preset fills in
-        what is left open.
+        The order in which frames are shown. May be given as the name of a kind. The preset
+        completes it.
     feather : {"auto", "rounded", "ellipse"}, optional
-        How the patch fades into the background in place of the preset's edge; see
+        How the patch fades into the background, instead of the preset's edge; see
         `Preset.with_feather`. None keeps the pixels of the family's own script.
     label : bool
         Whether media generated from the template is marked as such.
@@ -36,9 +36,9 @@ class TemplateOptions:
     Raises
     ------
     InputError
-        If a format of `store`, or a loop, is unknown.
+        A format of `store`, or the loop, is unknown.
     ArgumentTypeError
-        If a value has the wrong type.
+        A value has the wrong type.
     """
 
     store: tuple[str, ...] = ("jpeg", "i420")

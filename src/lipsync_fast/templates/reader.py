@@ -1,7 +1,7 @@
-"""A template's folder, checked and read: mapped read-only, or loaded whole.
+"""Reading a template's folder: mapped read-only, or loaded whole.
 
-No number in the files is believed: sizes, offsets, rects and regions are checked against each
-other before anything is used.
+Every number in the files is checked: sizes, offsets, rects and regions must agree before anything
+is used.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ __all__ = ["FileId", "TemplateParts", "open_private", "read_folder"]
 
 _TRIES = 100  # openings of a folder that others replace at the same time
 
-FileId = tuple[int, int]  # device and inode: the same file, whatever lies under its name later
+FileId = tuple[int, int]  # device and inode: identify a file even if its name is reused
 
 Pictures = Sequence[NDArray[np.uint8]] | NDArray[np.uint8]
 
 
 @dataclass
 class TemplateParts:
-    """Everything that a `Template` holds; see there."""
+    """Everything that a `Template` holds; see its attributes."""
 
     video: VideoFormat
     preset: Preset
@@ -205,7 +205,7 @@ def _stored_loop(head: dict[str, Any]) -> Loop:
 
 
 def _stored_preset(head: dict[str, Any]) -> Preset:
-    """Return the preset by its name, or a user's own from the fields stored beside the name."""
+    """Return the preset by its name, or a user's own from its stored fields."""
     if "preset_row" in head:
         return Preset.from_mapping(head["preset_row"])
     try:
@@ -213,7 +213,7 @@ def _stored_preset(head: dict[str, Any]) -> Preset:
     except KeyError:
         raise TemplateError(
             f"its preset must be one of {', '.join(PRESETS)}, got {head['preset']!r}; use the "
-            "lipsync_fast that made it, or prepare it again"
+            "version of lipsync_fast that made it, or prepare it again"
         ) from None
 
 
@@ -226,7 +226,7 @@ def open_private(
 ) -> NDArray[np.uint8] | None:
     """Map stored backgrounds, bgr24 or i420, copy-on-write: they may be painted on.
 
-    Return None where the file is no longer the one that was `opened`.
+    Return None if the file is no longer the one that was `opened`.
     """
     path = folder / BACKGROUNDS[format]
     if opened is None or _file_id(path) != opened:
@@ -276,7 +276,7 @@ def _read_head(folder: Path) -> dict[str, Any]:
             raise TemplateError(f"{path} names a file outside its folder: {name!r}")
         try:
             got = (folder / name).stat().st_size
-        except (OSError, ValueError):  # a name with a null byte is the latter
+        except (OSError, ValueError):  # ValueError: a name with a null byte
             raise TemplateError(f"{folder / name} is missing; prepare the template again") from None
         if got != size:
             raise TemplateError(
@@ -311,7 +311,7 @@ def _misfit(path: Path, other: str) -> TemplateError:
 def _check_regions(
     folder: Path, jpeg: JpegBackgrounds, rects: NDArray[np.int32], video: VideoFormat
 ) -> None:
-    """Reject regions that are not whole segments round their rects."""
+    """Reject regions other than the whole segments round their rects."""
     s = jpeg.settings
     if len(jpeg.boxes) != len(rects):
         raise _misfit(folder / BOXES, RECTS)

@@ -1,4 +1,4 @@
-"""Rects: where the generated picture goes in each background."""
+"""Rects: the place of the generated picture in each background."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def clip_rects(rects: ArrayLike, count: int, width: int, height: int) -> NDArray
     Parameters
     ----------
     rects : (n, 4) or (4,) integers
-        x, y, w, h in pixels of the background; a single rect is used for all frames.
+        x, y, w, h in pixels of the background; a single rect applies to all frames.
     count : int
         Number of frames.
     width, height : int
@@ -30,7 +30,7 @@ def clip_rects(rects: ArrayLike, count: int, width: int, height: int) -> NDArray
     Raises
     ------
     InputError
-        If their number or dtype is wrong, or a rect lies outside the frame or has no area.
+        The number or dtype is wrong, or a rect lies outside the frame or has no area.
     """
     array = as_array("rects", rects)
     if array.shape == (4,):

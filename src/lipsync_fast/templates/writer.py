@@ -1,7 +1,7 @@
-"""A template's folder, written frame by frame.
+"""Writing a template's folder, frame by frame.
 
-A folder is built under another name and renamed when it is complete, so that it is never seen
-half-written; its head, which lists the byte size of every file, is written last.
+The folder has a temporary name until it is complete, so that nobody sees it half-written; its
+head, which lists the byte size of every file, is written last.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class TemplateWriter:
     """Write a template frame by frame; memory does not grow with its length.
 
     Use it as a context manager: leaving it normally completes the folder under its final
-    name, an exception removes what was written. An older template of that name stays
+    name, an exception removes the unfinished folder. An older template of that name stays
     until the new one is complete. One thread at a time.
 
     Parameters
@@ -70,14 +70,14 @@ class TemplateWriter:
     Attributes
     ----------
     preset : Preset
-        With the feather of the options.
+        With the options' feather.
 
     Raises
     ------
     InputError
-        If an argument does not fit, or the folder holds files of other kinds.
+        An argument does not fit, or the folder contains files of other kinds.
     TemplateError
-        If the folder cannot be made or replaced.
+        The folder cannot be made or replaced.
     """
 
     def __init__(
@@ -172,24 +172,24 @@ class TemplateWriter:
         Parameters
         ----------
         rect : (x, y, w, h)
-            In pixels; all 0 where there is no face. Up to a third of it may lie beyond the frame's
-            border: the crop then repeats the border's pixels, so that the face keeps its
+            In pixels; all 0 if there is no face. Up to a third of it may lie outside the frame:
+            the crop then repeats the frame's outermost pixels, so that the face keeps its
             proportions, and only the part inside the frame is shown.
         bgr24 : (H, W, 3) uint8, or i420 : flat planes, uint8
-            The background; where only one is given, the other is made from it.
+            The background; if only one is given, the other is made from it.
         crop : (C, C, 3) uint8, optional
-            The stored square, where it is at hand.
+            The stored square; by default cut from the frame.
         mask : (h, w) uint8, optional
-            The frame's own alpha over the rect's part inside the frame; where the preset's edge
-            has one, too, the smaller counts.
+            The frame's own alpha over the part of the rect inside the frame; if the preset's
+            edge has one as well, the smaller counts.
 
         Raises
         ------
         InputError
-            If no background is given, or one of another size, if more than a third of the rect
-            lies beyond the border, or if the writer is closed.
+            There is no background, or one of another size; more than a third of the rect lies
+            outside the frame; or the writer is closed.
         TemplateError
-            If the disk refuses.
+            The disk refuses.
         """
         video = self.video
         if self._closed:
@@ -256,7 +256,7 @@ class TemplateWriter:
             self._boxes.append(made.box)
 
     def _mask_number(self, mask: NDArray[np.uint8] | None) -> int:
-        """Return the number of a mask among those stored, equal ones once; -1 for none."""
+        """Return the number of a mask among the stored ones; equal masks share it; -1 for none."""
         if mask is None:
             return -1
         if MASKS not in self._writers:
@@ -268,22 +268,22 @@ class TemplateWriter:
         return self._mask_numbers[key]
 
     def close(self) -> None:
-        """Complete the folder and give it its name; a closed writer does nothing.
+        """Complete the folder and rename it; a closed writer does nothing.
 
         An older template of that name is replaced.
 
         Raises
         ------
         InputError
-            If no frame was added, or other files now lie in the older template.
+            No frame was added, or the older template now contains other files.
         TemplateError
-            If the disk refuses.
+            The disk refuses.
         """
         if self._closed:
             return
         if not self._rects:
             self.abort()
-            raise InputError("a template needs at least one frame, got none")
+            raise InputError("a template must have at least one frame, got none")
         try:
             for writer in self._writers.values():
                 writer.close()
@@ -309,7 +309,7 @@ class TemplateWriter:
             raise
 
     def abort(self) -> None:
-        """Remove the unfinished folder, and parents made for it; a closed writer does nothing."""
+        """Remove the unfinished folder and parents made for it; a closed writer does nothing."""
         if self._closed:
             return
         self._closed = True

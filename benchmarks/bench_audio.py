@@ -1,4 +1,4 @@
-"""Speech to what a generator hears, beside Wav2Lip's script; the mel: bench_mel.py."""
+"""From speech to a generator's features, beside Wav2Lip's script; for the mel: bench_mel.py."""
 
 from fractions import Fraction
 
@@ -26,7 +26,7 @@ def speech():
 
 
 def windows_of_lists(speech):
-    """Wav2Lip's script: the whole mel, a list of cut windows, then one array of them."""
+    """Do as Wav2Lip's script: the whole mel, a list of cut windows, then one array."""
     mel = mel_spectrogram(speech).T
     step, chunks = 80.0 / float(FPS), []
     for frame in range(frame_count(speech.size, FPS)):
@@ -38,7 +38,7 @@ def windows_of_lists(speech):
 
 
 def stream(speech, out, chunk, kind="mel", **options):
-    """Push sound in chunks, take windows as soon as there are any."""
+    """Push sound in chunks, take windows as soon as they are ready."""
     source, done = FeatureStream(kind, FPS, **options), 0
     for start in range(0, speech.size, chunk):
         ready = source.push(speech[start : start + chunk])

@@ -1,4 +1,4 @@
-"""Finished frames, from model output to frame, beside what other systems do for the same."""
+"""Finished frames, from model output to frame, beside other systems."""
 
 from functools import cache
 
@@ -77,7 +77,7 @@ def check(compositor, size, format):
         encoder = _jpeg.JpegEncoder(s.quality, s.subsampling, s.restart_interval, xmp=XMP)
         assert got.tobytes() == encoder.encode(finish(compositor, size, "bgr24"))
     else:
-        # OpenCV takes the chroma of every second pixel, not the mean of four.
+        # OpenCV takes the chroma of every second pixel instead of the mean of four.
         most = np.abs(got.astype(np.int16) - expected(size, format))
         luma = most[: SIZES[size][0] * SIZES[size][1]] if format == "i420" else most
         assert luma.max() <= 2

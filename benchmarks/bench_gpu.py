@@ -1,6 +1,6 @@
-"""The 320 U-Net on a GPU: resident or packed, graphs or none, full or half; net and finished JPEG.
+"""The 320 U-Net on a GPU: resident or packed, with or without graphs, full or half precision.
 
-Skipped where no session really runs on CUDA.
+Times the model alone and finished JPEG frames. Skipped if no session really runs on CUDA.
 """
 
 from functools import cache
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.gpu
 
 PRESET = get_preset("synctalk328")
 COUNT = 60
-ROW = 512  # numbers that the audio encoder gives for a frame
+ROW = 512  # numbers of the audio encoder for a frame
 WAYS = {
     "packed": None,
     "resident": DeviceOptions(graphs=False),
@@ -39,7 +39,7 @@ WAYS = {
 
 @cache
 def on_cuda() -> bool:
-    """Whether a session that asks for CUDA gets it; the driver alone tells too little."""
+    """Tell whether a session gets the CUDA it asks for; the driver alone shows too little."""
     if not cuda.devices():
         return False
     try:
@@ -65,7 +65,7 @@ def template(tmp_path_factory, gpu):
 
 @pytest.fixture(scope="module", params=["full", "half"])
 def net(request, tmp_path_factory, gpu):
-    """The U-Net of users' size, and what `model half` makes of it."""
+    """Build the U-Net of users' size, and its `model half`."""
     onnx = pytest.importorskip("onnx")
     from lipsync_fast.nets.graph import make_half
 
@@ -103,7 +103,7 @@ def features(request):
 def test_net(benchmark, pipeline, net, features):
     way, opened = pipeline
     count = len(features)
-    benchmark.group = f"{net[0]}, net only, request of {count}"
+    benchmark.group = f"{net[0]}, model only, request of {count}"
     at = [0]
 
     def request():
@@ -118,10 +118,10 @@ def test_net(benchmark, pipeline, net, features):
 
 
 def test_net_and_jpeg(benchmark, pipeline, net, features):
-    """A speech of 200 frames: the net draws the next request while one is finished."""
+    """Time a speech of 200 frames: the model draws the next request while one is finished."""
     _, opened = pipeline
     count = len(features)
-    benchmark.group = f"{net[0]}, net and finished JPEG, requests of {count}"
+    benchmark.group = f"{net[0]}, model and finished JPEG, requests of {count}"
     rows = np.random.default_rng(1).standard_normal((200, ROW), np.float32)
 
     def speech():
@@ -136,7 +136,7 @@ def test_pictures_are_the_cpus(pipeline, net, features, template):
     """Full precision within one level; half at most 4, and 99.9 % within one."""
     way, opened = pipeline
     if way == "packed" or "TF32" in way:
-        pytest.skip("hands out floats, or rounds to 10 bits on purpose")
+        pytest.skip("returns floats, or rounds to 10 bits on purpose")
     indices = np.arange(len(features)) % COUNT
     on_cpu = ResidentGenerator(
         net[1].with_name("full.onnx"),

@@ -1,4 +1,4 @@
-"""Borrowing a block and letting it die, beside numpy.empty: alone, and with every page written."""
+"""Borrowing and dropping a block, beside numpy.empty: alone, and with every page written."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def sources():
 
 
 def check(make, pool, shape, dtype):
-    """The array is what was asked for, and from the second time on the pool has it."""
+    """Assert the requested shape and dtype, and a pool hit from the second time on."""
     for _ in range(2):
         array = make(shape, dtype)
         assert array.shape == shape
@@ -54,7 +54,7 @@ def test_borrow_and_let_die(benchmark, size, source):
 @pytest.mark.parametrize("source", sources())
 @pytest.mark.parametrize("size", SHAPES)
 def test_borrow_and_write_a_batch(benchmark, size, source):
-    """Four arrays alive at once, a byte of each page written: what fresh memory really costs."""
+    """Write a byte of each page of four live arrays, to see the true cost of fresh memory."""
     benchmark.group = f"pool: write 4 x {size}"
     make, pool = sources()[source]
     shape, dtype = SHAPES[size], np.dtype("float32" if size == "net" else "uint8")

@@ -37,7 +37,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def nets(tmp_path_factory, pytestconfig):
-    """The U-Net of users' size; of an eighth of its channels where nothing is timed."""
+    """Build the U-Net of users' size; with an eighth of its channels if nothing is timed."""
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
     folder = tmp_path_factory.mktemp("nets")
@@ -58,7 +58,7 @@ def format(request):
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_request_without_net(benchmark, folder, size, format, threads):
-    benchmark.group = f"request without net, {format}, {threads} threads"
+    benchmark.group = f"request without model, {format}, {threads} threads"
     outputs = request_outputs(PRESET, size)
     with (
         Template.open(folder) as template,
@@ -83,8 +83,8 @@ def test_request_without_net(benchmark, folder, size, format, threads):
 
 @pytest.mark.parametrize("encoder", ["cv2", "simplejpeg"])
 def test_peer_request(benchmark, size, encoder):
-    """SyncTalk_2D's frames of one request, one after the other as its script makes them."""
-    benchmark.group = "request without net, jpeg, 1 threads"
+    """Make SyncTalk_2D's frames of one request, one after the other like its script."""
+    benchmark.group = "request without model, jpeg, 1 threads"
     twin, encode = PEERS[SYNCTALK], ENCODERS[encoder]
     rects = drifting_rects(size)
     inputs = [
@@ -102,7 +102,7 @@ def test_peer_request(benchmark, size, encoder):
 
 
 def check_request(compositor, outputs, chosen, format):
-    """A request's frames are the frames asked for one by one."""
+    """Assert that a request's frames equal frames requested one by one."""
     with compositor.composite(outputs, chosen, format=format) as frames:
         together = [frame.array.copy() for frame in frames]
     for i, whole in enumerate(together):

@@ -1,4 +1,4 @@
-"""A pipeline's request with the template in the net beside the packed way, on the CPU."""
+"""A pipeline's request with a resident generator beside a packed one, on the CPU."""
 
 import numpy as np
 import onnx
@@ -28,10 +28,10 @@ def template(tmp_path_factory):
         yield opened
 
 
-@pytest.fixture(scope="module", params=["demo's net", "320 U-Net"])
+@pytest.fixture(scope="module", params=["demo's model", "320 U-Net"])
 def net(request, tmp_path_factory, pytestconfig):
-    """The net of the demo, which is as good as none, and one of the size that users run."""
-    if request.param == "demo's net":
+    """Build the demo's model, which costs next to nothing, and one of users' size."""
+    if request.param == "demo's model":
         return request.param, demo.GENERATOR
     channels = CHANNELS if is_timed(pytestconfig) else [max(8, c // 8) for c in CHANNELS]
     path = tmp_path_factory.mktemp("nets") / "unet.onnx"
@@ -41,7 +41,7 @@ def net(request, tmp_path_factory, pytestconfig):
 
 @pytest.fixture(scope="module")
 def ways(template, net):
-    """Pipelines over one template, opened both ways; they finish the same frames."""
+    """Open pipelines on one template both ways, and assert that they finish the same frames."""
     path = net[1]
     packed = Generator(path, PRESET, providers=["cpu"])
     resident = ResidentGenerator(path, template.crops, PRESET, providers=["cpu"])
@@ -70,4 +70,4 @@ def test_request(benchmark, ways, net, way, size):
         request()
     time_it(benchmark, request, frames=size)
     moved = request_bytes(PRESET, size, resident=way == "resident")
-    benchmark.extra_info["bytes to and from the net"] = moved
+    benchmark.extra_info["bytes to and from the model"] = moved

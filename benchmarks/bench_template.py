@@ -11,7 +11,7 @@ from benchmarks.support.extra import is_timed, time_it
 from lipsync_fast.compositing import Compositor
 from lipsync_fast.templates import Template
 
-QUICK = (48, 320, 180)  # frames, width, height where nothing is timed
+QUICK = (48, 320, 180)  # frames, width, height if nothing is timed
 FULL = (523, 1920, 1080)
 
 
@@ -40,7 +40,7 @@ def test_open(benchmark, folder, shape):
 
 @pytest.fixture(scope="module")
 def pictures(shape, tmp_path_factory):
-    """The same frames as JPEG files, as other systems keep them."""
+    """Write the same frames as JPEG files, like other systems."""
     path = tmp_path_factory.mktemp("pictures")
     for i, frame in enumerate(scenery.photos(*shape)):
         cv2.imwrite(str(path / f"{i:04d}.jpg"), frame)
@@ -49,7 +49,7 @@ def pictures(shape, tmp_path_factory):
 
 @pytest.mark.benchmark(group="open a template")
 def test_peer_open(benchmark, pictures, shape):
-    """LiveTalking reads every picture before the first frame."""
+    """Do as LiveTalking: read every picture before the first frame."""
 
     def read():
         return [cv2.imread(str(path)) for path in sorted(pictures.iterdir())]
@@ -70,7 +70,7 @@ def test_first_use(benchmark, folder, format):
     time_it(benchmark, canvas)
 
 
-@pytest.mark.benchmark(group="serve a whole template in a process of its own")
+@pytest.mark.benchmark(group="serve a whole template in a fresh process")
 @pytest.mark.parametrize("format", ["jpeg", "i420"])
 def test_private_memory(benchmark, folder, shape, format):
     command = [sys.executable, "-m", "benchmarks.support.scenery", "serve", str(folder), format]

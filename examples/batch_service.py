@@ -2,7 +2,7 @@
 
 python examples/batch_service.py anna/ --generator unet.onnx --audio-encoder ave.onnx a.wav b.wav
 
-feeds each file as a conversation of its own, in chunks of 40 ms as a microphone would.
+feeds each file as a separate conversation, in chunks of 40 ms like a microphone's.
 """
 
 import argparse
@@ -13,19 +13,19 @@ import lipsync_fast as lf
 from lipsync_fast.media import load_audio
 
 CHUNK = 640  # samples of 40 ms
-REQUEST = 8  # frames of one request at most
+REQUEST = 8  # most frames of one request
 
 
 # --8<-- [start:conversation]
 class Conversation:
-    """Its own sound and its own place in the template's loop, nothing else."""
+    """A conversation's own sound and its own position in the template's loop."""
 
     def __init__(self, pipeline):
         self.heard = pipeline.listen()  # SpeechFeatures: audio encoder and silence are inside
         self.over = False
 
     def push(self, samples):
-        """Sound as it comes, (n,) float32 at 16 kHz; None when it is over."""
+        """Push sound as it comes, (n,) float32 at 16 kHz; None at its end."""
         if samples is None:
             self.over = True
             self.heard.flush()
@@ -34,7 +34,7 @@ class Conversation:
 
 
 def serve(pipeline, conversations, deliver):
-    """One turn of the loop: every conversation that has frames due gets one request."""
+    """Serve one turn of the loop: one request for every conversation with frames due."""
     for name, conversation in conversations.items():
         count = min(conversation.heard.ready, REQUEST)
         if not count:
@@ -56,7 +56,7 @@ def serve(pipeline, conversations, deliver):
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("template", help="a folder that prepare made")
-    parser.add_argument("speech", nargs="+", help="sound files, a conversation each")
+    parser.add_argument("speech", nargs="+", help="sound files, one for each conversation")
     parser.add_argument("--generator", required=True)
     parser.add_argument("--audio-encoder")
     options = parser.parse_args(arguments)
@@ -68,7 +68,7 @@ def main(arguments=None):
         sent[name] = index + 1
 
     with lf.Pipeline.open(options.template, options.generator, options.audio_encoder) as pipeline:
-        pipeline.pool.limit = 512 << 20  # beyond it PoolExhausted is raised; nothing swaps
+        pipeline.pool.limit = 512 << 20  # raise PoolExhausted beyond it instead of swapping
         sounds = {path: load_audio(path) for path in options.speech}
         conversations = {path: Conversation(pipeline) for path in sounds}
         at = 0

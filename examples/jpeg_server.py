@@ -15,7 +15,7 @@ BOUNDARY = "frame"
 
 
 def make_server(pipeline, speech, port=0):
-    """Make a server of /, an endless picture for <img> that starts anew for every visitor."""
+    """Make a server of /, an endless picture for <img> that starts again for every visitor."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -25,7 +25,7 @@ def make_server(pipeline, speech, port=0):
             due = time.monotonic()
             try:
                 for frame in pipeline.frames(speech, format="jpeg"):
-                    with frame:  # its memory returns to the pool once it is sent
+                    with frame:  # its memory returns to the pool after sending
                         self.wfile.write(
                             f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\n"
                             f"Content-Length: {len(frame.data)}\r\n\r\n".encode()

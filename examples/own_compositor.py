@@ -1,9 +1,9 @@
-"""Replace the compositor of a service that has frames, rects and a model of its own.
+"""Replace the compositor of a service with its own frames, rects and model.
 
 python examples/own_compositor.py
 
-finishes the same frames as LiveTalking's Wav2Lip does and as lipsync_fast does, compares them,
-times both on one thread, and prints the table. It needs the extra `bench` (OpenCV).
+finishes the same frames like LiveTalking's Wav2Lip and with lipsync_fast, compares them, times
+both on one thread, and prints the table. It needs the extra `bench` (OpenCV).
 """
 
 from functools import partial
@@ -21,7 +21,7 @@ REQUEST = 8
 
 # --8<-- [start:ours]
 class FastCompositor:
-    """Takes the place of copying the frame, resizing the mouth and pasting it."""
+    """Replaces copying the frame, resizing the mouth and pasting it."""
 
     def __init__(self, frames, coords, preset="wav2lip256", threads=None):
         # LiveTalking's coords are (y1, y2, x1, x2), ours (x, y, w, h).

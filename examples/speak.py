@@ -1,4 +1,4 @@
-"""Let a prepared person say a speech, and print progress and timings.
+"""Let a prepared person speak, and print progress and timings.
 
 python examples/speak.py anna/ speech.wav out.mp4 --generator unet.onnx --audio-encoder ave.onnx
 """

@@ -1,4 +1,4 @@
-"""JPEG of a picture of which only a part changes, without any person: a dashboard's gauge.
+"""JPEG frames of a picture in which only a part changes: the gauge of a dashboard, no person.
 
 python examples/spliced.py frames/
 
@@ -43,13 +43,13 @@ def main(folder, count=25):
     # --8<-- [start:splice]
     background = lf.SplicedJpeg(np.asarray(draw_dashboard()), quality=85, format="rgb24")
     x, y, w, h = GAUGE
-    room = np.empty(background.bound(w, h), np.uint8)  # for every frame
+    room = np.empty(background.bound(w, h), np.uint8)  # reused for every frame
     for i in range(count):
         length = background.splice_into(room, np.asarray(draw_gauge(i / count)), x, y)
         (target / f"{i:04d}.jpg").write_bytes(room[:length])
     # --8<-- [end:splice]
     region = background.region(x, y, w, h)
-    print(f"{count} frames in {target}; encoded anew: {region} of {SIZE[0]} x {SIZE[1]} pixels")
+    print(f"{count} frames in {target}; encoded: {region} of {SIZE[0]} x {SIZE[1]} pixels")
     return background
 
 

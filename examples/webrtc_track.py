@@ -1,8 +1,8 @@
-"""Send the frames of a speech as a WebRTC video track: I420 goes to the encoder as it is.
+"""Send the frames of a speech as a WebRTC video track: I420 goes to the encoder unchanged.
 
 python examples/webrtc_track.py anna/ speech.wav --generator unet.onnx --audio-encoder ave.onnx
 
-counts the frames that a track would send. In a service give `video_track(...)` to aiortc:
+counts the frames that a track would send. In a service, give `video_track(...)` to aiortc:
 
     peer_connection.addTrack(video_track(pipeline, "speech.wav"))
 """
@@ -18,7 +18,7 @@ import lipsync_fast as lf
 
 # --8<-- [start:frames]
 def video_frames(pipeline, speech):
-    """Yield the `av.VideoFrame`s of a speech, in order, with their times."""
+    """Yield the `av.VideoFrame`s of a speech, in order, with their timestamps."""
     template = pipeline.template
     if template.width % 2 or template.height % 2:
         raise ValueError(
@@ -51,7 +51,7 @@ def video_track(pipeline, speech):
             self._started = None
 
         async def recv(self):
-            # A thread makes the frames, so that the event loop stays free.
+            # Make the frames on a thread, so that the event loop stays free.
             picture = await asyncio.to_thread(next, self._frames, None)
             if picture is None:
                 self.stop()

@@ -14,7 +14,7 @@ from .folders import TARGETS
 from .mutate import mutate
 from .targets import Target
 
-# Address space: a size that a file only claims must not be allocated. Linux and macOS.
+# Address space: a size that a file merely claims must not be allocated. Linux and macOS.
 MEMORY = 6 << 30
 
 
@@ -27,7 +27,7 @@ def limit_memory() -> None:
 
 
 def fuzz(target: Target, runs: int, seed: int, seconds: float | None = None) -> int:
-    """Run a target on `runs` inputs; how many it took. An unexpected exception passes through."""
+    """Run a target on `runs` inputs; return how many ran. Unexpected exceptions pass through."""
     rng = random.Random(seed)
     until = None if seconds is None else time.monotonic() + seconds
     for run in range(runs):
@@ -77,7 +77,7 @@ def main() -> int:
 
 
 def run_one(target: Target, options: argparse.Namespace) -> int:
-    """Run one target as the command line says; 1 if it found something."""
+    """Run one target as the command line says; return 1 if it found something."""
     if options.input is not None:
         target.run(one_input(target, options.input))
         return 0

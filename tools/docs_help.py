@@ -1,4 +1,4 @@
-"""A hook of mkdocs: what a command says of itself, where a page has `<!-- help: NAME -->`."""
+"""A hook for mkdocs: replaces `<!-- help: NAME -->` in a page with the help of a command."""
 
 import io
 import os
@@ -12,7 +12,7 @@ _WIDTH = "96"
 
 
 def help_of(command):
-    """What `lipsync-fast COMMAND --help` prints; `command` may be empty, or two words."""
+    """Return the output of `lipsync-fast COMMAND --help`; `command` may be empty, or two words."""
     said = io.StringIO()
     try:
         with redirect_stdout(said), patch.dict(os.environ, COLUMNS=_WIDTH, NO_COLOR="1"):
@@ -24,5 +24,5 @@ def help_of(command):
 
 
 def on_page_markdown(markdown, **_):
-    """Replace the marks of a page."""
+    """Replace the marks in a page."""
     return re.sub(r"<!-- help: ?([\w ]*?) ?-->", lambda m: f"```text\n{help_of(m[1])}```", markdown)

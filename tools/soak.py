@@ -1,17 +1,17 @@
-"""Soak: requests as a service has them, for as long as you like; memory stays.
+"""Soak test: requests like a service's, for as long as you like; memory must not grow.
 
     python tools/soak.py                    an hour
     python tools/soak.py --minutes 1        a short one
 
 The demo's person and models, in one process: three live conversations, each of which hears speech
-in tenths of a second at the pace of a speaker and takes JPEG, I420 or packed frames, pauses and
-speaks again; and bursts, requests of 25 frames of any format as fast as they can be made.
+in tenths of a second at a speaker's pace and takes JPEG, I420 or packed frames, pauses and speaks
+again; and bursts, requests of 25 frames in any format as fast as possible.
 First all of them run at once and without pace, over the template's whole loop and in requests of
-every size, and the pool is asked for all that may ever be held at the same moment, as a service
-would that knows its peak. From then on memory is sampled. Where one sample of the process's own
-pages differs from the first ten by more than 1 %, or one of resident memory is more than 1 % above
-them, the exit status is 1: pages of files that nobody reads any more are the system's to take
-back, so less is resident on a machine that others use too. Linux.
+every size, and the pool lends everything that may ever be held at the same moment, as in a service
+that knows its peak. From then on memory is sampled. The exit status is 1 if one sample of the
+process's own pages differs from the first ten by more than 1 %, or one of resident memory is more
+than 1 % above them. (The system may reclaim pages of files, so resident memory may shrink on a
+shared machine.) Linux.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from lipsync_fast.demo import COUNT, speech
 from lipsync_fast.demo.run import open_pipeline
 
 FORMATS = ("jpeg", "i420", "bgr24")
-RATE, CHUNK = 16000, 1600  # samples a second, and what a conversation hears at a time
-SPEECHES = (3.0, 12.0)  # seconds that one may last
+RATE, CHUNK = 16000, 1600  # samples a second, and samples of one chunk
+SPEECHES = (3.0, 12.0)  # shortest and longest speech, seconds
 PAUSE, BETWEEN_BURSTS = 2.0, 6.0  # seconds at most
 BURST = 25
-REFERENCE = 10  # samples that the others are held against
+REFERENCE = 10  # first samples, with which the others are compared
 ALLOWED = 0.01
 
 
 class Service:
-    """One pipeline and those who use it at the same time."""
+    """One pipeline and its simultaneous users."""
 
     def __init__(self, pipeline: Pipeline, seed: int) -> None:
         self.pipeline, self.seed = pipeline, seed
@@ -60,7 +60,7 @@ class Service:
             self.bytes += size
 
     def speaker(self, seconds: float, start: int, paced: bool) -> Iterator[np.ndarray]:
-        """A part of the sound, over and over, in chunks as a microphone gives them."""
+        """Yield a part of the sound, over and over, in chunks like a microphone's."""
         due = time.monotonic()
         for first in range(start, start + int(seconds * RATE), CHUNK):
             due += CHUNK / RATE
@@ -93,7 +93,7 @@ class Service:
                 self.burst(chance.choice(FORMATS), chance.randrange(100_000))
 
     def warm_up(self) -> None:
-        """Everybody at once over the whole loop, in requests of every size."""
+        """Run all users at once over the whole loop, in requests of every size."""
         self.reserve()
         loop = 2 * COUNT
 
@@ -110,12 +110,12 @@ class Service:
             self.run([*(speaks(format, frames) for format in FORMATS), bursts])
 
     def reserve(self) -> None:
-        """Take all that users may hold at the same moment; whether they ever do is chance."""
+        """Take everything that users may hold at the same moment, since that depends on chance."""
         pipe, preset = self.pipeline, self.pipeline.template.preset
         held = []
         for size in (*range(1, pipe.request + 1), BURST):
             users = 1 if size == BURST else len(FORMATS)
-            for _ in range(2 * users):  # a request is finished while the next one is drawn
+            for _ in range(2 * users):  # one request is finished while the next one is drawn
                 held.append(pipe.pool.empty((size, 3, preset.view, preset.view), "float32"))
                 held.append(pipe.pool.empty((size, *preset.audio_shape), "float32"))
             most = pipe.generator.sizes.most
@@ -146,7 +146,7 @@ class Service:
         return threads
 
     def live(self) -> list[threading.Thread]:
-        """The conversations and the bursts, until `stop`."""
+        """Start the conversations and the bursts, which run until `stop`."""
         chances = [random.Random(f"{self.seed} {i}") for i in range(len(FORMATS) + 1)]
 
         def lives(format: str, chance: random.Random) -> Callable[[], None]:
@@ -157,13 +157,13 @@ class Service:
 
 
 def resident_bytes() -> int:
-    """Resident memory of this process, mapped files included."""
+    """Return this process's resident memory, including mapped files."""
     pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
     return pages * resource.getpagesize()
 
 
 def watch(service: Service, seconds: float) -> tuple[list[int], list[int]]:
-    """Samples of the process's own pages and of resident memory, told every minute."""
+    """Sample the process's own pages and resident memory, and print them every minute."""
     begin = time.monotonic()
     step = max(min(5.0, seconds / 60), 0.5)
     own: list[int] = []
@@ -186,7 +186,7 @@ def watch(service: Service, seconds: float) -> tuple[list[int], list[int]]:
 
 
 def moves(samples: list[int]) -> tuple[float, float]:
-    """How far memory went down and up from where it was at first, as parts of it."""
+    """Return how far memory fell and rose from its first value, as shares of it."""
     reference = statistics.median(samples[:REFERENCE])
     return min(samples) / reference - 1, max(samples) / reference - 1
 

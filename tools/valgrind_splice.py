@@ -1,4 +1,4 @@
-"""Encodes, indexes, splices and decodes JPEGs of many shapes: what valgrind runs under."""
+"""Encode, index, splice and decode JPEGs of many shapes, for valgrind."""
 
 import numpy as np
 
@@ -19,7 +19,7 @@ for height, width, channels in [(1, 1, 3), (17, 33, 3), (40, 64, 4), (50, 75, 1)
                 _jpeg.jpeg_segments(data[:cut])
             except ValueError:
                 continue
-            raise AssertionError(f"{cut} of {len(data)} bytes were taken for a whole file")
+            raise AssertionError(f"{cut} of {len(data)} bytes were accepted as a whole file")
         background = SplicedJpeg(frame, 75, subsampling)
         for x, y in [(0, 0), (-3, 2), (width - 2, height - 1), (5, 7), (width, height)]:
             patch = frame[: height // 2 + 1, : width // 2 + 1]

@@ -1,15 +1,15 @@
-"""Measures every figure that the project promises, beside its peers, and prints the table.
+"""Measure every figure that the project promises, beside its peers, and print the table.
 
     python -m benchmarks.acceptance                 all lines, some minutes
     python -m benchmarks.acceptance jpeg resize     some of them
     python -m benchmarks.acceptance --quick         fewer rounds
     python -m benchmarks.acceptance --work FOLDER   keep the templates for the next run
 
-Works that are compared run in turn, round by round; a ratio is the median over rounds. The
-first figure is by the wall clock, the one in parentheses by the thread's processor time, which
-other programs on the machine disturb less: it decides, except for two threads, the tail and
-the opening. Everything runs on one thread unless said.
-Real clips are looked for in ../shared/assets and left out where they are not.
+Compared works run in turn, round by round; a ratio is the median over rounds. The first figure
+is wall time, the one in parentheses the thread's processor time, which other programs on the
+machine disturb less: it decides, except for two threads, the tail and opening. Everything runs
+on one thread unless stated otherwise.
+Real clips come from ../shared/assets; their lines are skipped if it does not exist.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def main() -> None:
     )
     parser.add_argument("lines", nargs="*", help=f"of {', '.join(LINES)}; all by default")
     parser.add_argument("--quick", action="store_true", help="a fifth of the rounds")
-    parser.add_argument("--work", metavar="FOLDER", help="where templates are made, and kept")
+    parser.add_argument("--work", metavar="FOLDER", help="make and keep templates there")
     options = parser.parse_args()
     unknown = set(options.lines) - set(LINES)
     if unknown:

@@ -1,4 +1,4 @@
-"""The lines of acceptance.py: each function measures one and yields its rows."""
+"""Lines of the acceptance run: each function measures one and yields its rows."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ENCODE = {
 
 
 def check_frames(scene: Scene, compositor: Compositor) -> None:
-    """Our pixels are the peer's, and our JPEG is Pillow's of our pixels."""
+    """Assert that our pixels equal the peer's, and our JPEG Pillow's of our pixels."""
     settings = scene.template.jpeg().settings
     for i, inputs in enumerate(scene.inputs):
         one = scene.outputs[i : i + 1]
@@ -56,10 +56,10 @@ def check_frames(scene: Scene, compositor: Compositor) -> None:
 
 
 def hot_jpeg(session: Session, scene: Scene) -> dict[str, Timing]:
-    """One frame again and again; then the next of the scene.
+    """Time one frame again and again, then the next one of the scene.
 
-    The floor has rounds of its own with ours: the peers' pictures would put what each of them
-    needs out of the cache, of ours more than of the floor.
+    The floor runs in separate rounds with ours: the peers' pictures would evict data of both from
+    the cache, and more of ours than of the floor's.
     """
     compositor = Compositor(scene.template, threads=1)
     check_frames(scene, compositor)
@@ -131,7 +131,7 @@ def real(session: Session) -> Iterator[Row]:
 
 
 def cold(session: Session) -> Iterator[Row]:
-    """500 backgrounds in turn: nothing of a frame is in the cache when its turn comes."""
+    """Time 500 backgrounds in turn, so that no part of a frame is in the cache at its turn."""
     with (
         Template.open(session.long_template) as template,
         Compositor(template, threads=1) as compositor,
@@ -175,7 +175,7 @@ def cold(session: Session) -> Iterator[Row]:
 
 
 def packed(session: Session) -> Iterator[Row]:
-    """In place over a template that stores bgr24, and into the caller's buffer."""
+    """Time frames in place, on a template that stores bgr24, and in the caller's buffer."""
     scene, peers = session.synthetic, {}
     for name in (SYNCTALK, LIVETALKING):
         inputs = scenery.synthetic(name).inputs[0]

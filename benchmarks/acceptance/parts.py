@@ -1,4 +1,4 @@
-"""What the lines of acceptance.py share: rows, ratios, and what they measure on."""
+"""Parts that the acceptance lines share: rows, ratios, templates and scenes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lipsync_fast.bench.scenes import SYNCTALK, Scene
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table; `met` is None where the line only reports."""
+    """One line of the table; `met` is None if the line only reports."""
 
     what: str
     reach: str
@@ -24,7 +24,7 @@ class Row:
 
 
 class Session:
-    """What the lines share: rounds, templates on disk, scenes; made when first asked for."""
+    """Rounds, templates on disk and scenes, made at first use."""
 
     def __init__(self, work: Path, quick: bool) -> None:
         self.work, self.quick = work, quick
@@ -51,7 +51,7 @@ class Session:
 
 
 def gain(slow: Timing, fast: Timing) -> float:
-    """The ratio that decides: by processor time, as all but one line run on one thread."""
+    """Return the deciding ratio: of processor time, since all lines but one use one thread."""
     return ratio(slow, fast, cpu=True)
 
 

@@ -1,4 +1,4 @@
-"""Lines of acceptance.py about requests, threads, the tail, memory and opening."""
+"""Lines of the acceptance run about requests, threads, the tail, memory and opening."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["requests", "resident", "steady", "tail", "template", "threads"]
 
 
 def requests(session: Session) -> Iterator[Row]:
-    """Requests of 8 and of 25 without a net: 200 frames of each in a sample."""
+    """Time requests of 8 and of 25 without a model: 200 frames of each in a sample."""
     outputs = request_outputs("synctalk328", 25)
     for format in ("jpeg", "i420", "bgr24"):
         folder = session.packed_template if format == "bgr24" else session.long_template
@@ -50,7 +50,7 @@ def requests(session: Session) -> Iterator[Row]:
         got, cpu = ratio(more, eight), ratio(more, eight, cpu=True)
         fps = ", ".join(f"{200e3 / t.median_ms:.0f}" for t in (eight, more))
         yield Row(
-            f"requests of 8 vs 25 without net, {format}, frames a second",
+            f"requests of 8 vs 25 without model, {format}, frames a second",
             "≥ 0.97",
             f"{got:.3f} ({cpu:.3f}); {fps} fps",
             cpu >= 0.97,
@@ -58,7 +58,7 @@ def requests(session: Session) -> Iterator[Row]:
 
 
 def hash_on(count: int) -> None:
-    """Work that needs neither memory nor the interpreter's lock, on some threads at once."""
+    """Do work that needs neither memory nor the GIL, on several threads at once."""
     data = bytes(2 << 20)
     workers = [threading.Thread(target=lambda: hashlib.sha256(data)) for _ in range(count)]
     for worker in workers:
@@ -68,7 +68,7 @@ def hash_on(count: int) -> None:
 
 
 def threads(session: Session) -> Iterator[Row]:
-    """Judged only where the machine gives two threads twice the work of one at that moment."""
+    """Judge only if the machine gives two threads twice the work of one at that moment."""
     outputs = request_outputs("synctalk328", 25)
     with Template.open(session.long_template) as template:
         makers = {n: Compositor(template, threads=n) for n in (1, 2)}
@@ -83,7 +83,7 @@ def threads(session: Session) -> Iterator[Row]:
             works = {f"ours{n}": lambda c=c: serve(c) for n, c in makers.items()}
             works |= {f"hash{n}": lambda n=n: hash_on(n) for n in makers}
             found = run_in_turn(works, session.rounds(100), calls=1)
-            # Whatever else runs takes from two threads first: the quickest tenth tells more.
+            # Other programs slow two threads first, so compare the fastest tenth.
             best = {n: np.percentile(t.wall, 10) for n, t in found.items()}
             got, most = best["ours1"] / best["ours2"], 2 * best["hash1"] / best["hash2"]
             yield Row(
@@ -98,7 +98,7 @@ def threads(session: Session) -> Iterator[Row]:
 
 
 def tail(session: Session) -> Iterator[Row]:
-    """p99 over p50 of requests of 25, with a fixed memory-copy loop in turn with them."""
+    """Measure p99 over p50 of requests of 25, in turn with a fixed memory-copy loop."""
     outputs = request_outputs("synctalk328", 25)
     with (
         Template.open(session.long_template) as template,
@@ -163,16 +163,16 @@ def template(session: Session) -> Iterator[Row]:
         )
 
 
-# ---- the template in the net -----------------------------------------------------------------
+# ---- the template in the model ---------------------------------------------------------------
 
 
 def resident(session: Session) -> Iterator[Row]:
-    """Features in, JPEG out, with the template in the net and packed for it, on the CPU."""
+    """Time features in, JPEG out, on the CPU, with resident and with packed generators."""
     with Template.open(session.steady_template) as template:
         preset = template.preset
         for name, net, goal, rounds in (
             ("the 320 U-Net", _unet(session), 0.97, 10),
-            ("the demo's net", demo.GENERATOR, None, 30),
+            ("the demo's model", demo.GENERATOR, None, 30),
         ):
             how = {"providers": ["cpu"], "threads": 1}
             makers = {
@@ -208,14 +208,14 @@ def _unet(session: Session) -> Path:
     return path
 
 
-# ---- nothing allocated -----------------------------------------------------------------------
+# ---- no allocation ---------------------------------------------------------------------------
 
 
 def steady(session: Session) -> Iterator[Row]:
-    """Features in, frames out: the demo's net 2,000 times, the 320 U-Net 20 times."""
+    """Features in, frames out: the demo's model 2,000 times, the 320 U-Net 20 times."""
     unet = _unet(session)
     for name, net, runs in (
-        ("the demo's net", demo.GENERATOR, session.rounds(2000)),
+        ("the demo's model", demo.GENERATOR, session.rounds(2000)),
         ("the 320 U-Net", unet, session.rounds(20)),
     ):
         with Pipeline.open(session.steady_template, net, demo.AUDIO_ENCODER) as pipeline:
@@ -224,8 +224,8 @@ def steady(session: Session) -> Iterator[Row]:
 
 
 def _steady_row(pipeline: Pipeline, name: str, format: str, runs: int) -> Row:
-    """Requests of 8 and of 25 alternate, `runs` of each, after a warm-up of three of each
-    and a loop of the template; as many again for faults and for recorded blocks."""
+    """Alternate requests of 8 and of 25, `runs` of each, after a warm-up of three of each and a
+    loop of the template; run as many again for faults and for recorded blocks."""
     rng, at = np.random.default_rng(1), [0]
     features = rng.normal(0, 1, (25, *pipeline.template.preset.audio_shape)).astype(np.float32)
 

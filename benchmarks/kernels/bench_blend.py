@@ -19,7 +19,7 @@ def pictures():
 
 @pytest.fixture(scope="module")
 def mask():
-    """A feathered edge of 20 pixels, as the nets that blend use it."""
+    """Return a feathered edge of 20 pixels, like the scripts that blend."""
     mask = np.zeros((HEIGHT, WIDTH), np.uint8)
     mask[20:-20, 20:-20] = 255
     return cv2.blur(mask, (21, 21))

@@ -35,7 +35,7 @@ def test_convert(benchmark, planar, isa):
 
 @pytest.mark.benchmark(group="convert 3x320x320 float32 to bgr24")
 def test_peer_convert(benchmark, planar):
-    """What SyncTalk_2D's script does, which then writes the pixels into its crop."""
+    """Do as SyncTalk_2D's script, which then writes the pixels into its crop."""
     out = np.empty((SIDE, SIDE, 3), np.uint8)
 
     def peer():
@@ -61,7 +61,7 @@ def test_to_planes(benchmark, crop, isa):
 
 @pytest.mark.benchmark(group="visual input 6x320x320 from a crop")
 def test_peer_to_planes(benchmark, crop):
-    """What SyncTalk_2D's script does."""
+    """Do as SyncTalk_2D's script."""
     time_it(benchmark, lambda: peer_input(crop))
 
 

@@ -92,7 +92,7 @@ def test_splice(benchmark, frame, patch):
 
 @pytest.mark.benchmark(group="finished 1080p jpeg with a 182x185 patch")
 def test_region_alone_and_copy(benchmark, frame, region):
-    """The least that can be done: the region's encoding, and the file's bytes copied."""
+    """Time the least possible work: encode the region, copy the file's bytes."""
     data = SplicedJpeg(frame, QUALITY, "4:2:0", INTERVAL).data
     encoder = _jpeg.JpegEncoder(QUALITY, "4:2:0", INTERVAL)
     out = np.empty(_jpeg.jpeg_bound(region.shape[1], region.shape[0]), np.uint8)

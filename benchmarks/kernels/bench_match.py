@@ -1,4 +1,4 @@
-"""match: measuring and moving the colours of a net's picture, beside NumPy's least squares."""
+"""match: measuring and matching a picture's colours, beside NumPy's least squares."""
 
 import numpy as np
 import pytest

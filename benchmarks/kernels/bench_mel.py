@@ -23,7 +23,7 @@ def speech():
 
 @pytest.fixture(scope="module")
 def peer(speech):
-    """Wav2Lip's own steps with librosa; dtype float64 is what its scipy filter makes of them."""
+    """Do Wav2Lip's own steps with librosa; its scipy filter turns them into float64."""
     librosa = pytest.importorskip("librosa")
     signal = pytest.importorskip("scipy.signal")
     basis = librosa.filters.mel(sr=16000, n_fft=800, n_mels=80, fmin=55, fmax=7600)

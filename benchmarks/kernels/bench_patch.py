@@ -1,4 +1,4 @@
-"""patch beside its two steps and beside what SyncTalk_2D's script does with NumPy and OpenCV."""
+"""patch beside its two steps, and beside SyncTalk_2D's script with NumPy and OpenCV."""
 
 import cv2
 import numpy as np

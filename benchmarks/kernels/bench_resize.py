@@ -18,7 +18,7 @@ PILLOW = {
     "bicubic_aa": Image.Resampling.BICUBIC,
     "lanczos_aa": Image.Resampling.LANCZOS,
 }
-# a net's picture to a mouth's rect, synctalk328's crop to one, and a rect to a crop
+# a model's picture to a mouth's rect, synctalk328's crop to one, and a rect to a crop
 SIZES = {
     "320 to 182": ((320, 320), (182, 182)),
     "328 to 182x185": ((328, 328), (182, 185)),
@@ -89,7 +89,7 @@ def test_peer_pillow(benchmark, sizes, filter):
 @pytest.mark.benchmark(group="resize, one call by size")
 @pytest.mark.parametrize("way", ["resize", "plan"])
 def test_cost_of_a_call(benchmark, way):
-    """What looking up the plan costs: a picture of one pixel."""
+    """Time the lookup of the plan, with a picture of one pixel."""
     src, out = np.full((1, 1, 3), 7, np.uint8), np.zeros((1, 1, 3), np.uint8)
     call = kernels.resize if way == "resize" else kernels.ResizePlan((1, 1), (1, 1)).resize
     call(src, out)

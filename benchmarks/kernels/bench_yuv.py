@@ -13,7 +13,7 @@ SIZE = {"width": 1920, "height": 1080}
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """OpenCV on one core, as the kernels are."""
+    """Limit OpenCV to one core, like the kernels."""
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     yield
@@ -36,14 +36,14 @@ def patch():
 
 @pytest.fixture(scope="module")
 def mask():
-    """A feathered edge of 20 pixels, as the nets that blend use it."""
+    """Return a feathered edge of 20 pixels, like the scripts that blend."""
     mask = np.zeros((HEIGHT, WIDTH), np.uint8)
     mask[20:-20, 20:-20] = 255
     return cv2.blur(mask, (21, 21))
 
 
 def composite_and_convert(patch, frame):
-    """What a user of OpenCV does: paste into a copy, convert all of it."""
+    """Do as users of OpenCV: paste into a copy, convert all of it."""
     frame = frame.copy()
     frame[Y : Y + HEIGHT, X : X + WIDTH] = patch
     return cv2.cvtColor(frame, cv2.COLOR_BGR2YUV_I420)
@@ -62,7 +62,7 @@ def test_to_i420(benchmark, frame, isa):
 
 @pytest.mark.benchmark(group="1080p bgr24 to i420")
 def test_peer_to_i420(benchmark, frame):
-    """OpenCV's chroma is the top left pixel's: less work than the mean of four."""
+    """Time OpenCV, whose chroma is the top left pixel's: less work than the mean of four."""
     out = np.empty((1620, 1920), np.uint8)
     time_it(benchmark, lambda: cv2.cvtColor(frame, cv2.COLOR_BGR2YUV_I420, out))
 
@@ -95,7 +95,7 @@ def test_blend_i420(benchmark, frame, patch, mask, isa, masked):
     kernels.blend_i420(patch, picture, alpha, x=X, y=Y, **SIZE, isa=isa)
     luma = slice(0, 1920 * 1080)
     assert np.abs(picture[luma] - want[luma]).max() <= 1
-    # Chroma's mean over an uneven background block differs where alpha does: only under a mask.
+    # The mean chroma of an uneven background block depends on alpha: differences only under a mask.
     assert np.abs(picture - want).mean() <= 0.01
     time_it(
         benchmark,

@@ -1,16 +1,16 @@
-"""Compares this build with benchmarks/regress/baseline.json; the exit status is 1 if it is worse.
+"""Compare this build with benchmarks/regress/baseline.json; exit with status 1 if it is worse.
 
     python -m benchmarks.regress                25 s of processor time
-    python -m benchmarks.regress --slowed 1.2   proves that it notices: ours takes 1.2 times as long
+    python -m benchmarks.regress --slowed 1.2   slow ours down 1.2 times, to prove that it notices
     python -m benchmarks.regress --update       write the baseline of this machine
 
-Everything is measured in fresh processes: how memory happens to lie is decided when a process
-starts, and differs by more than a small regression does. Memory is compared exactly: pool
-misses and large blocks always, all blocks and their bytes with a baseline of the same Python,
-NumPy and libjpeg-turbo. Time is compared as a ratio to a calibrating peer that runs in turn with
-ours, of much the same work and footprint; the median of the processes may worsen by 15 % against
-a baseline of the same ISA and CPU family. What has no such baseline is only reported. A case
-that looks worse is measured in more processes before it is believed: it has to stay worse.
+Everything is measured in fresh processes: the layout of memory is decided when a process starts,
+and matters more than a small regression. Memory is compared exactly: pool misses and large blocks
+always, all blocks and their bytes with a baseline of the same Python, NumPy and libjpeg-turbo.
+Time is compared as a ratio to a calibrating peer that runs in turn with ours, with similar work
+and footprint; the median of the processes may worsen by 15 % against a baseline of the same ISA
+and CPU family. Figures without such a baseline are only reported. A case that looks worse is
+measured in more processes, and fails only if it stays worse.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from lipsync_fast import kernels
 from lipsync_fast.kernels import _jpeg
 
 BASELINE = Path(__file__).with_name("baseline.json")
-WORSE = 1.15  # a ratio to the baseline's from which on a case is slower
+WORSE = 1.15  # ratio to the baseline's above which a case is slower
 LOOKS = (3, 5, 7, 9, 11)  # processes after which a case that looks worse is judged again
 UPDATE = 9  # processes that make a baseline
-ALWAYS = ("large", "misses")  # counts that no Python version changes
+ALWAYS = ("large", "misses")  # counts that do not depend on the Python version
 COUNTS = ("blocks", "bytes", *ALWAYS)
 
 
 def cpu_key() -> str:
-    """The ISA in use and the family of the processor."""
+    """Return the ISA in use and the family of the processor."""
     facts: dict[str, str] = {}
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
@@ -56,7 +56,7 @@ def cpu_key() -> str:
 
 
 def runtime_key() -> str:
-    """Python, NumPy, libjpeg-turbo: their versions change how many small blocks they take."""
+    """Return the versions of Python, NumPy and libjpeg-turbo, which affect small blocks."""
     python, numpy = (
         ".".join(version.split(".")[:2]) for version in (platform.python_version(), np.__version__)
     )
@@ -64,14 +64,14 @@ def runtime_key() -> str:
 
 
 class Measurements:
-    """What fresh processes found, case by case.
+    """Results of fresh processes, case by case.
 
     Parameters
     ----------
     work : Path
         Folder with the template of `write_templates`.
     slowed : float
-        Factor by which ours is slowed down; 1 but to prove that it is noticed.
+        Factor to slow ours down by; other than 1 only to prove that it is noticed.
     """
 
     def __init__(self, work: Path, slowed: float = 1.0) -> None:
@@ -79,7 +79,7 @@ class Measurements:
         self.found: dict[str, list[Found]] = {name: [] for name in CASES}
 
     def add(self, names: Sequence[str]) -> None:
-        """Measure cases once more, in a process of their own."""
+        """Measure cases once more, in a fresh process."""
         command = [
             sys.executable,
             "-m",
@@ -95,30 +95,30 @@ class Measurements:
         return median(found["ratio"] for found in self.found[name])
 
     def counts(self, name: str) -> dict[str, int]:
-        """The fewest of all processes: what else a process takes is not the case's."""
+        """Return the fewest of all processes: the rest does not belong to the case."""
         return {n: int(min(found[n] for found in self.found[name])) for n in COUNTS}
 
 
 class Judge:
-    """What a baseline says of measurements; nothing of what it was not made for.
+    """Compares measurements with a baseline, as far as it applies.
 
     Parameters
     ----------
     baseline : dict
         As in baseline.json: ``ratios`` by `cpu_key`, ``memory`` by `runtime_key`.
     cpu, runtime : str
-        The keys of what is measured.
+        The keys of the measurements.
     """
 
     def __init__(self, baseline: dict[str, Any], cpu: str, runtime: str) -> None:
         self.ratios: dict[str, float] = baseline["ratios"].get(cpu, {})
         self.exact = runtime in baseline["memory"]
-        # Without a baseline of this Python any other still tells what must never be.
+        # Without a baseline of this Python, any other still has the counts in ALWAYS.
         others = next(iter(baseline["memory"].values()), {})
         self.memory: dict[str, dict[str, int]] = baseline["memory"].get(runtime, others)
 
     def complaints(self, name: str, ratio: float, held: dict[str, int]) -> list[str]:
-        """What is worse than the baseline, as words."""
+        """Describe the figures that are worse than the baseline."""
         base = self.memory.get(name, {})
         names = COUNTS if self.exact else ALWAYS
         worse = [f"{n} {held[n]} > {base[n]}" for n in names if n in base and held[n] > base[n]]
@@ -128,7 +128,7 @@ class Judge:
 
 
 def compare(measured: Measurements, judge: Judge) -> dict[str, list[str]]:
-    """Measure until each case has been acquitted once or judged worse at every look."""
+    """Measure until each case has passed once or looked worse every time."""
     doubtful = list(CASES)
     worse: dict[str, list[str]] = {}
     for processes in LOOKS:

@@ -1,7 +1,7 @@
-"""The cases of regress.py: a work of ours, and a calibrating peer of alike work and footprint.
+"""The cases of the regression run: our work, and a calibrating peer of similar footprint.
 
-Peers take no large block either: whether the C library keeps one or fetches it anew each time is
-decided once in a process, and would make their cost another from process to process.
+Peers take no large block either: whether the C library keeps one or fetches it again each time is
+decided once in a process, so their cost would differ between processes.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from lipsync_fast.templates.template import Template
 __all__ = ["CASES", "FRAMES", "Case", "Scenery", "write_templates"]
 
 Work = Callable[[], object]
-FRAMES = 12  # of the template on disk
+FRAMES = 12  # frames of the template on disk
 JPEG = [cv2.IMWRITE_JPEG_QUALITY, 75]
-LOOPS = 3  # of it, that each work is called for beforehand
+LOOPS = 3  # loops of the template in the warm-up of each work
 
 
 @dataclass(frozen=True)
 class Case:
-    """Two works on one thread; `pool` is the one that ours borrows from, `long` says that they
-    take a millisecond or more."""
+    """Two works on one thread; ours borrows from `pool`, and `long` tells whether they take a
+    millisecond or more."""
 
     ours: Work
     peer: Work
@@ -50,13 +50,13 @@ class Case:
 
 
 def write_templates(work: Path) -> None:
-    """The template that the cases open: written once, then the same for every process."""
+    """Write the template that the cases open, the same for every process."""
     stores = ("jpeg", "i420", "bgr24")
     write_template(work / "t", photos(FRAMES), drifting_rects(FRAMES), store=stores)
 
 
 class Scenery:
-    """What cases share, made when the first of them asks for it."""
+    """Things that cases share, made at first use."""
 
     def __init__(self, work: Path) -> None:
         self.work = work
@@ -64,7 +64,7 @@ class Scenery:
 
     @cached_property
     def scene(self) -> Scene:
-        """One photo-like 1080p frame in memory, and what a peer is given for it."""
+        """One photo-like 1080p frame in memory, and a peer's inputs for it."""
         return Scene.make("1080p", [next(photos(1))], drifting_rects(1))
 
     @cached_property
@@ -73,7 +73,7 @@ class Scenery:
 
     @cached_property
     def picture(self) -> np.ndarray:
-        """The net's output as pixels: (320, 320, 3) uint8."""
+        """The model's output as pixels: (320, 320, 3) uint8."""
         return np.ascontiguousarray((self.scene.outputs[0].transpose(1, 2, 0) * 255).astype("u1"))
 
     @cached_property
@@ -84,7 +84,7 @@ class Scenery:
 
 
 def _patch(scenery: Scenery, output: np.ndarray | None = None) -> np.ndarray:
-    """As much as ours reads and computes for a mouth: the net's floats, and a cubic resize."""
+    """Read and compute as much as ours for a mouth: the model's floats, and a cubic resize."""
     (scenery.scene.outputs if output is None else output).sum()
     return cv2.resize(
         scenery.picture, scenery.patch.shape[1::-1], scenery.patch, interpolation=cv2.INTER_CUBIC
@@ -115,8 +115,8 @@ def _jpeg_frame(scenery: Scenery) -> Case:
 
 
 def _copied(scenery: Scenery, format: str) -> Case:
-    """A frame put into the caller's buffer, beside a patch and a copy into the same buffer:
-    two buffers would lie differently in memory, and differently in each process."""
+    """A frame in the caller's buffer, beside a patch and a copy into the same buffer: the place
+    of a second buffer would differ from process to process."""
     scene, chosen = scenery.scene, np.array([0])
     compositor = Compositor(scene.template, threads=1)
     source = {"bgr24": scene.template.bgr24, "i420": scene.template.i420}[format](0)
@@ -136,7 +136,7 @@ def _copied(scenery: Scenery, format: str) -> Case:
 
 
 def _request(scenery: Scenery, size: int) -> Case:
-    """JPEG frames through the loop, beside as many patches, encodings of the region and copies."""
+    """JPEG frames in loop order, beside as many patches, encodings of the region and copies."""
     template, jpeg = scenery.template, scenery.template.jpeg()
     regions = [np.ascontiguousarray(jpeg.region(i)) for i in range(FRAMES)]
     copies = [np.empty_like(jpeg.files[i % FRAMES]) for i in range(size)]
@@ -160,8 +160,8 @@ def _request(scenery: Scenery, size: int) -> Case:
 
 
 def _in_place(scenery: Scenery, format: str) -> Case:
-    """Frames painted onto mapped backgrounds, beside a patch put onto as many pictures twice:
-    ours restores what it painted a loop ago."""
+    """Frames painted onto mapped backgrounds, beside a patch put onto as many pictures twice,
+    since ours restores the pixels painted a loop ago."""
     scene, compositor = scenery.scene, Compositor(scenery.template, threads=1)
     w, h = scene.inputs[0].rect[2:]
     pictures = np.zeros((FRAMES, 1080, 1920, 3), np.uint8)[:, 500 : 500 + h, 800 : 800 + w]
@@ -186,7 +186,7 @@ def _in_place(scenery: Scenery, format: str) -> Case:
 
 # ---- kernels -------------------------------------------------------------------------------
 
-BLOCK = 64  # frames of sound at a time: they stay in the cache, as ours do
+BLOCK = 64  # frames of sound at a time: they stay in the cache, like ours
 OPENCV = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC, "area": cv2.INTER_AREA}
 SIZE = (182, 182)
 
@@ -229,7 +229,7 @@ def _mel(scenery: Scenery) -> Case:
     return Case(partial(mel_spectrogram, samples, out=out), peer, long=True)
 
 
-# Requests come first: 30 MB of a net's floats lie as they would in a process that has just begun.
+# Requests come first, so that 30 MB of a model's floats lie as in a process that has just begun.
 CASES: dict[str, Callable[[Scenery], Case]] = {
     **{f"request of {n} jpeg": partial(_request, size=n) for n in (8, 25)},
     "frame jpeg": _jpeg_frame,

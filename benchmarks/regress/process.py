@@ -1,4 +1,4 @@
-"""One fresh process of regress.py: measures cases and prints what it found as JSON.
+"""One fresh process of the regression run: measures cases and prints the results as JSON.
 
     python benchmarks/regress/process.py FOLDER SLOWED CASE...
 
@@ -21,17 +21,17 @@ from lipsync_fast.bench import memory
 from lipsync_fast.bench.clock import ratio, run_in_turn
 
 ROUNDS = 80
-SLICE_NS = 1_000_000  # short enough to be over before another program is let in
-QUIET = 10  # percentile of the slices: what a work costs where nothing disturbed it
+SLICE_NS = 1_000_000  # short enough to end before another program is scheduled
+QUIET = 10  # percentile of the slices that shows the undisturbed cost
 
 Found = dict[str, float]
 
 
 def slowness(case: Case, slowed: float) -> float:
-    """Our processor time over the calibrating peer's.
+    """Return our processor time over the calibrating peer's.
 
-    Of short works the undisturbed slices are compared. Long ones are seldom undisturbed, but
-    both in turn equally much: the median of the pairs is compared.
+    Compares the undisturbed slices of short works. Long ones are seldom undisturbed, but both
+    suffer alike in turn, so compares the median of the pairs.
     """
     ours = case.ours if slowed == 1 else slow(case.ours, slowed)
     found = run_in_turn({"ours": ours, "peer": case.peer}, ROUNDS, sample_ns=SLICE_NS)
@@ -42,7 +42,7 @@ def slowness(case: Case, slowed: float) -> float:
 
 
 def slow(work: Work, factor: float) -> Work:
-    """The same work made to take so many times as long."""
+    """Return the same work, made to take `factor` times as long."""
 
     def slower() -> None:
         start = time.thread_time_ns()
@@ -55,7 +55,7 @@ def slow(work: Work, factor: float) -> Work:
 
 
 def counts(case: Case) -> Found:
-    """Fewest blocks of several calls: what a call needs, without what Python does at times."""
+    """Return the fewest blocks of several calls, without Python's occasional own blocks."""
     found = [memory.blocks_of(case.ours) for _ in range(7)]
     before = case.misses()
     for _ in range(10):

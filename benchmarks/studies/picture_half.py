@@ -1,10 +1,10 @@
-"""What it would save to keep, for each template frame, what a net makes of its picture alone.
+"""Savings from storing, for each template frame, the part of a model that sees only its picture.
 
     python -m benchmarks.studies.picture_half              # the U-Net of build_unet.py
     python -m benchmarks.studies.picture_half unet.onnx
 
-Tells the tensors that the rest of the net reads of that half, their bytes a frame, and the
-processor time of the whole net and of the rest, on one thread.
+Prints the tensors that the rest of the model reads from that half, their bytes a frame, and the
+processor time of the whole model and of the rest, on one thread.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ROUNDS = 12
 
 
 def crossing(graph: onnx.GraphProto, picture: str, sound: str) -> list[str]:
-    """Tensors that depend on the picture alone and are read where the sound counts too."""
+    """Return tensors that depend only on the picture and are read by nodes that hear the sound."""
     heard, seen, found = {sound}, {picture}, set()
     for node in graph.node:
         if heard.intersection(node.input):
@@ -37,7 +37,7 @@ def crossing(graph: onnx.GraphProto, picture: str, sound: str) -> list[str]:
 
 
 def shapes_of(model: onnx.ModelProto) -> dict[str, list[int]]:
-    """Shape of each tensor of one frame, its free axes 1."""
+    """Return the shape of each tensor for one frame, with free axes as 1."""
     graph = model.graph
     return {
         value.name: [axis.dim_value or 1 for axis in value.type.tensor_type.shape.dim]
@@ -46,7 +46,7 @@ def shapes_of(model: onnx.ModelProto) -> dict[str, list[int]]:
 
 
 def processor_ms(works: dict[str, tuple[Path, dict[str, np.ndarray]]]) -> dict[str, float]:
-    """Median processor time of a run of each, in turn, in milliseconds."""
+    """Return the median processor time of a run of each, in turn, in milliseconds."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     sessions = {

@@ -1,15 +1,15 @@
-"""Measures how visible the border of a mouth is, with and without masks and colour match.
+"""Measure how visible the border of a mouth is, with and without masks and colour matching.
 
     python -m benchmarks.studies.seams                      the table, some minutes
     python -m benchmarks.studies.seams --pictures FOLDER    and enlarged faces side by side, as PNG
 
-Three cases on the clips in ../shared/assets: the trained lite-avatar net with a voice, and a net
-that returns its reference in wrong colours (up to 16 levels, sloped, flickering by 40 % twice a
-second) on the talking woman, for a square and for a face box. The seam error is `seam_error` of
-the frame's rect, mean and largest over the frames; "inside" is the largest of those of the 20
-rects within it, as a share of the untouched background's, so that a border which has only
-moved is seen; "colours" is how far the mouth is from the film, in levels, where the net should
-have returned the film.
+Three cases on the clips in ../shared/assets: the trained lite-avatar model with a voice, and a
+model that returns its reference in wrong colours (up to 16 levels, sloped, flickering by 40 %
+twice a second) on the talking woman, for a square and for a face box. The seam error is
+`seam_error` of the frame's rect, mean and largest over the frames; "inside" is the largest one of
+the 20 rects within it, as a share of the untouched background's, which reveals a border that has
+only moved; "colours" is the difference of the mouth from the film, in levels, for models that
+should have returned the film.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ WAYS = {  # name: mask, colour match
 
 @dataclass
 class Case:
-    """Neighbouring frames of a prepared film, and what a net draws on them."""
+    """Neighbouring frames of a prepared film, and a model's pictures for them."""
 
     title: str
     frames: list[np.ndarray]
@@ -69,7 +69,7 @@ class Case:
             return cls(title, frames, t.rects[:FRAMES], row, masks, int(t.fps), bool(options))
 
     def template(self, mask: str) -> lf.Template:
-        """The frames as a template in memory, in their own order."""
+        """Return the frames as a template in memory, in their own order."""
         preset = {
             "own": self.preset,
             "feather": self.preset.with_feather("auto"),
@@ -106,7 +106,7 @@ class Case:
 
 
 def drifting(template: lf.Template, index: int) -> np.ndarray:
-    """The reference in wrong colours: (3, S, S) float32."""
+    """Return the reference in wrong colours: (3, S, S) float32."""
     preset = template.preset
     first = 3 * preset.visual.split("+").index("reference")
     v, u = np.mgrid[-1 : 1 : 1j * preset.view, -1 : 1 : 1j * preset.view]
@@ -117,14 +117,14 @@ def drifting(template: lf.Template, index: int) -> np.ndarray:
 
 
 def insets(frame: np.ndarray, rect: np.ndarray) -> list[float]:
-    """Seam errors of a rect and of those within it, pixel by pixel."""
+    """Return the seam errors of a rect and of the rects within it, pixel by pixel."""
     x, y, w, h = (int(v) for v in rect)
     around = [(x + k, y + k, w - 2 * k, h - 2 * k) for k in range(INSIDE + 1)]
     return [lf.seam_error(frame, r) for r in around]
 
 
 def measure(case: Case, mask: str, match: bool) -> tuple[str, np.ndarray]:
-    """The table's cells of one way, and the face of a frame in the middle."""
+    """Return the table's cells for one way, and the face of a frame in the middle."""
     errors, untouched, off, face = [], [], [], None
     for i, frame in enumerate(case.shown(mask, match)):
         rect, background = case.rects[i], case.frames[i]
@@ -145,7 +145,7 @@ def measure(case: Case, mask: str, match: bool) -> tuple[str, np.ndarray]:
 
 
 def enlarged(faces: list[np.ndarray]) -> Image.Image:
-    """Pictures side by side, twice as large."""
+    """Join pictures side by side, twice as large."""
     whole = Image.fromarray(np.concatenate(faces, axis=1))
     return whole.resize((2 * whole.width, 2 * whole.height), Image.Resampling.LANCZOS)
 
@@ -157,7 +157,7 @@ def main() -> None:
     parser.add_argument("--pictures", metavar="FOLDER", type=Path)
     options = parser.parse_args()
     if not ASSETS.is_dir():
-        parser.error("the clips in ../shared/assets are not here")
+        parser.error("the clips are missing; put them into ../shared/assets")
     lite, woman = "liteavatar_890x1920_30fps.mp4", "woman_1080x1920_25fps.mp4"
     print("| case | way | seam error | largest | inside | colours |\n|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory(prefix="lipsync_fast-seams-") as temporary:

@@ -1,8 +1,8 @@
-"""Builds a generator of SyncTalk_2D's size with random weights, for measurements.
+"""Build a generator of SyncTalk_2D's size with random weights, for measurements.
 
-The net is ours: a U-Net of inverted residuals with 32 to 512 channels at 320x320, audio
-features joined at its bottleneck, sigmoid at its end. It costs what the real ones cost and
-draws noise. The same arguments give the same bytes.
+The model is our own: a U-Net of inverted residuals with 32 to 512 channels at 320x320, audio
+features joined at its bottleneck, sigmoid at its end. It costs as much as real ones and draws
+noise. The same arguments give the same bytes.
 
     python -m benchmarks.support.build_unet unet.onnx
     python -m benchmarks.support.build_unet unet1.onnx --batch 1
@@ -25,7 +25,7 @@ IR_VERSION = 8  # the oldest that opset 17 allows: old runtimes load it too
 
 
 class Graph:
-    """Nodes and weights of a net under construction; values are known by their names."""
+    """Nodes and weights of a model under construction, whose values go by name."""
 
     def __init__(self, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
@@ -46,7 +46,7 @@ class Graph:
         self, x: str, inputs: int, outputs: int, *, kernel: int = 1, stride: int = 1,
         groups: int = 1, relu: bool = True, gain: float = 2.0,
     ) -> str:  # fmt: skip
-        """A convolution with bias, as one whose batch norm is folded in; variance is kept."""
+        """Add a convolution with bias, as if its batch norm were folded in; keep the variance."""
         fan_in = inputs // groups * kernel * kernel
         shape = (outputs, inputs // groups, kernel, kernel)
         kernels = self.rng.standard_normal(shape, np.float32) * np.float32((gain / fan_in) ** 0.5)
@@ -64,12 +64,12 @@ class Graph:
         return self.node("Relu", x) if relu else x
 
     def inverted_residual(self, x: str, inputs: int, outputs: int, stride: int = 1) -> str:
-        """1x1 up, 3x3 depthwise, 1x1 down, and the input added where the shapes allow."""
+        """Add 1x1 up, 3x3 depthwise, 1x1 down, and add the input if the shapes allow."""
         hidden = EXPAND * inputs
         y = self.convolve(x, inputs, hidden)
         y = self.convolve(y, hidden, hidden, kernel=3, stride=stride, groups=hidden)
         residual = stride == 1 and inputs == outputs
-        # A residual that adds a full share at each block would double the variance each time.
+        # A residual with full gain would double the variance at each block.
         y = self.convolve(y, hidden, outputs, relu=False, gain=0.1 if residual else 1.0)
         return self.node("Add", x, y) if residual else y
 
@@ -85,7 +85,7 @@ class Graph:
 
 
 def audio_branch(graph: Graph, channels: int, side: int) -> str:
-    """The feature window as `channels` planes of side x side."""
+    """Turn the feature window into `channels` planes of side x side."""
     planes, rows, _ = AUDIO_SHAPE
     x = "audio"
     for width in (channels // 8, channels // 4, channels // 2):
@@ -102,7 +102,7 @@ def build(
     batch: int | None = None,
     seed: int = 20,
 ) -> onnx.ModelProto:
-    """Build the net.
+    """Build the model.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def build(
     x = graph.node("Concat", levels.pop(), audio, axis=1)
     x = graph.pair(x, 2 * deepest, deepest)
     x = graph.pair(x, deepest, channels[-2])
-    # On the way up a level leaves with the channels of the next skip, so both count alike.
+    # On the way up, a level ends with the channels of the next skip, so both weigh the same.
     for skip, following in zip(channels[-2::-1], [*channels[-3::-1], channels[0]], strict=True):
         x = graph.node("Concat", graph.enlarge(x, 2.0), levels.pop(), axis=1)
         x = graph.pair(x, 2 * skip, following)

@@ -1,4 +1,4 @@
-"""What a benchmark tells beside its time: frames a second, memory, tail."""
+"""Figures of a benchmark besides its time: frames a second, memory, tail."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lipsync_fast.errors import MissingExtraError
 
 
 def is_timed(config) -> bool:
-    """Whether benchmarks are timed in this run, and not only run once."""
+    """Tell whether benchmarks are timed in this run, not just run once."""
     off, on = config.getoption("benchmark_disable"), config.getoption("benchmark_enable")
     return on or not off
 
@@ -20,15 +20,15 @@ def is_timed(config) -> bool:
 def time_it(
     benchmark, work: Callable[[], object], *, frames: int = 1, touched: int | None = None
 ) -> None:
-    """Time a work, and add to its `extra_info` what one more call of it does.
+    """Time a work, and add figures of one more call to its `extra_info`.
 
     Parameters
     ----------
     benchmark : fixture
     work : callable
-        Warm: what it does for the first time only has been done.
+        Warm: its first-time work is done.
     frames : int
-        Finished by one call.
+        Frames finished by one call.
     touched : int, optional
         Bytes read and written by one call, for GB/s.
     """

@@ -1,4 +1,4 @@
-"""Templates, clips and speech for the measurements; run as a script it serves a template."""
+"""Templates, clips and speech for the measurements; as a script, it serves a template."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REAL_FRAMES = 6
 
 
 def mouth_rects(count: int = FRAMES, width: int = 1920, height: int = 1080) -> np.ndarray:
-    """The 523 real rects of 173 to 189 px, moved to the middle; drawn ones where they are not."""
+    """Return the 523 real rects of 173 to 189 px, centred; drawn ones if the clip is missing."""
     path = ASSETS / "geometry" / "crop_rects_523.json"
     if not path.exists():
         return drifting_rects(count, width, height)
@@ -36,7 +36,7 @@ def mouth_rects(count: int = FRAMES, width: int = 1920, height: int = 1080) -> n
 
 
 def _made(folder: Path, make) -> Path:
-    """The template of an earlier run where this version can open it."""
+    """Return the template of an earlier run if this version can open it, else a new one."""
     try:
         Template.open(folder).close()
     except (FileMissingError, TemplateError):
@@ -77,7 +77,7 @@ def synthetic(peer: str = SYNCTALK) -> Scene:
 
 
 def cold_inputs(template: Template) -> list[Inputs]:
-    """The first 48 frames as a peer holds them: 300 MB of pixels, more than any cache."""
+    """Return the first 48 frames as a peer's inputs: 300 MB of pixels, more than any cache."""
     rects = template.rects
     return [
         make_inputs(PEERS[SYNCTALK], frame, tuple(int(v) for v in rects[i]), seed=i % 25)
@@ -105,7 +105,7 @@ def _clip(name: str) -> list[np.ndarray]:
 
 
 def _found_rects(frames: list[np.ndarray]) -> np.ndarray:
-    """Lower-face squares by detector and landmarks, as `prepare` finds them."""
+    """Find lower-face squares by detector and landmarks, like `prepare`."""
     from lipsync_fast.preparation.faces.detector import FaceDetector
     from lipsync_fast.preparation.faces.mesh import FaceLandmarks
     from lipsync_fast.preparation.faces.smoothing import rects_of_corners
@@ -119,7 +119,7 @@ def _found_rects(frames: list[np.ndarray]) -> np.ndarray:
 
 
 def _around(rects: np.ndarray, scale: float, frame: np.ndarray) -> np.ndarray:
-    """Rects of another size with the same centres, inside the frame."""
+    """Return rects of another size with the same centres, inside the frame."""
     size = np.trunc(rects[:, 2:] * scale).astype(np.int64)
     height, width = frame.shape[:2]
     corner = rects[:, :2] + rects[:, 2:] // 2 - size // 2
@@ -127,7 +127,7 @@ def _around(rects: np.ndarray, scale: float, frame: np.ndarray) -> np.ndarray:
 
 
 def real_scenes() -> Iterator[tuple[Scene, float | None]]:
-    """Frames of both clips: rects of 173 to 189 px at the mouth (a goal), true ones, × 1.5."""
+    """Yield frames of both clips: rects of 173–189 px at the mouth (with a goal), true, × 1.5."""
     if not ASSETS.is_dir():
         return
     for name, title in (
@@ -147,7 +147,7 @@ def real_scenes() -> Iterator[tuple[Scene, float | None]]:
 
 
 def speech(seconds: int) -> np.ndarray:
-    """Real speech where it is at hand, else synthesised, repeated: float32 at 16 kHz."""
+    """Return real speech if available, else synthesised, repeated: float32 at 16 kHz."""
     path = ASSETS / "audio" / "librivox_16k.wav"
     if path.exists():
         from lipsync_fast.media import load_audio
@@ -161,7 +161,7 @@ def speech(seconds: int) -> np.ndarray:
 
 
 def private_bytes() -> int:
-    """Anonymous resident memory of this process, painted pages of mapped files included."""
+    """Return this process's anonymous resident memory, including painted pages of maps."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("RssAnon"):
             return int(line.split()[1]) * 1024
@@ -169,7 +169,7 @@ def private_bytes() -> int:
 
 
 def _serve(folder: str, format: str) -> None:
-    """Serve all frames once; print the milliseconds to the first, and the private bytes."""
+    """Serve all frames once; print the milliseconds to the first one and the private bytes."""
     outputs = np.full((25, 3, 320, 320), 0.5, np.float32)
     start = time.perf_counter()
     with Template.open(folder) as template, Compositor(template, threads=1) as compositor:
@@ -184,5 +184,5 @@ def _serve(folder: str, format: str) -> None:
 
 if __name__ == "__main__":
     _, command, *arguments = sys.argv
-    assert command == "serve", f"the one command is serve, got {command}"
+    assert command == "serve", f"the only command is serve, got {command}"
     _serve(*arguments)

@@ -1,4 +1,4 @@
-"""The door between C and Python: a code that our own checks should have caught."""
+"""A code from C that our own checks should have prevented raises KernelBug."""
 
 import ctypes
 

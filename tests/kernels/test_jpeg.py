@@ -1,4 +1,4 @@
-"""JPEG encoder, regions and index: Pillow's bytes, and no byte trusted or touched in vain."""
+"""JPEG encoder, regions and index: Pillow's bytes, and no byte trusted or touched needlessly."""
 
 import ctypes
 import io
@@ -364,7 +364,7 @@ def test_damaged_scans_are_refused(rng):
 
 @posix
 def test_index_survives_every_truncation_and_random_damage(rng):
-    """Each file ends at a guard page: a read behind it would kill the process."""
+    """Each file ends at a guard page: reading past it would kill the process."""
     frame = photo(rng, 40, 56)
     pages = GuardedPages(20_000)
     files = [_jpeg.JpegEncoder(60, s, 1).encode(frame) for s in SUBSAMPLINGS[:3]]

@@ -27,7 +27,7 @@ def needs_libjpeg(source):
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    """The kernels as objects for AArch64, but for those that need libjpeg."""
+    """Compile the kernels for AArch64, except those that need libjpeg."""
     folder = tmp_path_factory.mktemp("aarch64")
     sources = [
         source

@@ -227,7 +227,7 @@ def test_real_frames_equal_the_oracles(isa, assets):
 @pytest.mark.skipif(sys.platform != "linux", reason="the guard page is made with Linux's mprotect")
 @pytest.mark.parametrize("filter", FILTERS)
 def test_nothing_is_read_past_the_end(isa, rng, filter):
-    """The source's last byte is the last before a page that may not be read."""
+    """The source ends at a page that must not be read."""
     size = 1 << 16
     block = mmap.mmap(-1, size + mmap.PAGESIZE)
     whole = np.frombuffer(block, np.uint8)
@@ -256,7 +256,7 @@ def test_nothing_is_read_past_the_end(isa, rng, filter):
 @pytest.mark.skipif(sys.platform != "linux", reason="the guard page is made with Linux's mprotect")
 @pytest.mark.parametrize("filter", FILTERS)
 def test_nothing_is_written_past_the_end(isa, rng, filter):
-    """The result's last byte is the last before a page that may not be written."""
+    """The result ends at a page that must not be written."""
     size = 1 << 16
     block = mmap.mmap(-1, size + mmap.PAGESIZE)
     whole = np.frombuffer(block, np.uint8)
@@ -342,7 +342,7 @@ def test_threads_share_a_plan(isa, rng):
 
 
 def test_a_warm_call_allocates_no_block(isa):
-    """What is left of the calls is small objects: no scratch, no plan, no picture."""
+    """Calls leave only small objects: no scratch, no plan, no picture."""
     tracemalloc = pytest.importorskip("tracemalloc")
     src, out = np.zeros((400, 400, 3), np.uint8), np.empty((300, 300, 3), np.uint8)
     for filter in FILTERS:

@@ -1,4 +1,4 @@
-"""SplicedJpeg: byte for byte the full encode of the composited frame, for whatever is put on it."""
+"""SplicedJpeg: byte for byte the full encode of the composited frame, for any patches."""
 
 import io
 import itertools
@@ -36,7 +36,7 @@ def paste(frame, patch, x, y, mask=None):
 
 
 def random_case(rng, subsampling):
-    """A background of any size, often no multiple of an MCU, its interval and its quality."""
+    """A background of any size, often not a multiple of an MCU, its interval and its quality."""
     height, width = (int(v) for v in rng.integers(1, 170, 2))
     frame = photo(rng, height, width, channels_of(subsampling))
     return frame, int(rng.choice(QUALITIES)), int(rng.choice(intervals(width, subsampling)))

@@ -1,4 +1,4 @@
-"""Objects of compiled classes that no constructor made: they raise, they never end the process."""
+"""Objects of compiled classes that no constructor made: they raise, not end the process."""
 
 import subprocess
 import sys

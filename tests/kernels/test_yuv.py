@@ -178,7 +178,7 @@ def test_blend_i420_equals_composite_then_convert(isa, rng, matrix, full, x, y):
     for _ in range(8):
         background = np.empty((41, 57, 3), np.uint8)
         background[...] = rng.integers(0, 256, 3)
-        # What I420 keeps of the flat colour, so that only the blend is compared.
+        # The flat colour after I420's rounding, so that only the blend is compared.
         planes = reference.to_i420(background, matrix, full)
         weights, offsets = reference.yuv_matrix(matrix, full)
         flat = (np.array([p[0, 0] for p in planes]) - offsets) @ np.linalg.inv(weights).T
@@ -206,7 +206,7 @@ def test_blend_i420_without_transparency_is_to_i420(isa, rng, masked):
 
 @pytest.fixture(scope="module")
 def photo():
-    """A smooth coloured picture with texture: what a converter's chroma rounding meets."""
+    """A smooth coloured picture with texture, to test the rounding of chroma."""
     yy, xx = np.mgrid[0:144, 0:256]
     waves = [np.sin(xx / 23 + k) * 70 + np.cos(yy / 17 - k) * 50 for k in range(3)]
     noise = np.random.default_rng(4).normal(0, 6, (144, 256, 3))

@@ -1,4 +1,4 @@
-"""A cache for each test, so that none finds what another one has made."""
+"""A cache for each test, so that none finds another's entries."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The CUDA driver and runtime, told by libraries that stand for them."""
+"""The CUDA driver and runtime, on stand-ins for their libraries."""
 
 import ctypes
 import threading
@@ -72,7 +72,7 @@ def test_devices(monkeypatch):
 
 @pytest.mark.parametrize("library", [None, object(), Driver(code=100)])
 def test_no_driver_no_devices(monkeypatch, library):
-    """Also where a library of its name has none of its functions, or says no."""
+    """Also if a library of the same name lacks its functions, or refuses."""
     monkeypatch.setattr(cuda, "loads", lambda *names: library)
     assert cuda.devices() == []
     if not isinstance(library, Driver):

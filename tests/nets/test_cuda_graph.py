@@ -1,4 +1,4 @@
-"""Runs as CUDA graphs, on a session that stands for one on a device.
+"""Runs as CUDA graphs, on a stand-in for a session on a device.
 
 The CPU provider takes no notice of graph ids, and binds and updates OrtValues as CUDA does: what
 is tested is what is ours, the order of calls, the memory and the threads.
@@ -48,7 +48,7 @@ def test_every_size_is_tried_and_captured_as_it_is_opened(tmp_path, copies):
     captured = {graph: size for graph, size in runs if graph > 0}
     assert sorted(captured.values()) == list(sizes)
     for graph in captured:
-        # Two plain runs, the one that is captured, and one that plays it back.
+        # Two plain runs, the captured one, and one that replays it.
         assert [g for g, _ in runs].count(graph) == 4
     assert copies.waits == copies.copies == 4 * len(sizes)
 
@@ -161,7 +161,7 @@ def test_without_graphs_any_thread_runs_it(tmp_path, copies):
 
 
 def test_a_pipeline_on_a_device(tmp_path, copies):
-    """Pictures lie in pinned memory, which is taken once."""
+    """Pictures are in pinned memory, which is allocated once."""
     path, template = tiny_generator(tmp_path / "net.onnx", WAV2LIP), template_of(WAV2LIP)
     with Pipeline.open(template, path) as pipeline:
         expected = frames_of(pipeline, windows_of(WAV2LIP, 25))

@@ -1,4 +1,4 @@
-"""Devices of a process: one object a place, its load, its threads, and whose turn it is."""
+"""Devices of a process: one object each, its load, its threads, and the turns of generators."""
 
 import gc
 import os
@@ -55,7 +55,7 @@ def test_equals_take_turns():
 
 
 def test_two_owners_of_two_devices_pick_different_ones():
-    """Each has generators of its own; what one has under way the other sees."""
+    """Each has its own generators, but sees the other's frames under way."""
     anna, bert = [[Fake("cuda:49"), Fake("cuda:50")] for _ in range(2)]
     first = least_busy(anna)
     with first.device.busy(8):

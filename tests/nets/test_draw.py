@@ -1,4 +1,4 @@
-"""`draw`, which both kinds of generators have: any indices of a template, in micro-batches."""
+"""`draw` of both kinds of generators: any indices of a template, in micro-batches."""
 
 import numpy as np
 import pytest
@@ -126,7 +126,7 @@ def test_a_template_of_another_preset(net):
 
 
 def test_one_generator_for_two_templates(net, template):
-    """Packed it draws both; resident there is one a template, on the same session."""
+    """A packed generator draws both; there is one resident one for each, on the same session."""
     other = template_of(WAV2LIP, seed=7)
     features = windows_of(WAV2LIP, 2)
     second = net.for_template(other)
@@ -175,7 +175,7 @@ def test_the_visual_inputs_of_one_micro_batch_are_held(tmp_path, template):
 
 
 class Clock:
-    """Notes what it times."""
+    """Records the work that it times."""
 
     def __init__(self):
         self.seen = []

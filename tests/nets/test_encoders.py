@@ -80,7 +80,7 @@ def hubert(tmp_path):
 
 
 def hubert_rows(samples):
-    """What the script makes with the net of `tiny_hubert`, all of a speech in one run."""
+    """Compute the script's rows with the model of `tiny_hubert`, a whole speech in one run."""
     weights = np.random.default_rng(6).normal(0, 0.05, (1024, 1, 400)).astype(np.float32)[:, 0]
     normal = (samples - samples.mean()) / np.sqrt(samples.var() + 1e-7)
     steps = np.lib.stride_tricks.sliding_window_view(normal, 400)[::320]
@@ -101,7 +101,7 @@ def test_hubert_rows_are_the_scripts(hubert, length):
 
 
 def test_long_speech_is_cut_as_the_script_cuts_it(hubert, monkeypatch):
-    """1000 frames a run, the last with all that is left."""
+    """1000 frames a run, the last one with the rest."""
     runs = []
     run = HubertEncoder._run_part
 
@@ -128,7 +128,7 @@ def test_hubert_needs_some_speech(hubert):
     assert np.isfinite(hubert.features(np.zeros(16000, np.float32))).all()
 
 
-def test_nets_that_are_no_hubert(tmp_path):
+def test_other_models_than_hubert(tmp_path):
     for path in (
         tiny_encoder(tmp_path / "e.onnx"),
         tiny_generator(tmp_path / "g.onnx", PRESETS["wav2lip96"]),
@@ -161,7 +161,7 @@ def wenet(tmp_path):
 
 
 def wenet_rows(path, samples):
-    """What the script makes of a speech: 67 steps of Kaldi's energies, every 5th step."""
+    """Compute the script's rows of a speech: 67 steps of Kaldi's energies, every 5th step."""
     knf = pytest.importorskip("kaldi_native_fbank")
     options = knf.FbankOptions()
     options.frame_opts.dither = 0
@@ -228,7 +228,7 @@ def test_wenet_needs_some_speech(wenet):
         wenet.features(np.zeros(0, np.float32))
 
 
-def test_nets_that_are_no_wenet(tmp_path):
+def test_other_models_than_wenet(tmp_path):
     for path in (
         tiny_encoder(tmp_path / "e.onnx"),
         tiny_hubert(tmp_path / "h.onnx"),

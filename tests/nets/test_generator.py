@@ -105,7 +105,7 @@ def test_the_callers_memory_is_read_and_written_in_place(generator):
     np.testing.assert_allclose(out, summed(visual, audio), atol=1e-6)
     assert (block[0] == -5).all()
     assert (block[7] == -5).all()
-    visual[...] = 0.25  # a copy taken when the memory was first seen would show the old values
+    visual[...] = 0.25  # a copy from the first call would show the old values
     generator.infer(visual, audio, out=out)
     np.testing.assert_allclose(out, summed(visual, audio), atol=1e-6)
 
@@ -288,7 +288,7 @@ def test_batch_axes_that_disagree(tmp_path):
 
 
 def save_fixed_inside(path, last):
-    """A batch axis said to be free, and a Reshape to a batch of 1 inside; `last` makes `y`."""
+    """A batch axis declared free, with a Reshape to a batch of 1 inside; `last` makes `y`."""
     return save(
         path,
         [
@@ -328,7 +328,7 @@ def test_a_batch_fixed_inside_is_honoured_where_it_shows(tmp_path):
     assert (net.infer(visual, audio) == visual[:, 3:]).all()
 
 
-# ---- the real net -------------------------------------------------------------------------
+# ---- the real model -----------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -375,7 +375,7 @@ def test_a_truncated_real_net(tmp_path, assets):
 
 
 def warm_call(net):
-    """A request of each size into pooled and own memory; a function that repeats it."""
+    """Warm up with requests of each size, pooled and own memory; return a function to repeat."""
     pool = BufferPool()
     requests = []
     for count in (8, 25):

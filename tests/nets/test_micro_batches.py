@@ -1,4 +1,4 @@
-"""MicroBatches: which sizes a request is cut into, and what happens where memory ends."""
+"""MicroBatches: the sizes that a request is cut into, and how they shrink without memory."""
 
 import threading
 

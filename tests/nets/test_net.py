@@ -1,4 +1,4 @@
-"""Net: any ONNX file on ONNX Runtime, and files that are none."""
+"""Net: any ONNX file on ONNX Runtime, and files of other kinds."""
 
 import os
 import subprocess

@@ -45,7 +45,7 @@ def folder(tmp_path):
 @pytest.mark.parametrize("batch", ["batch", 1])
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda p: p.name)
 def test_both_ways_finish_the_same_frames(tmp_path, preset, batch):
-    """The mixing net counts every plane and constant; a level off may become two by resizing."""
+    """The mixing model uses every plane and constant; one level may become two by resizing."""
     path = mixing_generator(tmp_path / "net.onnx", preset, batch)
     template, features = template_of(preset), windows_of(preset, 12)
     with Pipeline.open(template, path) as resident:
@@ -106,7 +106,7 @@ def test_frames_without_a_mouth_do_not_reach_the_net(tmp_path, monkeypatch, resi
 
 
 def test_bytes_of_a_pipelines_request(tmp_path, monkeypatch):
-    """25 frames of synctalk328: 92 MB of floats become 9 MB, as the session is given them."""
+    """25 frames of synctalk328: 92 MB of floats become 9 MB, as bound to the session."""
     path, template = tiny_generator(tmp_path / "net.onnx", SYNCTALK), template_of(SYNCTALK)
     template.rects[NO_FACE] = template.rects[0]
     moved = {}
@@ -118,14 +118,14 @@ def test_bytes_of_a_pipelines_request(tmp_path, monkeypatch):
         monkeypatch.setattr(net, "_session", recorder)
         with Pipeline(template, net) as pipeline:
             frames_of(pipeline, windows_of(SYNCTALK, 25))
-        # Crops lie where the net runs: on the CPU they are bound again, and not copied.
+        # Crops are where the model runs: on the CPU they are bound again, not copied.
         moved[way] = sum(size for name, size, _ in recorder.inputs if name != "crops")
         moved[way] += sum(size for _, size in recorder.outputs)
     assert 92e6 < moved["packed"] < 94e6
     assert moved["resident"] <= 9e6
 
 
-# ---- where the changed net is kept ----------------------------------------------------------
+# ---- the cache of changed models ----------------------------------------------------------
 
 
 def test_it_is_made_once_and_kept_apart_from_the_template(tmp_path, folder, kept_models):
@@ -143,7 +143,7 @@ def test_it_is_made_once_and_kept_apart_from_the_template(tmp_path, folder, kept
 
 
 def test_a_model_that_lies_in_a_template_is_not_run(tmp_path, folder, kept_models):
-    """A template may come from a stranger; it holds pictures, never code."""
+    """A template may come from a stranger, so it may hold pictures, never code."""
     path = tiny_generator(tmp_path / "net.onnx", WAV2LIP)
     with Pipeline.open(folder, path) as pipeline:
         expected = frames_of(pipeline, windows_of(WAV2LIP, 2))
@@ -308,7 +308,7 @@ def test_the_net_runs_while_the_request_before_is_finished(tmp_path, monkeypatch
 
 
 def refused(pipeline, features):
-    """What a request without memory says; nothing holds its traceback, which holds pictures."""
+    """Return the message of a request without memory, not its traceback, which holds pictures."""
     try:
         pipeline.composite(features)
     except DeviceMemoryError as error:

@@ -1,4 +1,4 @@
-"""Providers, their options, and where a device's memory ends."""
+"""Providers, their options, and devices that run out of memory."""
 
 import logging
 
@@ -47,7 +47,7 @@ def test_options_that_cannot_be(tmp_path, options, says):
 
 
 class _Runtime:
-    """Stands for an ONNX Runtime with CUDA built in whose sessions land on `real`."""
+    """Stands for an ONNX Runtime with CUDA built in, whose sessions run on `real`."""
 
     __version__ = "0"
 
@@ -82,7 +82,7 @@ class _Runtime:
 
 
 def open_on(runtime, *arguments, **options):
-    """A session of an ONNX Runtime that is not the installed one."""
+    """A session of another ONNX Runtime than the installed one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ort, "load_onnxruntime", lambda: runtime)
         return ort.open_session(*arguments, **options)
@@ -110,7 +110,7 @@ def test_cuda_alone_never_becomes_the_cpu(tmp_path):
 
 
 def test_cuda_options(tmp_path, monkeypatch):
-    """The defaults hold also where options are given, unless they say so themselves."""
+    """Given options keep the defaults that they do not set."""
     search = "cudnn_conv_algo_search"
     runtime = _Runtime("CUDAExecutionProvider")
     monkeypatch.setattr(cuda, "devices", lambda: [GPU])
@@ -181,11 +181,11 @@ def test_session_options_that_cannot_be(options, says):
         DeviceOptions(**options)
 
 
-# ---- where memory ends --------------------------------------------------------------------
+# ---- out of memory ------------------------------------------------------------------------
 
 
 class _Cramped:
-    """Stands before a session on a device where only runs of up to `room` frames fit."""
+    """Wraps a session, as on a device where only runs of up to `room` frames fit."""
 
     SAYS = (
         "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Non-zero status code returned while "

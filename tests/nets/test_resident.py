@@ -1,4 +1,4 @@
-"""The resident generator: frame indices and audio in, the packed way's bytes out."""
+"""The resident generator: frame indices and audio in, a packed generator's bytes out."""
 
 import logging
 import sys
@@ -51,7 +51,7 @@ BIG = 64 << 10  # bytes of a block that a warm call must not allocate
 
 
 def packed(net, crops, indices, audio):
-    """What the packed way draws: float planes in, float planes out, then bytes."""
+    """Draw with a packed generator: float planes in, float planes out, then bytes."""
     row = net.preset
     visual = np.stack([pack_crop(crops[i], row) for i in indices])
     pictures = net.infer(visual, audio)
@@ -84,7 +84,7 @@ def test_every_preset_draws_what_the_packed_way_draws(tmp_path, preset, batch):
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda p: p.name)
 @pytest.mark.parametrize("planes", [0, 1])
 def test_the_net_is_shown_the_very_planes(tmp_path, preset, planes):
-    """A net that hands three of its planes out: order, black box, colour and border count."""
+    """A model that returns three of its planes: order, black box, colour and border matter."""
     if preset.channels == 3 and planes:
         pytest.skip("it is shown three planes only")
     first = np.array([3 * planes])
@@ -114,7 +114,7 @@ def test_the_net_is_shown_the_very_planes(tmp_path, preset, planes):
 
 
 def test_values_out_of_range_and_not_numbers(tmp_path):
-    """Below black is 0, above white 255, and what is no number 0, as in `convert`."""
+    """Below black gives 0, above white 255, and NaN 0, as in `convert`."""
     values = np.array([-5, -0.001, 0, 0.5, 0.999, 1, 7, np.nan, np.inf, -np.inf], np.float32)
     picture = np.resize(values, (1, 3, 96, 96))
     path = save(
@@ -173,7 +173,7 @@ def test_crops_may_be_a_file_that_is_only_read(tmp_path):
 
 
 def test_names_of_the_net_that_are_ours(tmp_path):
-    """A net whose tensors are called as the new inputs and output are."""
+    """A model whose tensors have the names of the new inputs and output."""
     row = replace(WAV2LIP, image_input="frames", audio_input="features")
     path = tmp_path / "net.onnx"
     tiny_generator(path, row)
@@ -255,7 +255,7 @@ def test_bytes_of_a_request_fall_tenfold(tmp_path, monkeypatch):
     assert moving + sum(size for _, size in now.outputs) < 9e6
 
 
-# ---- where it cannot be ---------------------------------------------------------------------
+# ---- models that do not fit -----------------------------------------------------------------
 
 
 def test_refused_nets_take_the_packed_way(tmp_path, caplog):
@@ -281,10 +281,10 @@ def test_without_onnx_the_packed_way_is_taken(tmp_path, monkeypatch, caplog):
 
 
 def test_a_net_that_would_change_is_refused(tmp_path, monkeypatch):
-    """The proof is what keeps a wrong surgery from being used."""
+    """The proof keeps wrong surgery from being used."""
     path = tiny_generator(tmp_path / "net.onnx", WAV2LIP)
     monkeypatch.setattr(resident._Builder, "_levels", lambda self: np.array(255, np.float32))
-    make_resident(path, tmp_path / "same.onnx")  # it looks at the reference only
+    make_resident(path, tmp_path / "same.onnx")  # it uses only the reference
     copier = tmp_path / "copier.onnx"
     tiny_generator(copier, replace(WAV2LIP, visual="reference+masked"))
     with pytest.raises(ModelError, match=r"from the template would change pictures by \d+ levels"):
@@ -368,7 +368,7 @@ def test_threads_share_one_net(tmp_path):
 def test_a_warm_call_allocates_no_large_block(tmp_path, batch):
     memray = pytest.importorskip("memray")
     make = tiny_generator if batch == "N" else exported_generator
-    # One thread: ONNX Runtime's others take their scratch when they first get work to do.
+    # One thread: ONNX Runtime's others allocate scratch when they first get work.
     path = make(tmp_path / "net.onnx", WAV2LIP, batch)
     net = open_resident(path, pool=BufferPool(), threads=1)
     requests = [(np.arange(n) % 5, sounds_for(WAV2LIP, n)) for n in (8, 25)]

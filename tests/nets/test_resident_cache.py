@@ -1,4 +1,4 @@
-"""Nets with a template inside, kept for the next time."""
+"""The cache of models with a template inside."""
 
 import sys
 from dataclasses import replace
@@ -25,7 +25,7 @@ def test_the_changed_net_is_made_once(tmp_path, monkeypatch, kept_models):
     path = tiny_generator(tmp_path / "net.onnx", WAV2LIP)
     open_resident(path)
     (kept,) = kept_models()
-    monkeypatch.setitem(sys.modules, "onnx", None)  # not needed where the file is there
+    monkeypatch.setitem(sys.modules, "onnx", None)  # not needed if the file exists
     net = open_resident(path)
     assert net.path == path
     assert f"{net!r}".startswith("<ResidentGenerator net.onnx on ")
@@ -72,7 +72,7 @@ def test_a_kept_file_that_is_not_what_was_made_is_made_anew(tmp_path, kept_model
 
 
 def test_weights_in_a_file_of_their_own_count(tmp_path):
-    """Trained on, the net's own file may stay as it is to the byte."""
+    """After more training, the model's own file may be the same to the byte."""
     path, other = tmp_path / "net.onnx", tmp_path / "other"
     exported_generator(path, WAV2LIP)
     model = onnx.load(str(path))

@@ -1,4 +1,4 @@
-"""Ten files that are no generator: each is told by one clear sentence."""
+"""Ten files other than generators: each is rejected in one clear sentence."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ PICTURE, AUDIO = ("input", (1, 6, 320, 320)), ("audio", (1, 32, 16, 16))
 
 
 def save(path, inputs, output=("output", (1, 3, 320, 320)), *, kind=FLOAT, opset=17):
-    """A net whose output is a constant: what it says of itself is all that counts here."""
+    """A model whose output is constant: only its declared inputs and outputs matter here."""
     nodes = [helper.make_node("ReduceMax", [n], [f"{n}_max"], keepdims=0) for n, _ in inputs]
     nodes.append(helper.make_node("Sum", [f"{n}_max" for n, _ in inputs], ["level"]))
     nodes.append(helper.make_node("Expand", ["level", "shape"], [output[0]]))

@@ -1,4 +1,4 @@
-"""The drawn person, its nets and its sound: contract, looks in numbers, and reproducibility."""
+"""The drawn person, its models and its sound: contract, looks in numbers, reproducibility."""
 
 import itertools
 
@@ -58,7 +58,7 @@ def test_rects_follow_the_head_smoothly():
 
 
 def test_the_mouth_stays_where_the_rect_says(frames):
-    """The rect turns with nobody, so the lips may wander a little in it: the generator looks."""
+    """Rects do not turn with the head, so lips may move a little inside: the generator looks."""
     places = []
     for i, frame in frames.items():
         x, y, w, h = demo.mouth_rects()[i]
@@ -91,7 +91,7 @@ def test_speech_is_eight_seconds_or_so_with_pauses():
     assert len(starts) >= 3, "at least three pauses of 0.2 s after the beginning"
 
 
-# ---- the nets ----------------------------------------------------------------------------
+# ---- the models --------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -143,12 +143,12 @@ def audio_of(opening, spread):
 
 
 def picture_of(output):
-    """What the reference's script makes of an output: cut to uint8."""
+    """Convert an output like the reference's script: truncate to uint8."""
     return (output.transpose(1, 2, 0) * 255).astype(np.uint8)
 
 
 def redness(picture):
-    """How much redder than skin, as the generator finds lips."""
+    """Return how much redder than skin pixels are: the generator's measure of lips."""
     return np.maximum(picture[..., 2].astype(np.int16) - picture[..., 1] - 74, 0)
 
 

@@ -89,7 +89,7 @@ def test_commands_that_are_shown_exist(path):
 
     for words in commands(path, "lipsync-fast"):
         if words != ["--version"]:
-            _parser().parse_args(words)  # exits where an option is unknown
+            _parser().parse_args(words)  # exits if an option is unknown
     for words in commands(path, "python"):
         if words[0].endswith(".py"):
             assert (ROOT / words[0]).is_file(), words[0]
@@ -100,7 +100,7 @@ def test_commands_that_are_shown_exist(path):
 @pytest.mark.parametrize("path", READ, ids=ids)
 def test_python_that_is_shown_is_python(path):
     for code in blocks(path, "python"):
-        if "--8<--" not in code:  # those are files of their own
+        if "--8<--" not in code:  # those are separate files
             ast.parse(code)
 
 
@@ -116,7 +116,7 @@ def test_the_matrix_of_kernels_is_the_tree():
     table = re.search(r"^\| operation .*?\n\|-.*?\n(.*?)\n\n", text, re.MULTILINE | re.DOTALL)[1]
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
     csrc = ROOT / "csrc"
-    shared = {"cpu", "memory", "resize_plan", "finish"}  # no operations by themselves
+    shared = {"cpu", "memory", "resize_plan", "finish"}  # not operations by themselves
     assert {row[0] for row in rows} == {p.stem for p in csrc.glob("*.c")} - shared | {"jpeg"}
     for operation, _, _, avx2, avx512, neon, _ in rows:
         for cell, pattern in (
@@ -176,7 +176,7 @@ def desk(tmp_path, assets, request):
 
 
 def test_the_tutorial_leads_from_a_video_to_an_mp4(desk):
-    """Run it line by line as it stands, except the installation."""
+    """Run it line by line, unchanged except for the installation."""
     import av
 
     scripts = Path(sys.executable).parent

@@ -1,4 +1,4 @@
-"""Errors: each is a LipsyncError and a builtin as well, and kernels raise no others."""
+"""Errors: each is also a builtin error, and kernels raise only these."""
 
 import builtins
 import re

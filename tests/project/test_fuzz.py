@@ -1,4 +1,4 @@
-"""A short run of every fuzz target, and what long runs have found."""
+"""A short run of every fuzz target, and the findings of long runs."""
 
 import json
 import pickle
@@ -152,7 +152,7 @@ def test_a_jpeg_header_alone_takes_no_memory_for_its_pixels():
 
 
 def test_a_pickle_whose_rows_are_one_long_list_is_refused_at_once(tmp_path, monkeypatch):
-    """60 kB that name 400 million numbers: none of them is looked at."""
+    """60 kB that name 400 million numbers are rejected without reading any of them."""
     monkeypatch.setattr(bridges, "_number", lambda value: pytest.fail("a number was read"))
     long = [1] * 20_000
     path = tmp_path / "coords.pkl"
@@ -277,7 +277,7 @@ def test_segments_that_do_not_ascend(folder):
 
 
 def test_backgrounds_that_are_not_encoded_as_template_json_says(folder):
-    """Spliced all the same, a mouth would have the colours of other divisors."""
+    """If spliced anyway, a mouth would have the colours of other divisors."""
     from lipsync_fast import Compositor
 
     outputs = np.zeros((2, 3, 96, 96), np.float32)

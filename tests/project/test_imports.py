@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "lipsync_fast"
 KERNELS = ROOT / "csrc"
 
-# From the ground up. A package (or a module that stands by itself) imports what stands on a
-# lower line; neighbours on a line do not know each other.
+# From the ground up. A package (or a module of its own) imports only from a
+# lower line; neighbours on a line do not import each other.
 LINES = [
     "errors provenance _version",
     "checks files memory",
@@ -40,7 +40,7 @@ LEVEL = {name: level for level, line in enumerate(LINES) for name in line.split(
 # Dependencies of extras, and the files or packages that may import them.
 DOORS = {
     "onnxruntime": {"nets.ort", "nets.graph"},
-    "onnx": {"nets.graph", "demo"},  # demo: the script that builds its nets
+    "onnx": {"nets.graph", "demo"},  # demo: the script that builds its models
     "av": {"media"},
     "starlette": {"server"},
     "uvicorn": {"server"},
@@ -227,7 +227,7 @@ DEFINED = re.compile(r"^(?!static)[\w][\w *]*?\b(lf_\w+)\([^;{]*\)\s*\{", re.MUL
 
 @pytest.mark.repository
 def test_no_files_of_the_kernels_call_each_other():
-    """Files of csrc stand above each other too: none calls what calls it."""
+    """Files of csrc have an order too: no circle of calls."""
     texts = {
         path.relative_to(KERNELS).as_posix(): re.sub(r"/\*.*?\*/|//[^\n]*", "", text, flags=re.S)
         for path in sorted(KERNELS.rglob("*.c"))
@@ -238,7 +238,7 @@ def test_no_files_of_the_kernels_call_each_other():
     graph = {
         path: {home[name] for name in re.findall(r"\blf_\w+", text) if name in home} - {path}
         for path, text in texts.items()
-        if path != "cpu.c"  # the table of rows knows all that it holds
+        if path != "cpu.c"  # the table of rows names all of them
     }
     assert circle(graph) == []
 
@@ -247,7 +247,7 @@ def test_no_files_of_the_kernels_call_each_other():
 
 
 def test_the_reader_of_imports_reads(tmp_path):
-    """The rule is only as good as what it sees."""
+    """The rule is only as good as its reader."""
     assert {"errors", "memory._blocks"} <= imports_of(PACKAGE / "memory" / "_pool.pyx")[0]
     assert "numpy" in imports_of(PACKAGE / "memory" / "_pool.pyx")[1]
     splice = imports_of(PACKAGE / "kernels" / "_splice.pyx")[0]

@@ -1,4 +1,4 @@
-"""What makes the wheels: configuration checked by its own tools, version, stubs, licences."""
+"""Packaging: configuration checked by its own tools, version, stubs, licences."""
 
 import ast
 import importlib.metadata
@@ -131,7 +131,7 @@ def test_an_installed_package_carries_them():
 
 
 def test_nothing_else_is_packed():
-    """No weights but the demo's, and nothing larger than a wheel of 2 MB can hold."""
+    """Only the demo's weights, and nothing too large for a wheel of 2 MB."""
     nets = [path for path in PACKAGE.rglob("*") if path.suffix in {".onnx", ".pth", ".bin", ".npz"}]
     assert {path.parent.name for path in nets} == {"demo"}
     assert sum(path.stat().st_size for path in nets) < 50_000

@@ -23,7 +23,7 @@ RECTS = [(150, 60, 182, 185), (0, 0, 97, 131), (383, 139, 97, 131), (7, 3, 400, 
 
 @pytest.fixture(scope="module")
 def background():
-    """A frame that no twin may write to."""
+    """A read-only frame."""
     frame = pictures.photo(WIDTH, HEIGHT)
     frame.flags.writeable = False
     return frame
@@ -105,7 +105,7 @@ def check_visual(visual, crop, preset):
         np.testing.assert_allclose(visual[3 * half : 3 * half + 3], planes[word], rtol=0, atol=1e-7)
 
 
-# ---- the cost that each is known for -------------------------------------------------------
+# ---- the known cost of each ----------------------------------------------------------------
 
 
 def peak_per_pixel(composite, inputs):

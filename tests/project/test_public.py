@@ -1,4 +1,4 @@
-"""What is public: a package's `__all__`, the reference, and nothing else.
+"""Public names: a package's `__all__` and the reference agree.
 
 A leading underscore on a file means that it is compiled, and only that.
 """
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "docs" / "reference"
 SOURCES = Path(lipsync_fast.__file__).parent
 
-# Packages with a front of their own, and the pages of the reference that show them.
+# Packages with a front, and the pages of the reference that show them.
 PAGES = {
     "preparation": "preparation",
     "pipeline": "pipeline",
@@ -30,7 +30,7 @@ PAGES = {
     "kernels": "kernels",
     "memory": "memory",
 }
-TOP = "lipsync_fast"  # the page of what stands in no package, such as Loop
+TOP = "lipsync_fast"  # the page of names outside packages, such as Loop
 OTHER_PAGES = {TOP, "commands", "errors"}
 
 

@@ -1,4 +1,4 @@
-"""benchmarks/regress: what it calls worse, how often it looks, and that a delay is noticed."""
+"""benchmarks/regress: its verdicts, its repeated looks, and that it notices a delay."""
 
 import sys
 from pathlib import Path

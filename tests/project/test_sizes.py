@@ -1,4 +1,4 @@
-"""Nothing is too large to be read: files, functions, parameters, lines."""
+"""Size limits of files, functions, signatures and lines."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def files():
 def test_a_file_can_be_read(path):
     lines = path.read_text("utf-8").splitlines()
     assert len(lines) <= FILE
-    if path.suffix in {".pyx", ".pxd", ".c", ".h"}:  # ruff sees to Python
+    if path.suffix in {".pyx", ".pxd", ".c", ".h"}:  # ruff checks Python
         wide = [number for number, line in enumerate(lines, 1) if len(line) > COLUMNS]
         assert wide == [], f"lines of more than {COLUMNS} columns"
     long = [f for f in sizes.functions_of(path) if f.lines > FUNCTION]

@@ -17,7 +17,7 @@ PACKAGES = Path(lipsync_fast.__file__).resolve().parents[1]
 
 pytestmark = pytest.mark.repository
 
-# What a user's program has before: names that the pages use without making them.
+# The start of a user's program: names that the pages use without defining them.
 PREAMBLE = """
 import socket as sockets
 from collections.abc import Sequence

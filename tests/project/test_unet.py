@@ -1,4 +1,4 @@
-"""benchmarks/support/build_unet.py: a net of the contract's shape, the same in every build."""
+"""benchmarks/support/build_unet.py: a model of the contract's shape, the same in every build."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Synthetic clips made with PyAV, and what PyAV reads of them."""
+"""Synthetic clips made with PyAV, and PyAV's reading of them."""
 
 from fractions import Fraction
 
@@ -56,7 +56,7 @@ def write_clip(
 
 
 def decoded(path, fmt="yuv420p"):
-    """All frames as arrays of `fmt`, with their times in seconds as Fractions."""
+    """Return all frames as arrays of `fmt`, with their times in seconds as Fractions."""
     import av
 
     with av.open(str(path)) as file:

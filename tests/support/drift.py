@@ -20,7 +20,7 @@ def insets(frame, rect):
 
 
 def drifting(template):
-    """What a net makes whose colours are wrong: (N, 3, S, S) float32."""
+    """Draw pictures like a model whose colours are wrong: (N, 3, S, S) float32."""
     preset = template.preset
     first = 3 * preset.visual.split("+").index("reference")
     planes = np.stack([pack_crop(crop, preset)[first : first + 3] for crop in template.crops])

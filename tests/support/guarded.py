@@ -19,7 +19,7 @@ class Guarded:
     shape : (H, W[, C]) of the array
     dtype : its dtype
     padding : canary bytes between the rows
-    offset : bytes by which the first pixel is moved off its alignment
+    offset : bytes that move the first pixel off its alignment
     flip : rows stored bottom up (negative row stride)
     """
 

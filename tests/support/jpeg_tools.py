@@ -1,4 +1,4 @@
-"""What the JPEG tests share: Pillow as the oracle, pictures, buffers that end at a guard page."""
+"""Parts of the JPEG tests: Pillow as the oracle, pictures, buffers that end at a guard page."""
 
 import ctypes
 import ctypes.util
@@ -13,7 +13,7 @@ MCU = {"4:2:0": (16, 16), "4:2:2": (16, 8), "4:4:4": (8, 8), "4:0:0": (8, 8)}
 
 
 def pillow_jpeg(frame, quality, subsampling, interval):
-    """Pillow's encoding of a bgr24 or gray picture."""
+    """Encode a bgr24 or grey picture with Pillow."""
     picture = Image.fromarray(np.ascontiguousarray(frame[..., ::-1] if frame.ndim == 3 else frame))
     options = {"quality": quality, "restart_marker_blocks": interval}
     if frame.ndim == 3:
@@ -41,7 +41,7 @@ def mcus_per_row(width, subsampling):
 
 
 def intervals(width, subsampling):
-    """All restart intervals that divide a row."""
+    """Return all restart intervals that divide a row."""
     mcus = mcus_per_row(width, subsampling)
     return [r for r in range(1, mcus + 1) if mcus % r == 0]
 
@@ -58,7 +58,7 @@ def tables_of(data):
 
 
 class GuardedPages:
-    """Memory behind whose last byte the process may not read or write."""
+    """Memory that ends at a page which the process may not read or write."""
 
     def __init__(self, size):
         page = mmap.PAGESIZE

@@ -1,4 +1,4 @@
-"""Tiny ONNX nets in the exact contracts of the presets, for tests."""
+"""Tiny ONNX models in the exact contracts of the presets, for tests."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ WAV2LIP = get_preset("wav2lip96")
 def save(path, nodes, inputs, outputs, constants=(), *, kinds=(), versions=(17, 9), checked=True):
     """Write a model.
 
-    Inputs and outputs are (name, shape) pairs, float32 where `kinds` names no other type. The
+    Inputs and outputs are (name, shape) pairs, float32 unless `kinds` names another type. The
     versions are those of opset and IR.
     """
     kinds, (opset, ir) = dict(kinds), versions
@@ -36,7 +36,7 @@ def save(path, nodes, inputs, outputs, constants=(), *, kinds=(), versions=(17, 
 
 
 def save_generator(path, preset, batch, nodes, constants, further=()):
-    """A net with the preset's two inputs, and further ones, whose output is called `output`."""
+    """A model with the preset's two inputs, further ones, and an output called `output`."""
     inputs = [
         (preset.image_input, (batch, *preset.visual_shape)),
         (preset.audio_input, (batch, *preset.audio_shape)),
@@ -46,7 +46,7 @@ def save_generator(path, preset, batch, nodes, constants, further=()):
 
 
 def relu(path, **options):
-    """The smallest net: x (N, 3) to y, without what is below 0."""
+    """The smallest model: x (N, 3) to y, negative numbers set to 0."""
     return save(
         path,
         [helper.make_node("Relu", ["x"], ["y"])],
@@ -76,7 +76,7 @@ def reference_and_mean(preset):
 
 
 def tiny_generator(path, preset, batch="batch"):
-    """The reference picture, shifted by the mean of the audio: a net whose output is known.
+    """The reference picture, shifted by the mean of the audio: a model whose output is known.
 
     output = clip(reference + 0.05 mean(audio), low, high)
     """
@@ -113,7 +113,7 @@ def drifting_generator(path, preset, batch="batch"):
     return save_generator(path, preset, batch, nodes, constants)
 
 
-# Constants of the net below, for a Slice that leaves the reference's planes.
+# Constants of the model below, for a Slice that leaves the reference's planes.
 REFERENCE = (("three", np.array([3])), ("six", np.array([6])), ("one", np.array([1])))
 
 
@@ -162,13 +162,13 @@ def sounds_for(preset, count):
 
 
 def open_resident(path, preset=WAV2LIP, crops=None, **options):
-    """The net over random crops, or these."""
+    """Open the model with random crops, or the given ones."""
     crops = crops_for(preset) if crops is None else crops
     return ResidentGenerator(path, crops, preset, **options)
 
 
 def read_only(array):
-    """The array itself, which can be written no more."""
+    """Return the array itself, now read-only."""
     array.flags.writeable = False
     return array
 
@@ -275,7 +275,7 @@ def ints(*values):
 
 
 def exported_generator(path, preset, batch=1):
-    """A net as exporters write it for a fixed batch: the batch stands in a dozen constants.
+    """A model as exported for a fixed batch: a dozen constants hold the batch.
 
     The picture is convolved at a quarter of its size, the hearing goes through a layer and is
     laid over it, together with a map that is the same for every frame.

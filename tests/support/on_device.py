@@ -1,4 +1,4 @@
-"""Stand-ins for a CUDA device: its runtime, a session on it, a generator that believes in it."""
+"""Stand-ins for a CUDA device: its runtime, a session on it, a generator that takes it for real."""
 
 import ctypes
 import threading
@@ -59,7 +59,7 @@ class Session:
 
 
 class OnDevice(ResidentGenerator):
-    """A resident generator that believes to be on a device."""
+    """A resident generator that takes itself to be on a device."""
 
     room = 99
 

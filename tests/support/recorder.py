@@ -1,10 +1,10 @@
-"""A stand-in for an ONNX Runtime session that notes what is bound."""
+"""A stand-in for an ONNX Runtime session that records the bound arrays."""
 
 import numpy as np
 
 
 class Recorder:
-    """Stands before a session and notes what is bound."""
+    """Wraps a session and records the bound arrays."""
 
     def __init__(self, session):
         self._session, self.inputs, self.outputs = session, [], []

@@ -1,4 +1,4 @@
-"""NumPy twins of the kernels, written for clarity: what the C code must equal."""
+"""NumPy twins of the kernels, written for clarity; the C code must equal them."""
 
 import math
 
@@ -96,7 +96,7 @@ def yuv_matrix(matrix, full_range):
 
 
 def yuv_weights(matrix, full_range):
-    """The integer weights: rows y, u, v; columns b, g, r; green takes what the sum needs."""
+    """The integer weights: rows y, u, v; columns b, g, r; green completes the sum."""
     rows, _ = yuv_matrix(matrix, full_range)
     scaled = rows * np.array([[1 << LUMA_BITS], [1 << CHROMA_BITS], [1 << CHROMA_BITS]])
     weights = np.rint(scaled).astype(np.int64)
@@ -304,7 +304,7 @@ def resize(image, size, filter="bilinear"):
 
 
 def drift(preset):
-    """By what a net's colours are wrong: (3, S, S) float32 in its own unit and plane order.
+    """Colour errors of a model: (3, S, S) float32 in its own unit and plane order.
 
     Up to 16 levels of 255, another plane for each channel.
     """

@@ -1,4 +1,4 @@
-"""How the families' own inference scripts make a frame, with OpenCV, on given rects.
+"""Frames made like the families' own inference scripts, with OpenCV, on given rects.
 
 Each takes a frame (H, W, 3) bgr24, a rect (x, y, w, h), and `predict`, the model on one visual
 input (planes, S, S) float32; the numbers are the scripts', not the presets'.
@@ -111,7 +111,7 @@ FRAME = {
 
 
 def row_window(rows, index, reach, shape):
-    """What SyncTalk_2D and Ultralight hear of rows for one frame: `reach` of them each side."""
+    """Return the rows that SyncTalk_2D and Ultralight hear for a frame: `reach` on each side."""
     left, right = index - reach, index + reach
     before, after = max(-left, 0), max(right - len(rows), 0)
     taken = rows[max(left, 0) : max(min(right, len(rows)), 0)]

@@ -1,4 +1,4 @@
-"""Functions of Python, Cython and C as they stand in files: their lengths and parameters."""
+"""Functions in Python, Cython and C files: their lengths and parameters."""
 
 import ast
 import functools
@@ -33,7 +33,7 @@ class Function:
 
 
 def gives_reason(text, count):
-    """Whether a docstring or comment speaks of the number of parameters: "Ten parameters: …"."""
+    """Tell whether a docstring or comment explains the parameters: "Ten parameters: …"."""
     number = "".join(NUMBERS[count - 9 : count - 8]) if count > 8 else ""
     return bool(number and re.search(rf"\b{number} parameters\b", text, re.IGNORECASE))
 
@@ -154,7 +154,7 @@ def in_brackets(text, start, pair="()"):
 
 
 def split(inside):
-    """Parameters: what stands between the commas of a signature."""
+    """Return the parameters of a signature, split at its commas."""
     flat = re.sub(r"#[^\n]*", "", inside)
     while (shorter := re.sub(r"\([^()]*\)|\[[^][]*\]", "", flat)) != flat:
         flat = shorter

@@ -51,7 +51,7 @@ def open_pipeline(folder, net):
 
 
 def nothing_is_lent(pipeline):
-    """Whether all memory comes back, once the run of a model that is under way has ended."""
+    """Tell whether all memory returns once the model's run under way has ended."""
     deadline = time.monotonic() + 60
     while pipeline.pool.stats().lent and time.monotonic() < deadline:
         time.sleep(0.001)

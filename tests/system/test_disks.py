@@ -68,7 +68,7 @@ def images(tmp_path, frames):
 
 @contextlib.contextmanager
 def largest_file(size):
-    """No file of this process grows beyond `size` bytes: a full disk without privileges."""
+    """Limit the files of this process to `size` bytes: a full disk without privileges."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -225,7 +225,7 @@ with Pipeline.open(sys.argv[1], sys.argv[2]) as pipeline:
 
 @contextlib.contextmanager
 def killed(code, *arguments, line):
-    """Run code in a process of its own and kill it when it has said `line`."""
+    """Run code in another process, and kill it once it prints `line`."""
     child = subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
         stdout=subprocess.PIPE,
@@ -326,7 +326,7 @@ def test_a_name_that_cannot_be_given_leaves_the_older_template(folder, frames, m
             raise OSError(5, "Input/output error")
         return rename(path, target)
 
-    monkeypatch.setattr(part, "_renameat2", None)  # where two folders cannot swap their names
+    monkeypatch.setattr(part, "_renameat2", None)  # as if two folders could not swap names
     monkeypatch.setattr(Path, "rename", refuse)
     with pytest.raises(TemplateError, match="anna cannot be written: Input/output error"):
         writer.close()

@@ -48,7 +48,7 @@ def pipeline(folder, tmp_path):
         yield opened
 
 
-# ---- templates that change under those who use them --------------------------------------------
+# ---- templates that change while in use --------------------------------------------------------
 
 
 @pytest.mark.parametrize("warm", [True, False], ids=["after use", "before use"])
@@ -160,7 +160,7 @@ def test_a_mouth_that_is_not_a_number_is_black(folder, format, colour_match):
 
 @pytest.mark.parametrize("format", ["jpeg", "i420", "bgr24"])
 def test_a_net_that_draws_no_numbers_makes_black_mouths(folder, tmp_path, format):
-    """In whatever form the pictures leave the model."""
+    """In either form of the model's pictures."""
     pytest.importorskip("onnxruntime")
     nets = pytest.importorskip("tests.support.nets")
     from onnx import helper
@@ -195,7 +195,7 @@ def test_a_net_that_draws_no_numbers_makes_black_mouths(folder, tmp_path, format
 
 @pytest.fixture
 def failing_net(tmp_path):
-    """The tiny generator, failing where its features are loud."""
+    """The tiny generator, which fails on loud features."""
     nets = pytest.importorskip("tests.support.nets")
     from onnx import helper
 
@@ -281,7 +281,7 @@ def test_speech_that_ends_early_is_a_shorter_speech(pipeline):
     ids=["raises", "integers", "not finite"],
 )
 def test_speech_that_breaks_off(pipeline, tmp_path, bad, error):
-    """Every frame that was heard whole before the break is delivered, then the error itself."""
+    """Every frame heard completely before the break is delivered, then the error itself."""
     whole = speech(2.0)
 
     def broken():

@@ -1,4 +1,4 @@
-"""Every preset on real frames: finished frames are those of its family's own script."""
+"""Every preset on real frames: finished frames equal those of the family's own script."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ SMALL = [(60, 40, 100, 90), (161, 30, 57, 131), (0, 0, 97, 60), (219, 170, 101, 
 
 
 def drawn(count=4):
-    """Frames of smooth noise, for where the real ones are not at hand."""
+    """Frames of smooth noise, if the real ones are missing."""
     rng = np.random.default_rng(8)
     small = rng.integers(0, 256, (count, 12, 16, 3), np.uint8)
     frames = [cv2.resize(s, (320, 240), interpolation=cv2.INTER_CUBIC).astype(int) for s in small]

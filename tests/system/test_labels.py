@@ -185,7 +185,7 @@ def test_mp4_carries_it_as_xmp_and_in_words(tmp_path, suffix, label):
 
 
 def told_by_exiftool(path):
-    """The kind of source that exiftool reads from a file."""
+    """Return the kind of source that exiftool reads from a file."""
     tool = shutil.which("exiftool")
     if tool is None:
         pytest.skip("exiftool is not installed (Debian: libimage-exiftool-perl)")

@@ -1,4 +1,4 @@
-"""The real, trained net set free: its clip and a real voice give the frames of single runs."""
+"""The real model with a free batch: its clip and a real voice give the frames of single runs."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The driver on the real, trained net: the lips open with the voice and close in its pauses."""
+"""The driver on the real, trained model: the lips open with the voice and close in its pauses."""
 
 import numpy as np
 import pytest
@@ -86,7 +86,7 @@ def test_lips_follow_the_voice(assets, sessions, pictures):
 
 
 def test_silence_is_the_film_and_nothing_jumps_where_speech_begins_or_ends(assets, sessions, film):
-    """The pipeline as it is by default, through a pause of 1.1 s and both ends of a speech."""
+    """The pipeline with its defaults, through a pause of 1.1 s and both ends of a speech."""
     cv2 = pytest.importorskip("cv2")
     mesh = sessions[1]
     samples = read_voice(assets, "jfk_16k")[int(1.2 * 16000) : int(3.9 * 16000)]
@@ -106,7 +106,7 @@ def test_silence_is_the_film_and_nothing_jumps_where_speech_begins_or_ends(asset
     paused = paused_frames(levels(samples, len(frames)))
     assert len(paused) > 15
     assert max(lip_gap(cv2, mesh, frames[i]) for i in paused[::2]) < 0.02
-    # Before the speech and after it stands the film.
+    # Before and after the speech, the film is shown.
     shown = [film[1], *frames, film[person.indices(len(frames), 1)[0]]]
     mouths = np.stack([frame[RECT] for frame in shown]).astype(np.int16)
     jumps = np.abs(np.diff(mouths, axis=0)).mean(axis=(1, 2, 3))

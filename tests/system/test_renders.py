@@ -1,4 +1,4 @@
-"""A whole render with every preset: nets of its contract, any request, fixed and free batch."""
+"""A whole render with every preset: models of its contract, any request, fixed, free batch."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from lipsync_fast.pipeline import MouthOptions, Pipeline
 from lipsync_fast.presets import PRESETS
 from lipsync_fast.templates.template import Template
 
-COUNT = 27  # frames: more than the largest request, and no multiple of a micro-batch
+COUNT = 27  # frames: more than the largest request, not a multiple of a micro-batch
 
 
 def rows_for(preset):
@@ -24,7 +24,7 @@ def rows_for(preset):
 
 
 def heard(preset):
-    """Speech and, where the preset's features are not made of speech here, features."""
+    """Return speech and, if the preset's features are not computed from it here, features."""
     rate = preset.feature_rate or 25
     samples = speech(COUNT / rate)
     return samples, rows_for(preset) if preset.features in ("hubert", "wenet") else None

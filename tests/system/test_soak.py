@@ -1,4 +1,4 @@
-"""The soak: a minute of it, and that it would tell."""
+"""The soak test: a minute of it, and that it notices growth."""
 
 import mmap
 import re

@@ -42,7 +42,7 @@ WAYS = ["jpeg and i420", "bgr24, colour match", "jpeg and i420, packed"]
 
 @pytest.fixture(scope="module", params=WAYS)
 def pipeline(request, tmp_path_factory):
-    """A template on disk with mouths of changing size, the tiny net, warm in every format."""
+    """A template on disk with mouths of changing size, the tiny model, warm in every format."""
     folder = tmp_path_factory.mktemp("steady")
     stored, *also = request.param.split(", ")
     store = tuple(stored.split(" and "))
@@ -125,7 +125,7 @@ def test_resident_memory_stays(road):
 
 
 def test_the_counters_count():
-    """No counter is blind."""
+    """Every counter notices what it counts."""
     pytest.importorskip("memray")
 
     def wasteful():

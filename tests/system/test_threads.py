@@ -1,4 +1,4 @@
-"""Many threads, many avatars, one pool: every frame is the single-threaded one, to the byte."""
+"""Many threads, many avatars, one pool: every frame equals the single-threaded one, to the byte."""
 
 import itertools
 import os
@@ -68,7 +68,7 @@ class Requests:
                     self.want[k, format, alpha] = [frame.array.tobytes() for frame in made]
 
     def check(self, compositors, random):
-        """One random request; the number of frames that came out right."""
+        """Make a random request; return the number of correct frames."""
         k, format = random.randrange(len(self.avatars)), random.choice(FORMATS)
         indices = [random.randrange(COUNT) for _ in range(random.randrange(1, 6))]
         alphas = [random.choice(ALPHAS) for _ in indices]
@@ -81,7 +81,7 @@ class Requests:
 
 
 def hammer(requests, compositors, total):
-    """`total` requests from eight threads; the frames that came out right."""
+    """Make `total` requests on eight threads; return the number of correct frames."""
     right, errors = [], []
 
     def work(seed, count):
@@ -187,7 +187,7 @@ def test_a_pipeline_closed_while_it_speaks_says_so(tmp_path, avatars):
 
 
 def test_a_pool_at_its_limit_never_lends_twice_nor_too_much():
-    """Eight threads want twice what there is; each keeps its own bytes, or is refused."""
+    """Eight threads want twice the limit; each keeps its own bytes, or is refused."""
     limit = 64 << 10
     pool = BufferPool(limit=limit)
     wrong, refused, lent = [], [], []
@@ -251,7 +251,7 @@ AVATAR = """
     pictures = [rng.integers(0, 256, (96, 160, 3), np.uint8) for _ in range(3)]
     template = Template.from_arrays(pictures, (20, 20, 60, 50), preset="wav2lip96")
     outputs = rng.random((3, 3, 96, 96), np.float32)
-    warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads about
+    warnings.simplefilter("ignore", DeprecationWarning)  # about forking with threads
 """
 
 FORKS = {
@@ -274,7 +274,7 @@ FORKS = {
     assert own(2)[1] == want
     sys.exit(os.waitstatus_to_exitcode(status))
     """,
-    # Its threads did not come along.
+    # Its threads do not exist in the child.
     "the parent's compositor": """
     compositor = Compositor(template, threads=3)
     want = frames(compositor, outputs)

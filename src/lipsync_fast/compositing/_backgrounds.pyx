@@ -31,13 +31,13 @@ _FORMATS = {
 }
 
 
-@cython.no_gc_clear  # what it points into is read until the last frame in place has died
+@cython.no_gc_clear  # the arrays it points into are read until the last frame in place dies
 cdef class Backgrounds:
     """All backgrounds of a template in one output format.
 
     `use_jpeg`, for JPEG, then `set_mouth` of every background come before the first `Worker`, in
     one thread. Pictures may be set and cleared at any time, each while nobody finishes a frame on
-    it. The object points into the arrays that it was given and keeps their buffers exported.
+    it. The object points into the given arrays and keeps their buffers exported.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ cdef class Backgrounds:
         return &self.items[index]
 
     def use_jpeg(self, int quality, str subsampling, int restart_interval):
-        """Set how the backgrounds are encoded; frames are encoded alike."""
+        """Set the encoding of the backgrounds, which frames share."""
         self.quality, self.restart_interval = quality, restart_interval
         self.sampling = sampling_of(subsampling)
         lf_jpeg_destroy(self.pattern)
@@ -94,7 +94,7 @@ cdef class Backgrounds:
     def set_mouth(self, Py_ssize_t index, rect, crop, mask, whole=None):
         """Set the mouth's rect (x, y, w, h), stored crop, and alpha over the rect or None.
 
-        `whole` is the rect of the whole crop where only a part of it lies inside the frame.
+        `whole` is the rect of the whole crop if only a part of it lies inside the frame.
         """
         cdef lf_background *item = self.at(index)
         item.x, item.y, item.width, item.height = rect
@@ -132,7 +132,7 @@ cdef class Backgrounds:
         return self.plans[key]
 
     cdef int set_box(self, lf_background *item) except -1:
-        """Find the region round the rect, and what encoding it takes."""
+        """Find the region round the rect, and the bytes that encoding it takes."""
         cdef lf_box rect
         if self.pattern == NULL:
             raise InputError("use_jpeg must be called before set_mouth")
@@ -153,9 +153,9 @@ cdef class Backgrounds:
     # ---- pictures ----------------------------------------------------------------------
 
     def set_bgr24(self, Py_ssize_t index, frame, under=None):
-        """Give a background as (H, W, 3) uint8, bgr24.
+        """Set a background from (H, W, 3) uint8, bgr24.
 
-        `under` holds the rect's own pixels, (h, w, 3), where `frame` may have been painted on.
+        `under` holds the rect's own pixels, (h, w, 3), if `frame` may have been painted on.
         """
         cdef lf_background *item = self.at(index)
         cdef Array image = image_of(frame, "frame"), own = None
@@ -181,7 +181,7 @@ cdef class Backgrounds:
         self.pictures[index] = flat
 
     def set_jpeg(self, Py_ssize_t index, file, segments, region):
-        """Give a background as JPEG: file, uint32 offsets of its segments, its region's pixels."""
+        """Set a background from a JPEG: file, uint32 offsets of its segments, region's pixels."""
         cdef lf_background *item = self.at(index)
         if self.pattern == NULL:
             raise InputError("use_jpeg must be called before set_jpeg")
@@ -219,7 +219,7 @@ cdef class Backgrounds:
 
 
 cdef Array flat_bytes(object array, str name, Py_ssize_t size):
-    """A C-contiguous uint8 array of `size` bytes, or of any size where that is -1."""
+    """Check a C-contiguous uint8 array of `size` bytes, or of any size if that is -1."""
     cdef Array held = Array(array, name, "uint8", 0)
     if not array.flags.c_contiguous or (size >= 0 and held.view.len != size):
         needed = f"{size} contiguous bytes" if size >= 0 else "contiguous"
@@ -236,9 +236,9 @@ cdef class Lock:
 
 @cython.no_gc_clear
 cdef class Holders:
-    """Who holds each background that is painted in place: nobody, or one frame.
+    """The holders of backgrounds that are painted in place: at most one frame each.
 
-    Threads may share it. Whoever paints on the same memory must share it.
+    Threads may share it. All that paint on the same memory must share it.
     """
 
     def __cinit__(self, Py_ssize_t count):
@@ -268,18 +268,18 @@ cdef class Holders:
 
 @cython.no_gc_clear
 cdef class InPlace:
-    """Backgrounds that are painted on and lent as frames, without a copy.
+    """Backgrounds that are painted in place and lent as frames, without a copy.
 
     Threads may share it. A background has one holder at a time, until the last view of the
-    frame dies. Where the backgrounds have pixels `under` the rect, these are put back then;
-    else the bytes that the last holder painted are restored when the background is finished
-    again, unless the next frame replaces them.
+    frame dies. If the backgrounds have pixels `under` the rect, these are then put back;
+    otherwise finishing the background again restores the bytes that the last holder painted,
+    unless the next frame replaces them.
 
     Parameters
     ----------
     backgrounds : Backgrounds
-        Of format bgr24 or i420, pointing at the same pictures, which stay as they are; or at
-        `frames` themselves, with what lies under the rects.
+        Of format bgr24 or i420, pointing to the same pictures, which do not change; or to
+        `frames` themselves, with the pixels under the rects.
     frames : sequence of (...) uint8, C-contiguous, writable
         Private copies of the backgrounds, such as a copy-on-write mapping.
     holders : Holders, optional
@@ -308,7 +308,7 @@ cdef class InPlace:
         self.backgrounds = backgrounds
         self.holders = Holders(backgrounds.count) if holders is None else holders
         if self.holders.count != backgrounds.count:
-            raise InputError(f"holders must be of {backgrounds.count} backgrounds")
+            raise InputError(f"holders must be made for {backgrounds.count} backgrounds")
 
     @property
     def lent(self):
@@ -329,7 +329,7 @@ cdef class InPlace:
         return painted
 
     cdef void restore(self, Py_ssize_t index) noexcept:
-        """Put the pixels under the rect back, where they are at hand."""
+        """Put back the pixels under the rect, if they are known."""
         cdef const lf_background *item = &self.backgrounds.items[index]
         if item.under == NULL:
             return

@@ -38,17 +38,17 @@ class Canvas:
     format : str
         Format of the finished frames.
     settings : JpegSettings or None
-        How JPEG frames are encoded.
+        Encoding of JPEG frames.
     template : Template
-        A copy that shares the pictures, and stays open for them.
+        A copy that shares the pictures and keeps them open.
     derives : bool
         Whether the template does not store such backgrounds: each has to be made (`derive`)
         before a frame is finished on it.
     backgrounds
         The compiled part.
     in_place
-        Backgrounds that become frames by being painted on, or None: of templates on disk that
-        store the format, bgr24 or i420, and of owned frames in memory.
+        Backgrounds that are painted on to become frames, or None: those of templates on disk that
+        store the format, bgr24 or i420, and owned frames in memory.
     workers : list of Worker
         Idle ones.
     """
@@ -186,12 +186,12 @@ class Canvas:
         return made.file.nbytes + made.segments.nbytes + made.region.nbytes
 
     def forget(self, index: int) -> None:
-        """Release a background that was made; nobody may be finishing a frame on it."""
+        """Release a derived background; nobody may be finishing a frame on it."""
         self.backgrounds.clear(index)
 
 
 def jpeg_settings(template: Template, format: str, quality: int | None) -> JpegSettings | None:
-    """Return how the frames of a format are encoded, or None where they are no JPEGs.
+    """Return the encoding of the frames of a format; None for other formats than JPEG.
 
     Parameters
     ----------

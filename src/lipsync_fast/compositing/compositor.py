@@ -1,4 +1,4 @@
-"""Compositor: net outputs and template indices in, finished frames out."""
+"""Compositor: model outputs and template indices in, finished frames out."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ class Compositor:
     ----------
     template : Template
     threads : int, optional
-        Threads that share a request's frames, 1 to 256; the machine's cores by default, at most
+        Threads that share a request's frames, 1 to 256; by default the machine's cores, at most
         8.
     pool : BufferPool, optional
-        The pool that frames are lent from; a new one by default.
+        The pool that lends frames; by default a new one.
     colour_match : bool
-        Match the colours of every mouth to those round it: take off, per channel, the level and
+        Match the colours of every mouth to those round it: subtract, per channel, the level and
         slopes by which the model's output differs from the stored crop along the border of the
         view. None of the reference scripts does that.
     background_limit : int
@@ -187,7 +187,7 @@ class Compositor:
 
     @property
     def background_limit(self) -> int:
-        """Bytes of backgrounds that may be kept beside the template's own; it can be set."""
+        """Bytes of backgrounds that may be kept besides the template's own; can be set."""
         return self._derived.limit
 
     @background_limit.setter
@@ -195,9 +195,9 @@ class Compositor:
         self._derived.limit = check_int("background_limit", limit, 0, unit="bytes")
 
     def warm(self, format: str = "bgr24", quality: int | None = None) -> int:
-        """Make what requests of a format need, so that none of them waits for it.
+        """Prepare for requests of a format, so that none of them has to wait.
 
-        Where the template does not store the format, all its backgrounds are made, on all threads;
+        If the template does not store the format, makes all its backgrounds, on all threads;
         other threads may go on compositing.
 
         Parameters
@@ -207,7 +207,7 @@ class Compositor:
         Returns
         -------
         int
-            Bytes of the backgrounds that were made and are kept; 0 where the template stores them.
+            Bytes of the backgrounds made and kept; 0 if the template stores them.
 
         Raises
         ------
@@ -247,11 +247,11 @@ class Compositor:
         Parameters
         ----------
         outputs : (N, 3, S, S) float32 or (N, S, S, 3) uint8, C-contiguous
-            The generator's output as it is: planes in the preset's channel order and range, or
-            bgr24 pictures from a `ResidentGenerator`. Not changed.
+            The generator's unchanged output: planes in the preset's channel order and range, or
+            bgr24 pictures from a `ResidentGenerator`. Never written to.
         indices : (N,) integers
-            The background of each frame. Where it has no face, the output is not used and
-            the background passes through.
+            The background of each frame. If it has no face, the output is not used and the
+            background passes through.
         format : {"bgr24", "rgb24", "bgra", "rgba", "i420", "jpeg"}
         quality : int, optional
             JPEG quality, 1 to 100; the template's own by default.
@@ -261,16 +261,16 @@ class Compositor:
             Fade of each frame's mouth, on top of its mask: 255, the default, shows it, 0 shows
             the background alone and the output is not used.
         smoother : ColourSmoother, optional
-            Used with `colour_match`: it smooths the colours from frame to frame of one speech.
-            Give the same one to all requests of the speech, in their order. By default each
-            frame is matched by itself.
+            With `colour_match`, smooths the colours from frame to frame of one speech. Pass the
+            same one to all requests of the speech, in order. By default each frame is matched
+            separately.
 
         Returns
         -------
         Frames
-            Leases from the pool. Where the template is on disk and stores bgr24 or i420, frames
-            of that format are the backgrounds themselves, painted in place and read-only; only
-            a background that is lent already is copied.
+            Leases from the pool. If the template is on disk and stores bgr24 or i420, frames of
+            that format are the backgrounds themselves, painted in place and read-only; only a
+            background that is already lent is copied.
 
         Raises
         ------
@@ -385,10 +385,10 @@ class Compositor:
         return self._spans
 
     def _reserve_repeats(self, canvas: Canvas, count: int) -> None:
-        """Have buffers at hand for the backgrounds that requests of `count` frames repeat.
+        """Reserve buffers for the backgrounds that requests of `count` frames repeat.
 
-        How many those are depends on where a request meets the turn of the template's loop: a
-        pool that has only seen the others would run short there, long after the warm-up.
+        Their number depends on where a request meets the turn of the template's loop: without
+        this, the pool would run short there, long after the warm-up.
         """
         self._reserved.add((canvas, count))
         repeats = _most_repeats(self.template, count)
@@ -396,7 +396,7 @@ class Compositor:
             _ = [self.pool.empty(canvas.shape, "uint8") for _ in range(repeats)]
 
     def _target(self, canvas: Canvas, index: int) -> NDArray[np.uint8] | InPlaceFrame:
-        """Return where a frame is finished: its background itself, or a buffer of the pool."""
+        """Return the target of a frame: its background itself, or a buffer of the pool."""
         if canvas.in_place is not None:
             painted = canvas.in_place.borrow(index)
             if painted is not None:

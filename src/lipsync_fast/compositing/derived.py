@@ -1,4 +1,4 @@
-"""Backgrounds in formats that a template does not store: made when asked for, and bounded."""
+"""Backgrounds in formats that a template does not store: made on request, up to a limit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Share = Callable[[int, Callable[[int, int], None]], None]
 
 
 class _Entry:
-    """One background: under way until `made` is set, then there unless it `failed`."""
+    """One background: under way until `made` is set, then available unless it `failed`."""
 
     __slots__ = ("canvas", "dropped", "failed", "holders", "index", "made", "nbytes")
 
@@ -33,13 +33,13 @@ class _Entry:
 class DerivedBackgrounds:
     """The backgrounds that a compositor has made, up to a limit; the least recently used go.
 
-    Threads may share it. Each background is made by the first request that needs it, others wait
-    for that one alone: no lock is held meanwhile.
+    Threads may share it. The first request that needs a background makes it, others wait only
+    for that one: no lock is held meanwhile.
 
     Parameters
     ----------
     limit : int
-        Bytes that may be kept. What requests under way need is held beyond it until they end.
+        Bytes that may be kept. Backgrounds of requests under way may exceed it until these end.
     """
 
     def __init__(self, limit: int) -> None:
@@ -50,12 +50,12 @@ class DerivedBackgrounds:
         self.renew_lock()
 
     def renew_lock(self) -> None:
-        """Make a new lock: a forked process inherits none in order."""
+        """Make a new lock, since a forked process may inherit a locked one."""
         self._lock = threading.Lock()
 
     @property
     def limit(self) -> int:
-        """Bytes that may be kept; what goes beyond a new limit is released."""
+        """Bytes that may be kept; setting it releases backgrounds beyond it."""
         return self._limit
 
     @limit.setter
@@ -70,14 +70,14 @@ class DerivedBackgrounds:
         return self._bytes
 
     def kept(self, canvas: Canvas) -> tuple[int, int]:
-        """Return how many of a canvas's backgrounds are there, and their bytes."""
+        """Return the number of a canvas's kept backgrounds, and their bytes."""
         with self._lock:
             sizes = [e.nbytes for e in self._entries.values() if e.canvas is canvas]
         return len(sizes), sum(sizes)
 
     @contextmanager
     def lease(self, canvas: Canvas, indices: Iterable[int], share: Share) -> Iterator[None]:
-        """Have backgrounds of a canvas made, and keep them until the block is left.
+        """Make missing backgrounds of a canvas, and keep them all until the block ends.
 
         Parameters
         ----------
@@ -90,7 +90,7 @@ class DerivedBackgrounds:
         Raises
         ------
         TemplateError, InputError
-            If a background cannot be made.
+            A background cannot be made.
         """
         held: list[_Entry] = []
         mine: list[_Entry] = []
@@ -103,14 +103,14 @@ class DerivedBackgrounds:
                     share(len(mine), lambda first, last: self._make(mine[first:last]))
                 for entry in others:
                     entry.made.wait()
-                # One that another request failed to make is tried again here.
+                # Try again to make one that another request failed to make.
                 wanted = {entry.index for entry in others if entry.failed}
             yield
         finally:
             self._give_back(held, mine)
 
     def drop(self, canvas: Canvas) -> None:
-        """Forget a canvas; what requests under way still need goes when they end."""
+        """Forget a canvas; backgrounds of requests under way go when these end."""
         with self._lock:
             for entry in [e for e in self._entries.values() if e.canvas is canvas]:
                 entry.dropped = True
@@ -122,7 +122,7 @@ class DerivedBackgrounds:
     def _take(
         self, canvas: Canvas, wanted: Iterable[int], held: list[_Entry], mine: list[_Entry]
     ) -> list[_Entry]:
-        """Hold entries; list those that are to be made here, return those that others make."""
+        """Hold entries; list those to make here, and return those that others make."""
         others = []
         with self._lock:
             for index in wanted:
@@ -171,7 +171,7 @@ class DerivedBackgrounds:
             if not entry.holders and entry.made.is_set():
                 self._forget(entry)
         if self._pool.stats().bytes > 2 * self._limit + self._bytes:
-            self._pool.trim()  # blocks of sizes that nobody asks for any more
+            self._pool.trim()  # blocks of sizes that nobody needs any more
 
     def _forget(self, entry: _Entry) -> None:
         del self._entries[entry.canvas, entry.index]

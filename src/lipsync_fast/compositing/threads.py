@@ -12,12 +12,12 @@ __all__ = ["Threads"]
 
 
 class Threads:
-    """Threads that work through a range together with the one that asks.
+    """Threads that work through a range together with the calling thread.
 
     Parameters
     ----------
     count : int
-        Threads in all, the asking one included.
+        Number of threads, including the calling one.
     """
 
     def __init__(self, count: int) -> None:
@@ -25,12 +25,12 @@ class Threads:
         self.start()
 
     def start(self) -> None:
-        """Start the threads; a forked process inherits none."""
+        """Start the threads, since a forked process inherits none."""
         others = self.count - 1
         self._executor = ThreadPoolExecutor(others, "lipsync-compositor") if others else None
 
     def close(self) -> None:
-        """End the threads once their work is done; later work is done by the asking thread."""
+        """End the threads once their work is done; the calling thread does any later work."""
         if self._executor is not None:
             self._executor.shutdown()
 
@@ -46,7 +46,7 @@ class Threads:
         Raises
         ------
         Exception
-            What a run raised, the asking thread's before others; all runs have ended by then.
+            The error of a run, the calling thread's before others; all runs have ended by then.
         """
         shares = min(self.count, count)
         if shares <= 1:
@@ -62,7 +62,7 @@ class Threads:
                 try:
                     assert self._executor is not None  # one thread makes one run
                     others.append(self._executor.submit(OneShot(work, *part)))
-                except RuntimeError:  # closed meanwhile
+                except RuntimeError:  # closed in the meantime
                     own.append(part)
             for part in own:
                 work(*part)

@@ -41,13 +41,13 @@ class Template:
         Size, rate and colour of the backgrounds.
     preset : Preset
     loop : Loop
-        The order in which the backgrounds are shown, with nothing left open.
+        The resolved order in which the backgrounds are shown.
     label : bool
         Whether media generated from it is marked as such.
     rects : (n, 4) int32
-        x, y, w, h inside the frame; w = h = 0 where there is no face.
+        x, y, w, h inside the frame; w = h = 0 if there is no face.
     whole_rects : (n, 4) int32
-        The rects that the crops show: the same, but for faces that reach over the border.
+        The rects that the crops show: the same, except for faces that reach out of the frame.
     crops : (n, C, C, 3) uint8, bgr24
     """
 
@@ -77,7 +77,7 @@ class Template:
         label: bool = True,
         owned: bool = False,
     ) -> Template:
-        """Make a template in memory over the caller's frames, which are kept, not copied.
+        """Make a template in memory from the caller's frames, which are kept, not copied.
 
         Nine parameters: they are the parts of a person.
 
@@ -92,22 +92,22 @@ class Template:
             `Preset.with_feather`.
         fps : number or fraction such as "30000/1001"
         loop : Loop or name of a kind, optional
-            The order in which frames are shown; the preset fills in what is left open.
+            The order in which frames are shown; the preset completes it.
         crops : (n, C, C, 3) uint8, optional
-            Stored squares, where they are at hand; else resized from the rects.
+            Stored squares; by default resized from the rects.
         masks : sequence of (h, w) uint8 or None, optional
-            Alpha over each rect, used as they are; by default from the preset's edge.
+            Alpha over each rect, used unchanged; by default from the preset's edge.
         label : bool
             False leaves out the mark of generated media.
         owned : bool
-            True gives the frames away: finished bgr24 frames are painted on them, without a
-            copy of the background, and lent read-only; what was under the mouth is put back when
-            the frame returns. They must be writable and contiguous, and be used by nobody else.
+            True hands the frames over: finished bgr24 frames are painted on them, without a copy
+            of the background, and lent read-only; the pixels under the mouth are put back when
+            the frame returns. They must be writable, contiguous, and not used by anyone else.
 
         Raises
         ------
         InputError, ArgumentTypeError, LayoutError
-            If frames, rects, crops or masks do not fit each other.
+            Frames, rects, crops or masks do not fit each other.
         """
         preset = get_preset(preset)
         height, width = _check_frames(frames)
@@ -151,22 +151,22 @@ class Template:
         border : int, optional
             0 for the first generation's paste; see `Preset.with_border`.
         label : bool, optional
-            Whether generated media is marked as such; as it was prepared by default. JPEG
-            backgrounds that were prepared otherwise are rewritten in memory.
+            Whether generated media is marked as such; by default as prepared. JPEG backgrounds
+            that were prepared otherwise are rewritten in memory.
         loop : Loop or name of a kind, optional
             Another order of frames than the prepared one; see `looped`.
 
         Raises
         ------
         FileMissingError
-            If there is no such folder.
+            The folder does not exist.
         TemplateError
-            If it is not a template, is of another version, or a file is missing or has
+            The folder is not a template or is of another version, or a file is missing or has
             another size than when it was written.
         InputError
-            If the border or the loop does not fit.
+            The border or the loop does not fit.
         ArgumentTypeError
-            If `path` has the wrong type.
+            `path` has the wrong type.
         """
         check_type("path of a template", path, str, Path)
         parts = read_folder(Path(path), load)
@@ -190,7 +190,7 @@ class Template:
         return other
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what is pickled: of a mapped folder its path and how it was opened, no pixel."""
+        """Return the state to pickle: of a mapped folder, only its path and options."""
         if self._folder is None:
             return self.__dict__
         if not self.stored:
@@ -199,7 +199,7 @@ class Template:
         return {"_folder": self._folder.absolute(), **kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Open the folder again; TemplateError where it holds another template by now."""
+        """Open the folder again; raise TemplateError if it now holds another template."""
         if state["_folder"] is None:
             self.__dict__.update(state)
             return
@@ -261,17 +261,17 @@ class Template:
 
     @property
     def tagged(self) -> bool:
-        """Whether the source said its colour itself; outputs are tagged only then."""
+        """Whether the source stated its colour itself; outputs are tagged only then."""
         return self.video.tagged
 
     @property
     def folder(self) -> Path | None:
-        """The folder that its files are mapped from; None where it is in memory."""
+        """The folder from which its files are mapped; None if it is in memory."""
         return self._folder
 
     @property
     def stored(self) -> tuple[str, ...]:
-        """Formats in which the backgrounds are at hand: some of "jpeg", "i420", "bgr24"."""
+        """Formats of the stored backgrounds: some of "jpeg", "i420", "bgr24"."""
         parts = {"jpeg": self._jpeg, "i420": self._i420, "bgr24": self._bgr24}
         return tuple(name for name, part in parts.items() if part is not None)
 
@@ -290,7 +290,7 @@ class Template:
         Raises
         ------
         InputError
-            If the kind is unknown, the start below 0, or the frame to hold beyond the last one.
+            The kind is unknown, the start below 0, or the frame to hold beyond the last one.
         """
         if loop is None:
             return self

@@ -90,7 +90,7 @@ KINDS = {
         (4, 12, 12), {"s": np.array([1, 1, 2, 2], np.float32)},
     ),
 }  # fmt: skip
-# Where each frame of a batch has its own numbers, they are no other batch's.
+# Frames have their own numbers, so a batch of another size has others.
 ONLY_OF_ONE = {
     "GridSample": lambda b: (
         [node("GridSample", ["x", "g"], ["y"])],

@@ -72,7 +72,7 @@ def test_a_batch_of_several(tmp_path, batch):
 
 
 def test_attention_keeps_the_batch_in_the_middle(tmp_path):
-    """(time, batch, wide) to (time, batch · heads, narrow) and back: time is no batch."""
+    """(time, batch, wide) to (time, batch · heads, narrow) and back: time is not the batch."""
     nodes = [
         node("Transpose", ["x"], ["t"], perm=[1, 0, 2]),
         node("Reshape", ["t", "heads"], ["h"]),
@@ -126,7 +126,7 @@ def test_initial_states_are_repeated(tmp_path, kind):
 
 
 def test_a_batch_fixed_inside_only(tmp_path):
-    """The axes are said to be free and a Reshape says otherwise."""
+    """The axes are declared free, but a Reshape fixes them."""
     src = exported_generator(tmp_path / "in.onnx", WAV2LIP)
     model = onnx.load(str(src))
     for value in (*model.graph.input, *model.graph.output):
@@ -338,14 +338,14 @@ def test_sums_stay_in_full_precision(tmp_path):
         [("large", np.float32(400)), ("two", np.float32(2))],
     )  # fmt: skip
     assert make_half(src, tmp_path / "out.onnx").most <= 1
-    # The root's place is in float16: what it takes must be in its range.
+    # The root runs in float16, so its input must be in range.
     x = np.ones((1, 3, 8, 8), np.float32) / 2
     y = Net(tmp_path / "out.onnx", providers=["cpu"]).run({"x": x})["y"]
     np.testing.assert_allclose(y, 1 / (1 + np.exp(-1)), atol=2e-3)
 
 
 def test_operators_without_float16_stay_in_float32(tmp_path):
-    """Resize has scales in float32; Range and CumSum know no float16 at all."""
+    """Resize has scales in float32; Range and CumSum do not support float16 at all."""
     src = save(
         tmp_path / "in.onnx",
         [
@@ -429,11 +429,11 @@ def test_importing_needs_no_onnx():
     assert done.returncode == 0, done.stderr
 
 
-# ---- the real net -------------------------------------------------------------------------
+# ---- the real model -----------------------------------------------------------------------
 
 
 def real_frames(assets, count):
-    """Views of the person the net was trained on, and mouths that open."""
+    """Views of the person that the model was trained on, and mouths that open."""
     cv2 = pytest.importorskip("cv2")
     video = cv2.VideoCapture(str(assets / "video" / "liteavatar_890x1920_30fps.mp4"))
     pictures = []

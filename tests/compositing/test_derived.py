@@ -16,6 +16,7 @@ from lipsync_fast.compositing.compositor import MOST_QUALITIES
 from lipsync_fast.errors import InputError
 from lipsync_fast.formats import VideoFormat
 from lipsync_fast.kernels import i420_size
+from lipsync_fast.kernels._jpeg import jpeg_bound
 from lipsync_fast.provenance import XMP
 from lipsync_fast.templates import JpegSettings, TemplateOptions, TemplateWriter
 from lipsync_fast.templates.template import Template
@@ -89,6 +90,21 @@ def test_what_is_stored_is_not_made(tmp_path, frames, outputs, made, store):
             if store != ("jpeg",):
                 bytes_of(compositor, outputs, range(COUNT), format="rgba")
         assert made == []
+
+
+def test_a_jpegs_buffer_has_room_before_any_background_is_made(tmp_path, rng):
+    """Of stored files it is the largest one's and the region's; of unmade ones any picture's."""
+    noise = rng.integers(0, 2, (HEIGHT, WIDTH, 3), np.uint8) * 255
+    outputs = rng.random((1, 3, 96, 96), np.float32)
+    bound = jpeg_bound(WIDTH, HEIGHT, "4:2:0", XMP)
+    with stored(tmp_path / "t", [noise], ("jpeg",)) as kept:
+        for template, quality in ((kept, None), (kept, 100)):
+            with Compositor(template) as compositor:
+                shape = compositor.canvas("jpeg", quality).shape
+                assert (shape < (bound,)) == (quality is None)
+                room, options = np.empty(shape, np.uint8), {"format": "jpeg", "quality": quality}
+                (length,) = compositor.composite_into([room], outputs, [0], **options)
+                assert room[:length].tobytes() == bytes_of(compositor, outputs, [0], **options)[0]
 
 
 @pytest.mark.parametrize("store", [("jpeg",), ("i420",), ("bgr24",)])

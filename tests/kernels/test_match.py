@@ -85,6 +85,31 @@ def test_a_ring_that_reaches_the_centre_takes_all_pixels(rng, ring):
     np.testing.assert_allclose(got, want, atol=1e-9)
 
 
+def test_planes_reach_as_far_as_their_sums_fit(isa):
+    """Level, slopes and half a level stay below 2**31, all in 1/65536 of a level."""
+    patch = np.zeros((5, 31, 3), np.uint8)
+    most = 2**31 - 1 - 2**15 - 1
+    planes = np.outer([most % 32, most // 32, 0], np.ones(3)) / 65536  # 32 steps across
+    moved = kernels.match_colour(patch, planes, isa=isa)
+    assert (moved == reference.match_colour(patch, planes)).all()
+    planes[0, 2] += 1 / 65536
+    with pytest.raises(InputError, match="planes reach beyond what 31x5 pixels can hold"):
+        kernels.match_colour(patch, planes, isa=isa)
+
+
+@pytest.mark.parametrize("shape", [(1, 32767, 3), (32767, 1, 3)])
+def test_the_longest_sides(isa, shape):
+    patch = np.full(shape, 100, np.uint8)
+    planes = kernels.colour_planes(patch, patch + np.uint8(7), ring=1)
+    np.testing.assert_array_equal(planes, [[7, 7, 7], [0, 0, 0], [0, 0, 0]])
+    assert (kernels.match_colour(patch, planes, isa=isa) == 107).all()
+    longer = np.zeros((shape[0] + (shape[0] > 1), shape[1] + (shape[1] > 1), 3), np.uint8)
+    for call in (lambda: kernels.colour_planes(longer, longer, ring=1),
+                 lambda: kernels.match_colour(longer, planes, isa=isa)):  # fmt: skip
+        with pytest.raises(InputError, match="at most 32767"):
+            call()
+
+
 PATCH = np.zeros((4, 5, 3), np.uint8)
 HUGE = np.full((3, 3), 1000.0)
 

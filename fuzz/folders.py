@@ -1,4 +1,4 @@
-"""Fuzz targets: whole folders, of which one file is changed."""
+"""Fuzz targets: whole folders with one changed file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from .targets import (
 
 
 class TemplateFolder(Target):
-    """A folder with one file changed is refused at opening, or finishes frames."""
+    """A template with one changed file is rejected on opening, or finishes frames."""
 
     name = "template"
     words = (b"null", b"1e999999999", b'"bt709"', b"[" * 3000, b"{}", b"\x93NUMPY", b"(2,", b"i4")
@@ -83,7 +83,7 @@ class TemplateFolder(Target):
 
 
 class AvatarFolder(Target):
-    """Another system's folder is refused, or gives rects and masks that fit its frames."""
+    """Another system's folder is rejected, or gives rects and masks that fit its frames."""
 
     name = "avatar"
     words = (b"null", b"[" * 3000, b"{}", b'"fps"', b"1e999", b"IHDR", b"IDAT", b"PLTE", b"tRNS")

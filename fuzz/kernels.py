@@ -1,4 +1,4 @@
-"""One random call of a kernel: canaries round its output, every ISA the same bytes."""
+"""One random call of a kernel: canaries round its output, the same bytes on every ISA."""
 
 from __future__ import annotations
 
@@ -76,12 +76,12 @@ def place(rng: random.Random) -> int:
 
 @dataclass
 class Call:
-    """One call: what is read, what is written, and whether it takes `isa` and `out`."""
+    """One call: its inputs and output, and whether it takes `isa` and `out`."""
 
     kernel: Callable[..., Any]
     inputs: list[Canvas]
     keywords: dict[str, Any]
-    out: Canvas | None = None  # None: the second input is changed in place
+    out: Canvas | None = None  # None: the call changes its second input in place
     takes_out: bool = True
     takes_isa: bool = True
 
@@ -112,7 +112,7 @@ class Draw:
         return {"matrix": matrix, "full_range": self.rng.random() < 0.5}
 
     def planes(self) -> np.ndarray:
-        """Levels and slopes of a colour match, sometimes beyond what is possible."""
+        """Levels and slopes of a colour match, sometimes out of range."""
         values = np.random.default_rng(self.seed).normal(0, 30, (3, 3))
         values[1:] *= 0.01
         if self.rng.random() < 0.1:
@@ -169,7 +169,7 @@ def to_planes(d: Draw) -> Call:
 
 
 def patch(d: Draw) -> Call:
-    """A net's output in a crop with a border, on to a rect of any size."""
+    """A model's output in a crop with a border, resized to a rect of any size."""
     view, border = max(d.h, 1), d.rng.choice((0, 1, 4))
     crop, h, w = view + 2 * border, max(side(d.rng), 1), max(side(d.rng), 1)
     plan = kernels.ResizePlan((crop, crop), (w, h), d.rng.choice(FILTERS))
@@ -193,7 +193,7 @@ def match_colour(d: Draw) -> Call:
 
 
 def colour_planes(d: Draw) -> Call:
-    """What is measured is finite and can be added again."""
+    """Measured planes are finite and can be added again."""
     ring = d.rng.choice((8, 1, 2, 100, 2**31 - 1, 0))
 
     def kernel(pixels: Any, background: Any) -> None:
@@ -230,7 +230,7 @@ KERNELS = (
 
 
 def call_kernel(rng: random.Random) -> None:
-    """One call on every ISA; raises TypeError or ValueError where all of them do."""
+    """Make one call on every ISA; raise TypeError or ValueError if all of them do."""
     state = rng.getrandbits(64)
     results: list[Any] = []
     for isa in ISAS:

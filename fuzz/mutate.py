@@ -16,7 +16,7 @@ EDGES = (
 
 
 def mutate(data: bytes, rng: random.Random, words: Sequence[bytes]) -> bytes:
-    """A changed copy: one to six changes, or sometimes the entry itself."""
+    """Return a copy with one to six changes, or sometimes the entry itself."""
     out = bytearray(data)
     for _ in range(rng.choice((0, 1, 1, 1, 2, 3, 6))):
         at = rng.randrange(len(out) + 1)

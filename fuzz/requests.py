@@ -1,4 +1,4 @@
-"""One random request: any template, net output, format and buffers; the rest stays as it is."""
+"""One random request: any template, model output, format and buffers; the rest must not change."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .kernels import Canvas
 
 
 def draw_preset(rng: random.Random) -> Preset:
-    """A family of small pictures with every choice that a preset leaves."""
+    """A family of small pictures, with every option of a preset."""
     base = PRESETS[rng.choice(("wav2lip96", "synctalk328", "edtalk256", "liteavatar384"))]
     view, border = rng.choice((8, 9, 16, 31, 32, 40)), rng.choice((0, 0, 1, 4))
     masked = base.black is not None
@@ -32,12 +32,12 @@ def draw_preset(rng: random.Random) -> Preset:
 
 
 def draw_rects(rng: random.Random, count: int, width: int, height: int) -> list[list[int]]:
-    """Inside, over the edges, of one pixel, larger than the frame, and no face."""
+    """Rects inside, over the edges, of one pixel, larger than the frame, and without a face."""
     rects = []
     for _ in range(count):
         x, y = rng.randrange(-5, width), rng.randrange(-5, height)
         w, h = (rng.choice((1, 2, 7, 16, 33, 50, 300)) for _ in range(2))
-        if rng.random() < 0.95:  # else it may lie outside, which is refused
+        if rng.random() < 0.95:  # else it may lie outside, which must raise
             w, h = max(w, 1 - x), max(h, 1 - y)
         rects.append([0, 0, 0, 0] if rng.random() < 0.2 else [x, y, w, h])
     return rects
@@ -85,7 +85,7 @@ def request(rng: random.Random) -> None:
         buffers = [Canvas(rng, shape if len(shape) > 1 else (1, *shape)) for _ in indices]
         out = [b.array if len(shape) > 1 else b.array.reshape(-1) for b in buffers]
         with np.errstate(all="ignore"):
-            # What a worker made before must not show: other mouths on other backgrounds.
+            # A worker's earlier mouths and backgrounds must not show.
             compositor.composite(outputs[::-1].copy(), indices[::-1], format=format)
             lengths = compositor.composite_into(out, outputs, indices, **keywords)
     for buffer, array, length, want in zip(buffers, out, lengths, made, strict=True):

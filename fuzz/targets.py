@@ -27,13 +27,13 @@ CORPUS = Path(__file__).parent / "corpus"
 
 
 def temporary_folder() -> tempfile.TemporaryDirectory[str]:
-    """In memory where the system has such a place."""
+    """Return a folder in memory, if the system has one."""
     memory = Path("/dev/shm")
     return tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None)
 
 
 class Target:
-    """A function of bytes that may raise only what it is documented to raise.
+    """A function of bytes that may raise only its documented errors.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class Target:
 
 
 class Jpeg(Target):
-    """Header, index and decoder: offsets that are accepted lie in the file and ascend."""
+    """Header, index and decoder: accepted offsets lie in the file and ascend."""
 
     name = "jpeg"
     words = tuple(bytes((0xFF, code)) for code in (0xC0, 0xC4, 0xD0, 0xD7, 0xD9, 0xDA, 0xDB, 0xDD))
@@ -169,7 +169,7 @@ class Rects(FileTarget):
     def __init__(self) -> None:
         super().__init__()
         files = sorted((CORPUS / self.name).glob("*"))
-        # The kind is the first byte of an input, so that mutation keeps it mostly.
+        # The kind is the first byte of an input, so that mutation mostly keeps it.
         self.corpus = [
             bytes([self.suffixes.index(file.suffix)]) + file.read_bytes() for file in files
         ]
@@ -187,7 +187,7 @@ class Rects(FileTarget):
 
 
 class Presets(FileTarget):
-    """A preset of one's own: fields of a TOML file, checked before a net is asked."""
+    """A user's preset: fields of a TOML file, checked before any model is opened."""
 
     name = "preset"
     suffixes = (".toml",)
@@ -199,7 +199,7 @@ class Presets(FileTarget):
 
 
 class Coords(FileTarget):
-    """A pickle gives numbers, arrays and lists of them, each no larger than the file."""
+    """A pickle gives numbers, arrays and lists of them, none larger than the file."""
 
     name = "coords"
     suffixes = (".pkl",)
@@ -255,7 +255,7 @@ class Features(FileTarget):
             for kind in ("float32", "float16"):
                 file = io.BytesIO()
                 np.save(file, rng.normal(0, 1, shape).astype(kind))
-                # The preset is the first byte of an input, so that mutation keeps it mostly.
+                # The preset is the first byte of an input, so that mutation mostly keeps it.
                 self.corpus.append(bytes([i]) + file.getvalue())
 
     def check(self, data: bytes) -> None:
@@ -283,7 +283,7 @@ class Kernels(Target):
 
 
 class Requests(Target):
-    """Whole requests of any template: the same bytes twice, nothing painted beside the rect."""
+    """Whole requests for any template: the same bytes twice, and no paint outside the rect."""
 
     name = "requests"
     refusals = (LipsyncError, TypeError, ValueError)

@@ -45,7 +45,7 @@ KILLED, SAME, SURVIVES = "killed", "same code", "SURVIVES"
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change: of which kind, where, what it replaces by what, and the file with it."""
+    """One change: its kind, its place, the old and the new code, and the changed file."""
 
     kind: str
     line: int
@@ -59,7 +59,7 @@ class Mutant:
 
 
 def both_ways(pairs: str) -> dict[str, str]:
-    """`a b, c d` as a to b, b to a, c to d, d to c."""
+    """Turn `a b, c d` into a mapping: a to b, b to a, c to d, d to c."""
     words = [pair.split() for pair in pairs.split(", ")]
     return {a: b for pair in words for a, b in (pair, pair[::-1])}
 
@@ -81,12 +81,12 @@ NO_STATEMENT |= {"const", "static", "struct", "enum", "union"}
 
 
 def tokens_of(text: str) -> list[re.Match[str]]:
-    """The tokens of a C file without its comments, strings and preprocessor lines."""
+    """Return the tokens of a C file without comments, strings and preprocessor lines."""
     return [m for m in TOKEN.finditer(text) if m.lastgroup != "skip"]
 
 
 def one_off(number: str, by: int) -> str:
-    """A C number that is one larger or smaller, its suffix kept."""
+    """Return a C number one larger or smaller, with its suffix."""
     if number[:2] in ("0x", "0X"):
         digits = number.rstrip("uUlL")
         made = hex(max(int(digits, 16) + by, 0))
@@ -98,7 +98,7 @@ def one_off(number: str, by: int) -> str:
 
 
 def closing(tokens: list[re.Match[str]], at: int) -> int:
-    """Where the parenthesis closes that opens at `at`."""
+    """Return the position of the parenthesis that closes the one at `at`."""
     depth = 1
     while depth:
         at += 1
@@ -107,9 +107,9 @@ def closing(tokens: list[re.Match[str]], at: int) -> int:
 
 
 def statement_starts(tokens: list[re.Match[str]]) -> Iterator[int]:
-    """Where statements of functions begin, declarations and control flow among them."""
-    parens: list[bool] = []  # of those open: whether they belong to an if, for, while, switch
-    blocks: list[bool] = []  # of the braces open: whether statements stand in them
+    """Return where statements of functions begin, including declarations and control flow."""
+    parens: list[bool] = []  # of the open ones: whether they belong to if, for, while or switch
+    blocks: list[bool] = []  # of the open braces: whether they contain statements
     begins = False
     for i, text in enumerate(token[0] for token in tokens):
         before = tokens[i - 1][0] if i else ""
@@ -127,13 +127,13 @@ def statement_starts(tokens: list[re.Match[str]]) -> Iterator[int]:
 
 
 def is_declaration(tokens: list[re.Match[str]], at: int) -> bool:
-    """Whether a statement declares something: a word, stars, another word."""
+    """Tell whether a statement is a declaration: a word, stars, another word."""
     first, second = [t.lastgroup for t in tokens[at : at + 4] if t[0] != "*"][:2]
     return first == second == "word"
 
 
 def c_changes(tokens: list[re.Match[str]]) -> Iterator[tuple[str, int, int, str]]:
-    """Every change of a C file: its kind, the first and the last token, what replaces them."""
+    """Yield every change of a C file: its kind, first and last token, and their replacement."""
     for i, token in enumerate(tokens):
         if token[0] in OTHER_SIGN:
             kind = "logic" if token[0] in ("&&", "||") else "compare"
@@ -153,13 +153,13 @@ def c_changes(tokens: list[re.Match[str]]) -> Iterator[tuple[str, int, int, str]
 
 
 def c_mutants(text: str) -> list[Mutant]:
-    """All mutants of a C file."""
+    """Return all mutants of a C file."""
     tokens = tokens_of(text)
     made = []
     for kind, first, last, new in c_changes(tokens):
         start, end = tokens[first].start(), tokens[last].end()
         left, right = text[:start], text[end:]
-        lead = left.rpartition("\n")[2].lstrip()[-25:]  # a sign says nothing by itself
+        lead = left.rpartition("\n")[2].lstrip()[-25:]  # a sign alone is not informative
         tail = right.partition("\n")[0][:25]
         old, shown = lead + text[start:end] + tail, lead + new + tail
         made.append(Mutant(kind, left.count("\n") + 1, old, shown, left + new + right))
@@ -173,12 +173,12 @@ OTHER_NODE = {getattr(ast, a): getattr(ast, b) for a, b in NODES.items()}
 REMOVED = (ast.Expr, ast.Assign, ast.AugAssign, ast.Raise, ast.Delete, ast.Break, ast.Continue)
 
 
-# Its kind, a node to be shown, and the node or list where something goes: its field or index, what.
+# Kind, node to show, and the node or list to change with its field or index and the new value.
 Change = tuple[str, Any, Any, Any, Any]
 
 
 def left_alone(tree: ast.AST) -> set[int]:
-    """The nodes that no test could tell: annotations, decorators, imports for types."""
+    """Return the nodes that no test can check: annotations, decorators, imports for types."""
     roots: list[ast.AST | None] = []
     for node in ast.walk(tree):
         roots += [getattr(node, "annotation", None), getattr(node, "returns", None)]
@@ -189,8 +189,8 @@ def left_alone(tree: ast.AST) -> set[int]:
 
 
 def removals(node: ast.AST) -> Iterator[Change]:
-    """A statement after the other of the bodies of a node, docstrings and plain names left."""
-    names = (ast.Name, ast.Tuple)  # without them the next line fails by itself
+    """Yield the statements in a node's bodies, except docstrings and assignments of names."""
+    names = (ast.Name, ast.Tuple)  # without them the next line fails anyway
     bodies = [getattr(node, name, None) for name in ("body", "orelse", "finalbody")]
     for body in (b for b in bodies if isinstance(b, list)):
         for i, child in enumerate(body):
@@ -201,7 +201,7 @@ def removals(node: ast.AST) -> Iterator[Change]:
 
 
 def changes_of(node: ast.AST) -> Iterator[Change]:
-    """Every change of a node itself and of the statements in it."""
+    """Yield every change of a node itself and of the statements in it."""
     yield from removals(node)
     if isinstance(node, ast.Compare):
         for i, op in enumerate(node.ops):
@@ -223,7 +223,7 @@ def changes_of(node: ast.AST) -> Iterator[Change]:
 
 
 def python_mutants(text: str) -> list[Mutant]:
-    """All mutants of a Python file; its comments go, its lines are told as they were."""
+    """Return all mutants of a Python file, without its comments, with its original line numbers."""
     tree = ast.parse(text)
     rows = text.splitlines()
     skipped = left_alone(tree)
@@ -243,7 +243,7 @@ def python_mutants(text: str) -> list[Mutant]:
 
 
 class Copy:
-    """A copy of the tree with a build of its own, in which one file is changed at a time."""
+    """A copy of the tree with its own build, in which one file is changed at a time."""
 
     def __init__(self, root: Path, file: str, tests: list[str]) -> None:
         self.root, self.tests = root, tests
@@ -257,7 +257,7 @@ class Copy:
         self.limit = 600.0
 
     def renew(self) -> None:
-        """Make the copy what the tree is; only what differs is written, so is built anew."""
+        """Update the copy from the tree; write, and so rebuild, only the files that differ."""
         wanted = set()
         for path in (p for n in COPIED for p in [self.root / n, *(self.root / n).rglob("*")]):
             if path.is_file() and not NOT_COPIED & {path.suffix, *path.parts}:
@@ -273,13 +273,13 @@ class Copy:
             (self.tree / "shared").symlink_to((self.root / "shared").resolve())
 
     def shell(self, call: str) -> bool:
-        """Call a function of tools/compile.sh; whether it went well."""
+        """Call a function of tools/compile.sh; return whether it succeeded."""
         ours = {"TOOLS": f"{self.root}/build/tools", "PYTHON": self.python}
         ours["CMAKE_INSTALL_ALWAYS"] = "1"  # a mutant is often built in less than a second
         return self.run(["bash", "-ec", f". tools/compile.sh; {call}", str(self.built)], ours)
 
     def test(self, **environment: str) -> bool:
-        """Run the tests; whether all of them passed in time."""
+        """Run the tests; return whether all passed in time."""
         command = [self.python, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *self.tests]
         return self.run(command, {"PYTHONPATH": str(self.package), **environment})
 
@@ -304,12 +304,12 @@ class Copy:
                 process.wait()
 
     def code(self) -> str:
-        """A digest of the extensions as built."""
+        """Return a digest of the built extensions."""
         files = sorted(self.package.rglob("*.so"))
         return hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()
 
     def prepare(self) -> bool:
-        """Build and test the copy as it is, so that the limit is known; whether it passes."""
+        """Build and test the unchanged copy, to learn the time limit; return whether it passes."""
         self.renew()
         if not self.shell('compile "$0" -DCMAKE_BUILD_TYPE=Release'):
             return False
@@ -322,7 +322,7 @@ class Copy:
     def write(self, text: str) -> None:
         self.file.write_text(text, "utf-8")
         for compiled in self.file.parent.glob(f"__pycache__/{self.file.stem}.*.pyc"):
-            compiled.unlink()  # it may be of the same second and size
+            compiled.unlink()  # it may have the same time and size
 
     def outcome(self, mutant: Mutant) -> str:
         """Build and test one mutant."""
@@ -341,7 +341,7 @@ class Copy:
 
 
 def chosen(mutants: list[Mutant], most: int, seed: int) -> list[Mutant]:
-    """At most so many mutants by chance: each line once before any twice, the kinds in turn."""
+    """Choose random mutants up to a number: each line once before any twice, the kinds in turn."""
     mutants = sorted(mutants, key=lambda m: (m.line, m.kind, m.text))
     random.Random(seed).shuffle(mutants)
     lines: Counter[int] = Counter()
@@ -367,7 +367,7 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
-    """Make, build and test the mutants that were asked for; the exit status."""
+    """Make, build and test the requested mutants; return the exit status."""
     options = parsed(arguments)
     copy = Copy(root, options.file, options.tests)
     mutants = (c_mutants if copy.is_c else python_mutants)(copy.original)

@@ -38,7 +38,7 @@ def tool(name):
 def run(*command, cwd=ROOT):
     home = Path(lipsync_fast.__file__).parents[1]
     environment = dict(os.environ)
-    if home.name != "site-packages":  # mypy finds what is installed, and wants no path to it
+    if home.name != "site-packages":  # mypy finds installed packages without a path
         environment |= {"MYPYPATH": str(home), "PYTHONPATH": str(home)}
     return subprocess.run(
         command, cwd=cwd, env=environment, capture_output=True, text=True, check=False

@@ -54,7 +54,7 @@ def test_another_python_still_must_not_miss(judge):
 
 
 class Given:
-    """Measurements of processes that find what is given, one ratio a process."""
+    """Measurements of processes with the given results, one ratio for each process."""
 
     def __init__(self, regress, ratios, held=HELD):
         self.regress, self.ratios = regress, ratios

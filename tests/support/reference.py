@@ -154,7 +154,7 @@ def blend_i420(patch, planes, mask=None, x=0, y=0, matrix="bt601", full_range=Fa
     """Fresh (y, u, v) with the patch at (x, y), cut off at the borders."""
     patch = patch[..., ::-1] if swap else patch
     height, width = planes[0].shape
-    # The patch and its alphas laid over the whole picture, alpha 0 where there is no patch.
+    # The patch and its alphas laid over the whole picture, alpha 0 outside the patch.
     over = np.zeros((height, width, 3), np.uint8)
     over = blend(patch, over, None, x, y)
     opaque = np.full(patch.shape[:2], 255, np.uint8) if mask is None else mask

@@ -78,6 +78,8 @@ def request(rng: random.Random) -> None:
         keywords["alphas"] = [rng.choice((0, 1, 128, 255)) for _ in range(count)]
     match, threads = rng.random() < 0.3, rng.choice((1, 1, 2))
     with Compositor(template, threads=threads, colour_match=match) as compositor:
+        side, faces = template.preset.view, np.flatnonzero(template.rects[:, 2])[:1]
+        compositor.composite(np.zeros((len(faces), 3, side, side), np.float32), faces)
         with np.errstate(all="ignore"):
             first = compositor.composite(outputs, indices, **keywords)
         shape = compositor.canvas(format, keywords.get("quality")).shape

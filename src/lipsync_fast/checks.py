@@ -10,7 +10,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from .errors import ArgumentTypeError, InputError
 
-__all__ = ["as_array", "check_alphas", "check_indices", "check_int", "check_type"]
+__all__ = [
+    "as_array",
+    "check_alphas",
+    "check_indices",
+    "check_int",
+    "check_level",
+    "check_type",
+]
+
+# A float recording may go beyond 1, where it would be clipped; on the scale of 16 bits the faintest
+# speech goes beyond this.
+LOUDEST = 16.0
 
 _OPAQUE = np.full(64, 255, np.uint8)  # the usual alphas of a request, without an allocation
 _OPAQUE.setflags(write=False)
@@ -86,6 +97,27 @@ def as_array(name: str, value: ArrayLike) -> NDArray[Any]:
         return np.asarray(value)
     except ValueError:
         raise InputError(f"{name} must be rows of one length, got {value!r:.80}") from None
+
+
+def check_level(name: str, samples: NDArray[np.float32]) -> None:
+    """Raise InputError where samples cannot be sound in [-1, 1].
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the message.
+    samples : (n,) float32
+
+    Raises
+    ------
+    InputError
+        If a sample is NaN, infinite, or of another scale, such as that of 16-bit integers.
+    """
+    if samples.size and not -LOUDEST <= samples.min() <= samples.max() <= LOUDEST:
+        raise InputError(
+            f"{name} must lie between -1 and 1, got {samples.min():g} to {samples.max():g}; "
+            "divide 16-bit samples by 32768"
+        )
 
 
 def check_indices(indices: ArrayLike, count: int) -> NDArray[np.int64]:

@@ -57,6 +57,7 @@ def test_a_face_keeps_its_geometry(tmp_path, rng, name, border, load):
     preset = get_preset(name).with_border(border)
     whole = larger(frames, preset)
     outputs = rng.random((len(RECTS), 3, preset.view, preset.view), dtype=np.float32)
+    outputs = outputs * (preset.high - preset.low) + preset.low
     chosen = range(len(RECTS))
     with Template.open(path, load=load, border=border) as template:
         np.testing.assert_array_equal(template.crops, whole.crops)

@@ -20,6 +20,7 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from .. import kernels
+from ..checks import check_level
 from ..errors import InputError, LayoutError
 
 __all__ = [
@@ -115,7 +116,7 @@ def check_samples(samples: Any) -> NDArray[np.float32]:
     LayoutError
         Not an array of float32.
     InputError
-        More than one axis, or a sample that is NaN or infinite.
+        More than one axis, a sample that is NaN or infinite, or samples on the scale of 16 bits.
     """
     if not isinstance(samples, np.ndarray) or samples.dtype != np.float32:
         got = samples.dtype if isinstance(samples, np.ndarray) else type(samples).__name__
@@ -135,6 +136,7 @@ def check_samples(samples: Any) -> NDArray[np.float32]:
         raise InputError(
             f"samples must be finite, got {samples[bad]} at sample {bad}; repair the sound first"
         )
+    check_level("samples", samples)
     return samples
 
 

@@ -27,6 +27,7 @@ from .canvas import Canvas, jpeg_settings
 from .colour import ColourSmoother
 from .derived import DerivedBackgrounds
 from .frames import CompositorStats, Frame, Frames
+from .plausible import look_at_outputs
 from .threads import Threads
 
 __all__ = ["Compositor"]
@@ -120,7 +121,7 @@ class Compositor:
         self._spans: _finish.Spans | None = None
         self._reserved: set[tuple[Canvas, int]] = set()
         self._frames = self._painted = 0
-        self._closed = False
+        self._closed = self._looked = False
         self._team = Threads(self.threads)
         self._make_locks()
         _COMPOSITORS.add(self)
@@ -365,6 +366,9 @@ class Compositor:
         chosen = check_indices(indices, self.template.count)
         _check_outputs(outputs, len(chosen), self.template.preset.view)
         fades = check_alphas(alphas, len(chosen))
+        if not self._looked:
+            shown = (fades > 0) & (self.template.rects[chosen, 2] > 0)
+            self._looked = look_at_outputs(outputs[shown], self.template.preset)
         return _Request(canvas, outputs, chosen, fades, smoother or self._unsmoothed)
 
     def _usable(self, format: str, quality: int | None) -> Canvas:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import check_level
 from ..errors import InputError, LayoutError
 from .channels import downmix, downmix_weights
 from .pyav import load_av
@@ -44,6 +45,7 @@ class SoundTrack:
                     "audio must be float32 of one dimension; "
                     f"got {audio.dtype} of shape {audio.shape}"
                 )
+            check_level("audio", audio)
             if rate <= 0:
                 raise InputError(f"audio_rate must be positive; got {rate}")
             channels, blocks = 1, _cut(audio)

@@ -314,10 +314,13 @@ def open_speech(speech: Speech) -> Iterable[Floats]:
         The file cannot be read.
     ArgumentTypeError
         `speech` is none of these.
+    LayoutError, InputError
+        As `check_samples`.
     """
     if isinstance(speech, (str, Path)):
         return media.AudioSource(speech)
     if isinstance(speech, np.ndarray):
+        check_samples(speech)  # all of it, before a frame is made of the beginning
         return [speech[i : i + SAMPLE_RATE] for i in range(0, max(len(speech), 1), SAMPLE_RATE)]
     if not isinstance(speech, Iterable):
         raise ArgumentTypeError(

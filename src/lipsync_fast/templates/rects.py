@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -9,6 +11,12 @@ from ..checks import as_array
 from ..errors import InputError
 
 __all__ = ["clip_rects", "rects_inside", "visible_parts"]
+
+_log = logging.getLogger(__name__)
+
+# Other orders of four numbers, and which of them are x, y of two corners.
+_CORNERS = {"x1, y1, x2, y2": (0, 1, 2, 3), "y1, y2, x1, x2": (2, 0, 3, 1)}
+_MOVING = 25  # square pixels: the variance of corners that follow a head
 
 
 def clip_rects(rects: ArrayLike, count: int, width: int, height: int) -> NDArray[np.int32]:
@@ -30,7 +38,8 @@ def clip_rects(rects: ArrayLike, count: int, width: int, height: int) -> NDArray
     Raises
     ------
     InputError
-        The number or dtype is wrong, or a rect lies outside the frame or has no area.
+        The number or dtype is wrong, a rect lies outside the frame or has no area, or they make
+        sense only as corners.
     """
     array = as_array("rects", rects)
     if array.shape == (4,):
@@ -40,6 +49,7 @@ def clip_rects(rects: ArrayLike, count: int, width: int, height: int) -> NDArray
             f"rects must be {count} rows of x, y, w, h as integers, got {array.dtype} {array.shape}"
         )
     array = array.astype(np.int64)
+    _check_order(array, width, height)
     empty = (array == 0)[:, 2:].all(axis=1)
     left, top = np.maximum(array[:, 0], 0), np.maximum(array[:, 1], 0)
     right = np.minimum(array[:, 0] + array[:, 2], width)
@@ -54,6 +64,47 @@ def clip_rects(rects: ArrayLike, count: int, width: int, height: int) -> NDArray
     clipped = np.stack([left, top, right - left, bottom - top], axis=1)
     clipped[empty] = 0
     return clipped.astype(np.int32)
+
+
+def _check_order(rects: NDArray[np.int64], width: int, height: int) -> None:
+    """Reject corners where x, y, w, h are needed; warn where a film only looks like corners.
+
+    As x, y, w, h most corners reach far beyond the frame. Those that do not move as one: of a head
+    that moves, width and height would follow x and y.
+    """
+    faces = rects[(rects[:, 2:] != 0).any(axis=1)]
+    if not len(faces) or (faces[:, 2:] <= 0).any():
+        return
+    orders = {order: faces[:, columns].T for order, columns in _CORNERS.items()}
+    fitting = {order: c for order, c in orders.items() if _are_corners(c, width, height)}
+    if not fitting:
+        return
+    # The one of them whose faces are the least oblong.
+    order = min(fitting, key=lambda order: _oblong(fitting[order]))
+    x1, y1, x2, y2 = fitting[order]
+    if (visible_parts(faces, width, height)[:, 2] == 0).mean() > 0.5:
+        raise InputError(
+            f"rects must be x, y, w, h inside the {width}×{height} frame, got what reads as "
+            f"corners {order}; give x1, y1, x2 - x1, y2 - y1"
+        )
+    sizes = faces[:, 2:].astype(float).var(axis=0).sum()
+    if sizes > _MOVING and (x2 - x1).var() + (y2 - y1).var() < sizes / 20:
+        _log.warning(
+            "rects are taken as x, y, w, h, but move like corners %s; if they are, give "
+            "x1, y1, x2 - x1, y2 - y1",
+            order,
+        )
+
+
+def _are_corners(corners: NDArray[np.int64], width: int, height: int) -> bool:
+    x1, y1, x2, y2 = corners
+    inside = (x1 >= 0) & (x1 < x2) & (x2 <= width) & (y1 >= 0) & (y1 < y2) & (y2 <= height)
+    return bool(inside.all())
+
+
+def _oblong(corners: NDArray[np.int64]) -> float:
+    x1, y1, x2, y2 = corners
+    return float(np.abs(np.log((x2 - x1) / (y2 - y1))).mean())
 
 
 def rects_inside(rects: ArrayLike, width: int, height: int) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 from ..audio.silence import SILENCE
@@ -28,9 +30,13 @@ def add_render(commands: Any) -> None:
     )
     command.add_argument("template", help="a folder that prepare made")
     command.add_argument(
-        "speech", help="a sound file, or a video with sound; - for none, with --features"
+        "speech",
+        help="a sound file, or a video with sound, or a pipe; - for standard input, or, with "
+        "--features, for none",
     )
-    command.add_argument("output", help="an .mp4, or a folder for JPEG files")
+    command.add_argument(
+        "output", help="an .mp4, or a folder for JPEG files, or a pipe; - for standard output"
+    )
     _add_models(command)
     command.add_argument("--quality", type=int, help="JPEG quality (default: the template's)")
     command.add_argument("--stats", action="store_true", help="print where the time went")
@@ -82,6 +88,7 @@ def _add_models(command: argparse.ArgumentParser) -> None:
 
 
 def _render(options: argparse.Namespace) -> None:
+    from ..media import is_pipe_out
     from ..pipeline import MouthOptions, Pipeline, render_target
     from ..templates import Template
     from ..timing import Loop
@@ -102,7 +109,8 @@ def _render(options: argparse.Namespace) -> None:
         mouth=MouthOptions(options.colour_match, options.silence, options.neutral),
         threads=options.threads,
     ) as pipeline:
-        speech = None if options.speech == "-" else options.speech
+        no_speech = options.speech == "-" and options.features is not None
+        speech = None if no_speech else options.speech
         render_speech(
             pipeline,
             speech,
@@ -112,7 +120,8 @@ def _render(options: argparse.Namespace) -> None:
             request=options.request,
         )
         if options.stats:
-            _print_stats(pipeline.stats())
+            with redirect_stdout(sys.stderr if is_pipe_out(options.output) else sys.stdout):
+                _print_stats(pipeline.stats())
 
 
 def render_speech(

@@ -38,6 +38,7 @@ def check_file(
         The folder above it does not exist.
     """
     text = os.fspath(path)
+    _refuse_dash(text)
     target = Path(text)
     if text.endswith(_SEPARATORS) or target.name in ("", ".."):
         raise InputError(f"{text!r} does not name a file; give a name for the output")
@@ -76,6 +77,7 @@ def check_folder(path: str | os.PathLike[str], error: type[LipsyncError]) -> Pat
         `path` does not name a folder.
     """
     text = os.fspath(path)
+    _refuse_dash(text)
     target = Path(os.path.realpath(text))
     if not text or not target.name:
         raise InputError(f"{text!r} does not name a new folder; give a name for the output")
@@ -106,6 +108,11 @@ def check_new_folder(path: str | os.PathLike[str], error: type[LipsyncError]) ->
     if full:
         raise error(f"{path} already contains files; name a new folder")
     return target
+
+
+def _refuse_dash(text: str) -> None:
+    if text == "-":
+        raise InputError("- stands for standard output, which cannot take this; name an output")
 
 
 def _check_parent(target: Path, error: type[LipsyncError]) -> None:

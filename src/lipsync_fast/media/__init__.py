@@ -1,6 +1,7 @@
 """Files in and out: sound, video, images; PyAV (extra ``video``) is loaded when first needed."""
 
 from .images import JpegFolder, list_images, read_image, read_images
+from .pipes import is_pipe_out
 from .pyav import require_file
 from .sound_in import SAMPLE_RATE, AudioSource, duration, load_audio
 from .video_in import VideoReader
@@ -14,6 +15,7 @@ __all__ = [
     "VideoReader",
     "VideoWriter",
     "duration",
+    "is_pipe_out",
     "list_images",
     "load_audio",
     "read_image",

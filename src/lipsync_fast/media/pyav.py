@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from ..errors import FileMissingError, LipsyncError, MediaError, MissingExtraError
+from .pipes import PipedFile, is_pipe, receive
 
 
 def load_av(purpose: str) -> ModuleType:
@@ -48,6 +49,9 @@ def _kind_without_name(cls: Any, number: object) -> Any:
 def require_file(path: str | os.PathLike[str]) -> Path:
     """Check that a file can be read, before anything is done for it.
 
+    What comes through a pipe ("-" for standard input, a named one, ``<(…)``) is kept in a temporary
+    file until the path that is returned is let go.
+
     Returns
     -------
     Path
@@ -57,13 +61,19 @@ def require_file(path: str | os.PathLike[str]) -> Path:
     FileMissingError
         There is no such file.
     MediaError
-        It is a folder, or may not be read.
+        It is a folder or a device, or may not be read.
     """
+    if isinstance(path, PipedFile):
+        return path
+    if is_pipe(path):
+        return receive(path)
     path = Path(path)
     if path.is_dir():
         raise MediaError(f"{path} is a folder; name a file")
     if not path.exists():
         raise FileMissingError(f"no such file: {path}")
+    if not path.is_file():
+        raise MediaError(f"{path} is a device; name a file or a pipe")
     if not os.access(path, os.R_OK):
         raise MediaError(f"{path} cannot be read: permission denied")
     return path
@@ -95,5 +105,5 @@ def open_input(path: Path) -> Iterator[Any]:
     # Titles need not be UTF-8 for us; PyAV 19 ignores them by itself.
     leniency = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
     # "file:" keeps a colon in the name from being taken for a protocol.
-    with reading(path), av.open(f"file:{path}", **leniency) as container:
+    with reading(path), av.open(f"file:{os.fspath(path)}", **leniency) as container:
         yield container

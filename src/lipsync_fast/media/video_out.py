@@ -8,6 +8,7 @@ import struct
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ from ..formats import VideoFormat
 from ..kernels import i420_planes
 from ..provenance import MP4_BOX, SOURCE_TYPE
 from .mp4_durations import mend_durations
+from .pipes import PipeOut, is_pipe_out
 from .pyav import load_av
 from .sound_in import SAMPLE_RATE
 from .sound_out import SoundTrack
@@ -40,6 +42,8 @@ _MUXER_OPTIONS = {
     # The default, 1000, would round the tracks' lengths to milliseconds.
     "movie_timescale": "90000",
 }
+# Through a pipe there is no way back to an index: the fragments stay, each with its own.
+_PIPE_OPTIONS = _MUXER_OPTIONS | {"movflags": "delay_moov+default_base_moof"}
 _PRESETS = (
     *("ultrafast", "superfast", "veryfast", "faster", "fast"),
     *("medium", "slow", "slower", "veryslow", "placebo"),
@@ -96,7 +100,8 @@ class VideoWriter:
     Parameters
     ----------
     path : str or PathLike
-        Ends in .mp4, .m4v or .mov; its folder exists.
+        Ends in .mp4, .m4v or .mov; its folder exists. Or "-" for standard output, or a named pipe:
+        these get an mp4 in fragments, as it is made, which stays a part if the writer aborts.
     format : VideoFormat
         Size, rate and colour of the frames. An odd size gets its last column or row twice: H.264
         needs even ones. The file names its matrix only where the format is `tagged`.
@@ -140,7 +145,9 @@ class VideoWriter:
     ) -> None:
         self._container: Any = None
         self._part: PartFile | None = None
-        self.path = check_file(path, MediaError, tuple(_FORMATS))
+        self._pipe: PipeOut | None = None
+        self._is_pipe = is_pipe_out(path)
+        self.path = Path(path) if self._is_pipe else check_file(path, MediaError, tuple(_FORMATS))
         self.frames = 0
         self._av = load_av("writing video")
         check_type("format", format, VideoFormat)
@@ -159,7 +166,10 @@ class VideoWriter:
         if self._even != self._size or height % 4:
             self._copy = self._av.VideoFrame(*self._even, "yuv420p")
         sound = None if audio is None else SoundTrack(audio, audio_rate)
-        self._part = self._guard(PartFile, self.path)
+        if self._is_pipe:
+            self._pipe = self._guard(PipeOut, path)
+        else:
+            self._part = self._guard(PartFile, self.path)
         self._container = self._guard(self._open_container)
         try:
             self._video = self._guard(self._add_video, h264)
@@ -241,6 +251,8 @@ class VideoWriter:
     def abort(self) -> None:
         """Give up: remove ``.part``, leave an earlier file of the name as it is."""
         container, self._container = self._container, None
+        if self._pipe is not None:
+            self._pipe.close()  # first, so that nothing waits for its reader
         if container is not None:
             with suppress(self._av.error.FFmpegError, OSError, ValueError):
                 container.close()
@@ -253,6 +265,8 @@ class VideoWriter:
             return action(*arguments)
         except (self._av.error.FFmpegError, OSError) as error:
             self.abort()
+            if self._pipe is not None and self._pipe.stopped is not None:
+                raise self._pipe.stopped from None
             if isinstance(error, LipsyncError):
                 raise
             reason = error.strerror or str(error)
@@ -262,6 +276,8 @@ class VideoWriter:
             raise
 
     def _open_container(self) -> Any:
+        if self._pipe is not None:
+            return self._av.open(self._pipe, "w", format="mp4", container_options=_PIPE_OPTIONS)
         assert self._part is not None
         return self._av.open(
             f"file:{self._part.path}",
@@ -304,6 +320,16 @@ class VideoWriter:
             self._sound.finish(self.frames / self._fps)
         self._encode(None)
         self._container.close()
+        if self._pipe is not None:
+            if self._label:
+                self._pipe.write(MP4_BOX)
+            self._pipe.close()
+        else:
+            self._finish_file()
+        self._container = None
+        _log.debug("%s: %d frames", self.path, self.frames)
+
+    def _finish_file(self) -> None:
         assert self._part is not None
         with suppress(ValueError, struct.error):  # boxes of another muxer: they stay as they are
             mend_durations(self._part.path)
@@ -314,8 +340,6 @@ class VideoWriter:
                 file.flush()
             os.fsync(file.fileno())
         self._part.finish()
-        self._container = None
-        _log.debug("%s: %d frames", self.path, self.frames)
 
 
 def _fill(picture: Any, planes: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:

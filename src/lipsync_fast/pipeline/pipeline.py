@@ -421,6 +421,8 @@ class Pipeline:
         target, to_mp4 = render_target(path)
         if to_mp4 and quality is not None:
             raise InputError("quality applies to JPEG files only; leave it out for an mp4")
+        if isinstance(speech, (str, Path)):
+            speech = media.require_file(speech)  # what a pipe brings is heard, then written
         heard = self._hear(speech, features)
         total = expected_frames(speech, heard, self.template.fps)
         frames = self._frames(heard, speech, "i420" if to_mp4 else "jpeg", quality, request)

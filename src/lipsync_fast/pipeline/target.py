@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .. import media
 from ..errors import InputError, MediaError
 from ..files.targets import check_file, check_new_folder
 
@@ -16,7 +17,8 @@ def render_target(path: str | Path) -> tuple[Path, bool]:
     Parameters
     ----------
     path : str or Path
-        ``.mp4``, or a name without a suffix for a folder of JPEG files.
+        ``.mp4``, or a pipe ("-" for standard output, a named one), which gets an mp4; or a name
+        without a suffix for a folder of JPEG files.
 
     Raises
     ------
@@ -26,6 +28,8 @@ def render_target(path: str | Path) -> tuple[Path, bool]:
         The folder above it does not exist, or something is there that must not be replaced.
     """
     target = Path(path)
+    if media.is_pipe_out(path):
+        return target, True
     to_mp4 = ".mp4" in (target.suffix.lower(), target.name.lower())
     if target.suffix and not to_mp4:
         raise InputError(f"{target}: output must be .mp4 or a folder name without a suffix")

@@ -7,6 +7,7 @@ import pytest
 
 from lipsync_fast import kernels
 from lipsync_fast.compositing import Compositor, _backgrounds, _finish
+from lipsync_fast.compositing import compositor as compositor_module
 from lipsync_fast.compositing.canvas import open_canvas
 from lipsync_fast.errors import InputError, LayoutError
 from lipsync_fast.formats import VideoFormat
@@ -125,6 +126,40 @@ def test_threads_share_backgrounds(template, outputs):
         for thread in threads:
             thread.join()
     assert not errors
+
+
+def test_buffers_for_repeated_backgrounds_are_reserved_once(
+    tmp_path, template, outputs, monkeypatch
+):
+    """A request at the turn of the loop shows a background twice: the second is a copy."""
+    counts, most_repeats = [], compositor_module._most_repeats
+
+    def noted(template, count):
+        counts.append(count)
+        return most_repeats(template, count)
+
+    monkeypatch.setattr(compositor_module, "_most_repeats", noted)
+    with Template.open(tmp_path / "t", loop="pingpong") as there_and_back:
+        with Compositor(there_and_back, threads=1) as compositor:
+            compositor.composite(outputs[:3], [0, 1, 2]).release()
+            turn = there_and_back.indices(COUNT - 2, 3)
+            assert len(set(turn.tolist())) == 2
+            before = compositor.pool.stats().misses
+            compositor.composite(outputs[:3], turn).release()
+            assert compositor.pool.stats().misses == before
+            compositor.composite(outputs[:2], [0, 1]).release()
+        assert counts == [3, 2]
+
+
+def test_workers_are_used_again(template, outputs):
+    with Compositor(template, threads=2) as compositor:
+        canvas = compositor.canvas("rgba")
+        before = set(canvas.workers)
+        assert len(before) == 2
+        for _ in range(3):
+            compositor.composite(outputs, range(COUNT), format="rgba").release()
+            assert set(canvas.workers) == before
+    assert canvas.workers == []
 
 
 def test_templates_in_memory_are_never_painted_on(template, outputs):

@@ -108,6 +108,7 @@ def test_to_planes_has_the_bits_of_numpys_division(isa):
         (3, 0, 4, 33),
         (39, 32, 40, 33),
         (7, 7, 7, 20),
+        (7, 9, 20, 9),
     ],
 )
 @pytest.mark.parametrize("low", [0.0, -1.0])

@@ -1,5 +1,7 @@
 """Only frames that have a face and an alpha reach the model."""
 
+from concurrent.futures import Future
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,9 @@ from tests.support.person import template_of
 
 from lipsync_fast.errors import InputError, LayoutError
 from lipsync_fast.memory import default_pool
+from lipsync_fast.nets.devices import Device
 from lipsync_fast.pipeline.pipeline import Pipeline
+from lipsync_fast.pipeline.speech import Request
 from lipsync_fast.presets import get_preset
 
 COUNT = 20
@@ -87,3 +91,18 @@ def test_all_buffers_of_a_request_are_the_pipelines(pipeline, features):
     after = default_pool().stats()
     assert (after.hits, after.misses) == (before.hits, before.misses)
     assert pipeline.pool.stats().misses > 0
+
+
+def test_a_request_is_load_until_it_is_drawn_or_cancelled(pipeline, features, monkeypatch):
+    faces = int((pipeline.template.indices(0, COUNT) != FACELESS).sum())
+    device, submit = Device.of("cpu"), Device.submit
+    pipeline.inference.submit(Request(0, features)).result()
+    assert device.load == 0
+    waiting = []
+    monkeypatch.setattr(Device, "submit", lambda *_: waiting.append(Future()) or waiting[-1])
+    future = pipeline.inference.submit(Request(0, features))
+    assert device.load == faces
+    assert future.cancel()
+    assert device.load == 0
+    monkeypatch.setattr(Device, "submit", submit)
+    assert len(pipeline.inference.submit(Request(0, features)).result().indices) == COUNT

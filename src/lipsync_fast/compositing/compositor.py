@@ -181,7 +181,6 @@ class Compositor:
                     self._canvases[key] = canvas
                     jpegs = [k for k in self._canvases if k[0] == "jpeg"]
                     gone = [self._canvases.pop(k) for k in jpegs[:-MOST_QUALITIES]]
-                    self._reserved = {r for r in self._reserved if r[0] not in gone}
                 for old in gone:
                     self._derived.drop(old)
         return canvas

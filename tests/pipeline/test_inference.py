@@ -10,10 +10,12 @@ from tests.support.nets import tiny_generator
 from tests.support.person import template_of
 
 from lipsync_fast.errors import InputError, LayoutError
-from lipsync_fast.memory import default_pool
+from lipsync_fast.memory import BufferPool, default_pool
 from lipsync_fast.nets.devices import Device
+from lipsync_fast.pipeline.inference import Inference, device_names
 from lipsync_fast.pipeline.pipeline import Pipeline
 from lipsync_fast.pipeline.speech import Request
+from lipsync_fast.pipeline.stages import Stages
 from lipsync_fast.presets import get_preset
 
 COUNT = 20
@@ -106,3 +108,39 @@ def test_a_request_is_load_until_it_is_drawn_or_cancelled(pipeline, features, mo
     assert device.load == 0
     monkeypatch.setattr(Device, "submit", submit)
     assert len(pipeline.inference.submit(Request(0, features)).result().indices) == COUNT
+
+
+class Painter:
+    """A generator that draws nothing, with a device and memory of its own."""
+
+    def __init__(self, preset, place="cpu", pool=None):
+        self.preset, self.device, self.pool = preset, Device.of(place), pool
+        self.drawn = []
+
+    def output(self, count):
+        return (count, 3, self.preset.view, self.preset.view), "float32"
+
+    def draw(self, template, indices, features, out, *, pool, clock):
+        self.drawn.append((indices.tolist(), pool))
+
+
+def test_outputs_lie_in_the_memory_of_the_generator(rng):
+    """A device copies to its own pinned memory faster; visual inputs are the pipeline's."""
+    preset = get_preset("wav2lip96")
+    features = rng.normal(0, 1, (5, *preset.audio_shape)).astype(np.float32)
+    pool = BufferPool()
+    for own in (BufferPool(), None):
+        painter = Painter(preset, pool=own)
+        inference = Inference(template_of(preset), [painter], pool, Stages(["cpu"]))
+        outputs = inference.run(features, 0)
+        assert (own or pool).stats().lent == 1
+        assert own is None or pool.stats().lent == 0
+        assert painter.drawn == [([0, 1], pool), ([3, 4], pool)]
+        del outputs
+
+
+def test_devices_that_are_shared_are_numbered():
+    preset = get_preset("wav2lip96")
+    painters = [Painter(preset, place) for place in ("cuda:0", "cpu", "cuda:0", "cuda:1")]
+    assert device_names(painters) == ["cuda:0 #1", "cpu", "cuda:0 #2", "cuda:1"]
+    assert device_names(painters[:2]) == ["cuda:0", "cpu"]

@@ -17,6 +17,7 @@ from lipsync_fast.errors import InputError
 from lipsync_fast.memory._pool import BufferPool
 from lipsync_fast.pipeline import MouthOptions, SpeechFeatures
 from lipsync_fast.pipeline.speech import open_speech, read_requests
+from lipsync_fast.pipeline.stages import Stages
 from lipsync_fast.presets import get_preset
 
 
@@ -230,3 +231,27 @@ def test_an_encoder_of_whole_speeches_hears_all_at_the_end(tmp_path, silence, rn
     given.push(samples)
     assert np.array_equal(taken.features, given.take(given.flush()))
     assert (taken.alphas is not None) == (silence == "background")
+
+
+@pytest.mark.parametrize(
+    ("preset", "model"),
+    [("ultralight168-hubert", "HuBERT"), ("synctalk328-wenet", "wenet's encoder")],
+)
+@pytest.mark.parametrize("encoder", [None, "an encoder of another kind"])
+def test_presets_that_need_an_encoder_name_it(preset, model, encoder):
+    kind = preset.partition("-")[2]
+    words = rf"{preset} hears {kind} features: .* \(--features\), or {model} as an ONNX file"
+    with pytest.raises(InputError, match=words):
+        SpeechFeatures(get_preset(preset), 25, encoder)
+
+
+def test_the_clock_of_features_counts_the_frames_that_are_taken():
+    stages = Stages()
+    speech = SpeechFeatures(get_preset("wav2lip96"), 25, stages=stages)
+    speech.push(synthetic_voice(1))
+    speech.flush()
+    assert speech.ready == 25
+    for count in (3, 22):
+        speech.take(count)
+    counted = stages.stats()["features"]
+    assert (counted.runs, counted.frames) == (4, 25)

@@ -132,7 +132,7 @@ def test_bad_input_is_one_line(tmp_path, images, wave, capsys):
     render = ("render", template, wave, tmp_path / "no" / "out.mp4", "-q")
     assert "out.mp4" in fails(capsys, *render, "--generator", good)
     render = ("render", template, "-", tmp_path / "out.mp4", "-q")
-    assert "a speech or features, got neither" in fails(capsys, *render, "--generator", good)
+    assert "standard input is damaged" in fails(capsys, *render, "--generator", good)
     assert "nothing" in fails(capsys, "inspect", tmp_path / "nothing")
     assert "text.onnx" in fails(capsys, "inspect", text)
 
@@ -332,12 +332,16 @@ def test_a_progress_bar_needs_tqdm_and_says_so(tmp_path, anna, net, wave, capsys
     assert main([*map(str, render), "--quiet"]) == 0
 
 
-def test_an_error_before_the_first_frame_leaves_no_bar(tmp_path, anna, net, capsys):
+@pytest.mark.parametrize("terminal", [False, True])
+def test_an_error_before_the_first_frame_leaves_no_bar(
+    tmp_path, anna, net, capsys, monkeypatch, terminal
+):
+    monkeypatch.setattr(type(sys.stderr), "isatty", lambda stream: terminal, raising=False)
     render = ["render", anna, tmp_path / "no.wav", tmp_path / "out", "--generator", net]
     assert main([*map(str, render)]) == 2
     said = capsys.readouterr().err
-    assert "render: 0 frames" in said  # until then
-    assert said.rpartition("\r")[2].startswith("lipsync-fast: no such file: ")
+    assert ("render on cpu: 0 frames" in said) == terminal  # until then
+    assert said.rpartition("\r")[2].startswith("lipsync-fast: speech: no such file: ")
 
 
 def run_module(*arguments, **options):

@@ -71,9 +71,9 @@ def test_who_is_asked_to_end_while_waiting(tmp_path, anna, net, wave, way):
     os.mkfifo(tmp_path / "pipe")
     speech = tmp_path / "pipe" if way == "speech" else wave
     output = tmp_path / "pipe" if way == "output" else tmp_path / "out.mp4"
-    child = start("render", anna, speech, output, "--generator", net)
+    child = start("render", anna, speech, output, "--generator", net, "--verbose")
     seen = b""
-    while b"generator on" not in seen:
+    while b": running on" not in seen:
         seen += child.stderr.read(1)
     time.sleep(0.3)
     child.send_signal(signal.SIGTERM)
@@ -86,7 +86,7 @@ def test_who_is_asked_to_end_while_waiting(tmp_path, anna, net, wave, way):
 def test_what_cannot_go_to_standard_output(tmp_path, images, net, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     prepare = ("prepare", images, "-", "--preset", "wav2lip96", "--rect", "9,9,50,50", "-q")
-    assert "- stands for standard output" in fails(capsys, *prepare)
+    assert "template - stands for standard input or output" in fails(capsys, *prepare)
     assert not (tmp_path / "-").exists()
 
 

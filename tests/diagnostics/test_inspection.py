@@ -139,7 +139,7 @@ def test_why_a_net_is_none(tmp_path):
     facts = inspect(path, preset=five)
     assert facts["preset"] == "five"
     assert facts["plane order"].startswith("masked+reference: ")
-    with pytest.raises(ModelError, match="fit no preset"):
+    with pytest.raises(ModelError, match="it has pictures of 80 px, wav2lip256 has 256"):
         inspect(path, preset="wav2lip256")
 
 

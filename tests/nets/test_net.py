@@ -37,12 +37,17 @@ def test_no_such_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"hello, this is a text file\n" * 20, b"RIFF\0\0\0\0WAVE"]
+    ("content", "says"),
+    [
+        (b"", "it is empty"),
+        (b"hello, this is a text file\n" * 20, "it is a text file"),
+        (b"RIFF\0\0\0\0WAVE", "it is a sound file"),
+    ],
 )
-def test_not_onnx(tmp_path, content, capfd):
+def test_not_onnx(tmp_path, content, says, capfd):
     path = tmp_path / "net.onnx"
     path.write_bytes(content)
-    with pytest.raises(ModelError, match=r"net\.onnx: not an ONNX model, or cut short"):
+    with pytest.raises(ModelError, match=rf"net\.onnx: not an ONNX model: {says}"):
         Net(path)
     assert capfd.readouterr() == ("", "")
 

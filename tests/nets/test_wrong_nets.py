@@ -41,7 +41,7 @@ def truncated(path):
 
 
 WRONG = {
-    "text file": (text_file, "not an ONNX model, or cut short"),
+    "text file": (text_file, "not an ONNX model: it is a text file; fetch the .onnx file itself"),
     "truncated": (truncated, "not an ONNX model, or cut short"),
     "image classifier": (
         lambda p: save(p, [("pixels", (1, 3, 224, 224))], ("scores", (1, 1000))),

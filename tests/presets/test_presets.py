@@ -43,7 +43,9 @@ def test_model_finds_its_preset(preset, batch):
 def test_one_preset_may_be_named(preset):
     found = fit_preset({"target": (1, 6, 96, 96), "source": (1, 1, 80, 16)}, preset)
     assert found == replace(PRESETS["wav2lip96"], image_input="target", audio_input="source")
-    with pytest.raises(ModelError, match="known are synctalk328 "):
+    with pytest.raises(
+        ModelError, match=r"do not fit the preset synctalk328: .*; needed are synctalk328 "
+    ):
         fit_preset({"input": (1, 6, "S", "S"), "audio": (1, 1, 80, 9)}, "synctalk328")
     with pytest.raises(InputError, match="preset must be one of"):
         fit_preset({}, "nobody")

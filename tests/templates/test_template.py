@@ -470,11 +470,22 @@ def test_bad_options(tmp_path):
     with TemplateWriter(tmp_path / "t", VIDEO, preset="wav2lip96") as writer:
         with pytest.raises(InputError, match="background"):
             writer.add(RECTS[0])
-        with pytest.raises(InputError, match="64×99"):
-            writer.add(RECTS[0], bgr24=frames(1, 64, 99)[0])
+        for wrong in (frames(1, 64, 99)[0], np.zeros((HEIGHT, WIDTH, 4), np.uint8), one[0][..., 0]):
+            with pytest.raises(InputError) as caught:
+                writer.add(RECTS[0], bgr24=wrong)
+            needed = f"shape ({HEIGHT}, {WIDTH}, 3) of the others, got {wrong.shape}"
+            assert needed in str(caught.value)
         with pytest.raises(InputError, match=r"rect 0 must lie inside .*got .* = -10, 50, 60, 80"):
             writer.add(RECTS[2], bgr24=one[0])
         writer.add(RECTS[0], bgr24=one[0])
+
+
+def test_a_picture_in_place_of_a_list_of_them():
+    with pytest.raises(
+        InputError, match=r"frame 0 must have the shape \(H, W, 3\), got \("
+    ) as caught:
+        Template.from_arrays(frames(1)[0], RECTS[0], preset="wav2lip96")
+    assert str(caught.value).endswith(f"got ({WIDTH}, 3); put one picture into a list")
 
 
 def test_one_rect_serves_all_frames():

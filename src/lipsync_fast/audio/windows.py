@@ -268,7 +268,10 @@ def open_windows(
         return MelWindows(fps)
     if features == "ave":
         if encoder is None:
-            raise InputError('features "ave" need an audio encoder, got none; name its ONNX file')
+            raise InputError(
+                'features "ave" need an audio encoder, got none; name its ONNX file '
+                "(--audio-encoder)"
+            )
         if fps != ENCODER_RATE:
             raise InputError(
                 f'features "ave" are made for {ENCODER_RATE} frames a second, got {fps}; '

@@ -18,11 +18,15 @@ from PIL import Image
 
 from .. import demo, kernels
 from .._version import __version__
+from ..checks import check_int
+from ..compositing.compositor import MOST_THREADS
 from ..errors import InputError, MediaError, MissingExtraError
 from ..files.part import atomic_write
 from ..files.targets import check_file
 from ..kernels import _jpeg
+from ..nets.net import Net
 from ..pipeline.pipeline import Pipeline
+from ..presets import fit_preset
 from ..templates.template import Template
 from . import need
 from .measure import OURS, Line, measure_peers, measure_pipeline
@@ -124,8 +128,16 @@ class Report:
 
 
 def check_report(path: str | Path) -> Path:
-    """Return the path of a report to write, an .html or .png; see `check_file`."""
-    return check_file(path, MediaError, (".html", ".png"))
+    """Return the path of a report to write, an .html or .png; see `check_file`.
+
+    Raises
+    ------
+    MissingExtraError
+        matplotlib is not installed.
+    """
+    target = check_file(path, MediaError, (".html", ".png"))
+    need("matplotlib")
+    return target
 
 
 def run_benchmark(
@@ -161,8 +173,7 @@ def run_benchmark(
     LipsyncError
         The template or a model cannot be opened, or they do not fit each other.
     """
-    if rounds < 1:
-        raise InputError(f"rounds must be 1 or more, got {rounds}")
+    _check_arguments(template, generator, audio_encoder, threads, rounds)
     lines: list[Line] = []
     with ExitStack() as stack:
         opened = stack.enter_context(_open_template(template))
@@ -178,6 +189,34 @@ def run_benchmark(
                 if progress:
                     progress(len(lines), None)
     return Report(facts, lines)
+
+
+def _check_arguments(
+    template: str | Path | None,
+    generator: str | Path | None,
+    audio_encoder: str | Path | None,
+    threads: int | None,
+    rounds: int,
+) -> None:
+    """Raise for what would be refused after minutes of drawing, or not be heard of."""
+    check_int("rounds", rounds, 1)
+    if threads is not None:
+        check_int("threads", threads, 1, MOST_THREADS)
+    if generator is None:
+        if audio_encoder is not None:
+            raise InputError(
+                "audio_encoder (--audio-encoder) is for a generator of your own (--generator): "
+                "give both, or leave it out"
+            )
+        return
+    if audio_encoder is not None:
+        Net(audio_encoder, providers=["cpu"])
+    found = fit_preset(Net(generator, providers=["cpu"]).input_shapes) if template is None else None
+    if found is not None and found.name != demo.PRESET:
+        raise InputError(
+            f"{generator} is {found.name}, and the frames drawn here are for {demo.PRESET}: give a "
+            f"template of {found.name} (--template) as well"
+        )
 
 
 @contextmanager

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
-from .render import render_speech
+from .render import reject_same, render_speech
 from .shared import Progress, add_label
 
 __all__ = ["add_demo"]
@@ -24,7 +25,7 @@ def add_demo(commands: Any) -> None:
     )
     command.add_argument("--audio", help="your own sound file instead of the synthesised one")
     add_label(command)
-    command.set_defaults(run=_demo)
+    command.set_defaults(run=_demo, takes_dash=("output", "audio"))
 
 
 def _demo(options: argparse.Namespace) -> None:
@@ -34,6 +35,9 @@ def _demo(options: argparse.Namespace) -> None:
 
     render_target(options.output)
     speech = demo.speech() if options.audio is None else media.require_file(options.audio)
+    if isinstance(speech, Path):
+        reject_same(speech, options.output)
+        media.AudioSource(speech)
     with ExitStack() as stack:
         with Progress("draw", options.quiet) as progress:
             pipeline = stack.enter_context(

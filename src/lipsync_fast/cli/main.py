@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 import threading
@@ -11,17 +12,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from .._version import __version__
-from ..errors import InputError, LipsyncError
+from ..errors import LipsyncError
 from .bench import add_bench
 from .cache import add_cache
 from .demo import add_demo
 from .doctor import add_doctor
 from .inspect import add_inspect
 from .model import add_model
+from .naming import name_option, reject_dashes, reject_empty
 from .prepare import add_prepare
 from .render import add_render
 from .shared import add_verbosity
-from .streams import discard, ignore_broken_stderr, reopen_closed
+from .streams import discard, ignore_broken_stderr, print_any_text, reopen_closed
 
 __all__ = ["main"]
 
@@ -61,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         interrupted; 143 when asked to end.
     """
     reopen_closed()
-    with ignore_broken_stderr():
+    with print_any_text(), ignore_broken_stderr():
         return _main(arguments)
 
 
@@ -70,13 +72,13 @@ def _main(arguments: Sequence[str] | None) -> int:
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("lipsync_fast").setLevel(logging.INFO if options.verbose else "WARNING")
     try:
-        _reject_empty(options)
+        reject_empty(options)
+        reject_dashes(options, getattr(options, "takes_dash", ()))
         with _ending_cleanly():
             status: int | None = options.run(options)
             sys.stdout.flush()
     except LipsyncError as error:
-        print(f"lipsync-fast: {error}", file=sys.stderr)
-        return 2
+        return _fail(options, str(error))
     except KeyboardInterrupt as stopped:
         asked = isinstance(stopped, _AskedToEnd)
         print(f"lipsync-fast: {'asked to end' if asked else 'interrupted'}", file=sys.stderr)
@@ -85,19 +87,21 @@ def _main(arguments: Sequence[str] | None) -> int:
         discard(sys.stdout)
         return 0
     except OSError as error:
-        print(f"lipsync-fast: {error}", file=sys.stderr)
         discard(sys.stdout)
-        return 2
+        return _fail(options, _os_message(error))
     return status or 0
 
 
-def _reject_empty(options: argparse.Namespace) -> None:
-    """Reject empty arguments (an unset shell variable); "" would mean the current folder."""
-    for action in options.parser._actions:
-        value = getattr(options, action.dest, None)
-        if value == "" or (isinstance(value, list) and "" in value):
-            name = action.option_strings[-1] if action.option_strings else action.metavar
-            raise InputError(f"{name or action.dest} is empty; give it a value, or leave it out")
+def _fail(options: argparse.Namespace, message: str) -> int:
+    print(f"lipsync-fast: {name_option(options, message)}", file=sys.stderr)
+    return 2
+
+
+def _os_message(error: OSError) -> str:
+    """Return what the system refused, in the order of the other sentences."""
+    if error.filename is None or error.strerror is None:
+        return str(error)
+    return f"{os.fsdecode(error.filename)}: {error.strerror}"
 
 
 class _AskedToEnd(KeyboardInterrupt):

@@ -104,7 +104,10 @@ def _probe_inputs(options: argparse.Namespace) -> dict[str, NDArray[np.float32]]
         except ModelError:
             return {}
     with Template.open(options.template) as template:
-        preset = fit_preset(shapes, template.preset)
+        try:
+            preset = fit_preset(shapes, template.preset)
+        except ModelError as error:
+            raise ModelError(f"{options.source}: {error}") from None
         return _sounds(preset) | {preset.image_input: _faces(template)}
 
 

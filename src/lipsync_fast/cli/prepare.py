@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import re
+from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
@@ -49,10 +51,11 @@ def add_prepare(commands: Any) -> None:
     command.add_argument("--quality", type=int, default=75, help="JPEG quality (default: 75)")
     add_order(command, "preset")
     add_label(command)
-    command.set_defaults(run=_prepare)
+    command.set_defaults(run=_prepare, takes_dash=("source",))
 
 
 def _add_faces(command: argparse.ArgumentParser) -> None:
+    command._negative_number_matcher = re.compile(r"-\d[\d,.-]*$")  # --rect -5,20,80,80
     command.add_argument("--rect", metavar="X,Y,W,H", help="one rect in pixels for all frames")
     command.add_argument(
         "--rects",
@@ -79,9 +82,15 @@ def _add_faces(command: argparse.ArgumentParser) -> None:
 def _prepare(options: argparse.Namespace) -> None:
     from ..preparation import FaceOptions, prepare
     from ..templates import JpegSettings, TemplateOptions
+    from ..templates.layout import HEAD
 
     if options.rect and options.rects:
         raise InputError("rects can be given once only: pass --rect or --rects, not both")
+    if (Path(options.source) / HEAD).is_file():
+        raise InputError(
+            f"{options.source} is a template already: render it, or name the film that it was "
+            "made from"
+        )
     with Progress("prepare", options.quiet) as progress:
         template = prepare(
             options.source,
@@ -90,7 +99,7 @@ def _prepare(options: argparse.Namespace) -> None:
             rects=options.rect or options.rects,
             faces=FaceOptions(options.detector, options.landmarks, options.smooth, options.masks),
             options=TemplateOptions(
-                store=tuple(options.store.split(",")),
+                store=tuple(name.strip() for name in options.store.split(",")),
                 jpeg=JpegSettings(options.quality),
                 loop=Loop(options.loop, options.start),
                 feather=options.feather,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from typing import TYPE_CHECKING, Any
 
 from ..audio.silence import SILENCE
+from ..errors import InputError
 from .shared import Progress, add_label, add_order, say
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
     from ..pipeline import Pipeline, PipelineStats
 
-__all__ = ["add_render", "render_speech"]
+__all__ = ["add_render", "reject_same", "render_speech"]
 
 
 def add_render(commands: Any) -> None:
@@ -61,7 +63,7 @@ def add_render(commands: Any) -> None:
         "--request", type=int, default=8, help="frames that the model is asked for at once (8)"
     )
     add_label(command)
-    command.set_defaults(run=_render)
+    command.set_defaults(run=_render, takes_dash=("speech", "output"))
 
 
 def _add_models(command: argparse.ArgumentParser) -> None:
@@ -94,6 +96,9 @@ def _render(options: argparse.Namespace) -> None:
     from ..timing import Loop
 
     render_target(options.output)
+    no_speech = options.speech == "-" and options.features is not None
+    speech = None if no_speech else options.speech
+    reject_same(speech, options.output)
     template = Template.open(
         options.template,
         border=options.border,
@@ -109,8 +114,6 @@ def _render(options: argparse.Namespace) -> None:
         mouth=MouthOptions(options.colour_match, options.silence, options.neutral),
         threads=options.threads,
     ) as pipeline:
-        no_speech = options.speech == "-" and options.features is not None
-        speech = None if no_speech else options.speech
         render_speech(
             pipeline,
             speech,
@@ -141,11 +144,18 @@ def render_speech(
     **more
         Further arguments of `Pipeline.render`.
     """
-    say(options, f"generator on {', '.join(pipeline.stats().devices)}")
-    with Progress("render", options.quiet) as progress:
+    devices = ", ".join(pipeline.stats().devices)
+    with Progress(f"render on {devices}", options.quiet) as progress:
         frames = pipeline.render(speech, options.output, progress=progress, **more)
     seconds = float(frames / pipeline.template.fps)
-    say(options, f"{options.output}: {frames} frames, {seconds:.2f} s")
+    say(options, f"{options.output}: {frames} frames, {seconds:.2f} s, generator on {devices}")
+
+
+def reject_same(speech: str | Path | None, output: str) -> None:
+    """Reject an output that would replace the film whose sound is heard."""
+    with suppress(OSError):
+        if speech is not None and os.path.samefile(speech, output):
+            raise InputError(f"{output} is the speech itself, which would be lost; name another")
 
 
 def _print_stats(stats: PipelineStats) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ..errors import MissingExtraError
@@ -57,6 +58,9 @@ def say(options: argparse.Namespace, line: str) -> None:
 class Progress:
     """A progress bar with rate and time left, fed with (done, total).
 
+    On a terminal it stands there from the start; elsewhere from the first step on, so that an
+    error before it stands alone.
+
     Parameters
     ----------
     label : str
@@ -85,10 +89,16 @@ class Progress:
             raise MissingExtraError(
                 'the progress bar needs tqdm: pip install "lipsync_fast[cli]", or pass --quiet'
             ) from None
-        self._bar = tqdm(desc=self._label, unit=f" {self._unit}", dynamic_ncols=True)
+        self._make = partial(
+            tqdm, desc=self._label, unit=f" {self._unit}", dynamic_ncols=True, file=sys.stderr
+        )
+        if sys.stderr.isatty():
+            self._bar = self._make()
         return self._update
 
     def _update(self, done: int, total: int | None) -> None:
+        if self._bar is None:
+            self._bar = self._make(total=total)
         if total is not None and self._bar.total != total:
             self._bar.total = total
         self._bar.update(done - self._bar.n)

@@ -1,14 +1,18 @@
-"""Standard output and error that may be closed, or lead to a full disk."""
+"""Standard output and error that may be closed, lead to a full disk, or speak ASCII alone."""
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, suppress
+from contextlib import ExitStack, contextmanager, redirect_stderr, suppress
 from typing import Any
 
-__all__ = ["discard", "ignore_broken_stderr", "reopen_closed"]
+__all__ = ["discard", "ignore_broken_stderr", "print_any_text", "reopen_closed"]
+
+_PLAIN = {"×": "x", "…": "...", "–": "-", "±": "+-", "²": "^2", "³": "^3", "¹": "^1", "µ": "u"}
+_PLAINLY = "lipsync_fast.plainly"
 
 
 def reopen_closed() -> None:
@@ -30,6 +34,32 @@ def ignore_broken_stderr() -> Iterator[None]:
     """Inside the block, drop messages that standard error cannot take; nothing else is lost."""
     with redirect_stderr(_Messages(sys.stderr)):
         yield
+
+
+@contextmanager
+def print_any_text() -> Iterator[None]:
+    """Inside the block, let standard output and error take any text in any encoding.
+
+    A × is printed as x where × cannot be; the bytes of a file name that is not text as they are;
+    anything else that cannot be printed as its number.
+    """
+    codecs.register_error(_PLAINLY, _print_plainly)
+    with ExitStack() as stack:
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stack.callback(stream.reconfigure, errors=stream.errors)
+                stream.reconfigure(errors=_PLAINLY)
+        yield
+
+
+def _print_plainly(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    with suppress(UnicodeError):
+        return text.encode("ascii", "surrogateescape"), error.end
+    plain = "".join(_PLAIN.get(letter, letter) for letter in text)
+    return plain.encode("ascii", "backslashreplace").decode("ascii"), error.end
 
 
 def discard(stream: Any) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import demo, kernels
 from .._version import __version__
-from ..errors import LipsyncError
+from ..errors import InputError, LipsyncError, ModelError
 from ..memory._pool import BufferPool
 from ..nets import cuda
 from ..nets.net import Net
@@ -66,6 +66,11 @@ def examine(
     facts["cuDNN"] = cuda.cudnn_version()  # the providers have loaded it by now
     path = demo.GENERATOR if generator is None else generator
     with _template(path, template) as opened:
+        if generator is None and opened.preset.name != demo.PRESET:
+            raise InputError(
+                f"{template} was prepared for {opened.preset.name}, and the built-in model is "
+                f"{demo.PRESET}: give its generator as well (--generator)"
+            )
         (net,) = open_generators(path, opened, options=options)
         preset = opened.preset
         facts["model"] = "the demo's, a drawing" if generator is None else str(path)
@@ -160,7 +165,11 @@ def _template(generator: str | Path, folder: str | Path | None) -> Template:
     """Return the given template, or one of random crops for the generator's preset."""
     if folder is not None:
         return Template.open(folder)
-    preset = find_preset(Net(generator, providers=["cpu"]).input_shapes)
+    net = Net(generator, providers=["cpu"])
+    try:
+        preset = find_preset(net.input_shapes)
+    except ModelError as error:
+        raise ModelError(f"{generator}: {error}") from None
     draw = np.random.default_rng(0)
     side = preset.crop
     frames = draw.integers(0, 256, (2 * REQUEST, side, side, 3), dtype=np.uint8)

@@ -74,7 +74,8 @@ def inspect(
     if found.is_dir():
         if template is not None or preset is not None:
             raise InputError(
-                f"{path} is a folder, but template and preset apply to a model only: leave them out"
+                f"{path} is a folder, but template and preset (--template, --preset) apply to a "
+                "model only: leave them out"
             )
         return _template_facts(found)
     if template is None:

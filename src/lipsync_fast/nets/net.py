@@ -22,12 +22,14 @@ from ..presets import shape_fits
 from . import ort
 from .cuda import DEVICE_GATE
 from .devices import Device
+from .file_kinds import advice_for
 from .micro_batches import CPU_SIZES, MicroBatches
 from .options import CPU, DeviceOptions, Provider, Tensor
 
 __all__ = [
     "Net",
     "check_array",
+    "check_model_file",
     "check_out",
     "has_fixed_shape",
     "shape_fits",
@@ -95,11 +97,7 @@ class Net:
             check_type("options", options, DeviceOptions)
         if providers is not None:
             check_type("providers", providers, Sequence)
-        self.path = Path(path)
-        if not self.path.exists():
-            raise FileMissingError(f"{path}: no such file; give the path of an ONNX model")
-        if self.path.is_dir():
-            raise ModelError(f"{path}: is a folder; give the path of an ONNX model")
+        self.path = check_model_file(path)
         self.options = options or DeviceOptions()
         self._session = self._open(providers, threads)
         self.provider: str = self._session.get_providers()[0]
@@ -210,6 +208,26 @@ class Net:
                     binding.synchronize_outputs()
         except Exception as error:  # ONNX Runtime's exceptions share no narrower base
             raise ort.run_error(self.path, len(out), error) from error
+
+
+def check_model_file(path: str | Path) -> Path:
+    """Return the path of a model if it is a plain file.
+
+    Raises
+    ------
+    FileMissingError
+        There is no such file.
+    ModelError
+        It is a folder, or a pipe, for which ONNX Runtime would wait without an end.
+    """
+    found = Path(path)
+    if not found.exists():
+        raise FileMissingError(f"{path}: no such file; give the path of an ONNX model")
+    if found.is_dir():
+        raise ModelError(f"{path}: is a folder; give the path of an ONNX model")
+    if not found.is_file():
+        raise ModelError(f"{path}: not an ONNX model: {advice_for(found)}")
+    return found
 
 
 def has_fixed_shape(shape: Sequence[object]) -> bool:

@@ -12,11 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ArgumentTypeError, InputError, ModelError
 from ..memory._pool import BufferPool
-from ..presets import Preset
+from ..presets import Preset, fit_preset
 from ..templates.template import Template
 from .devices import Device
 from .generator import UNTIMED, Clock, Generator, require_preset
 from .micro_batches import MicroBatches
+from .net import Net, check_model_file
 from .options import DeviceOptions, Provider
 from .resident import try_resident
 
@@ -181,13 +182,24 @@ def _open(
     options: DeviceOptions,
 ) -> AnyGenerator:
     preset = template.preset
+    check_model_file(path)
     resident = try_resident(path, template.crops, preset, providers=providers, options=options)
     if resident is not None:
         return resident
     try:
         return Generator(path, preset=preset, providers=providers, options=options)
     except ModelError:
-        # Its error tells if the file is not a generator at all.
-        other = Generator(path, providers=providers, options=options)
-        require_preset(other, template)
+        if not _fits(path, preset):
+            # Its error tells if the file is not a generator at all.
+            other = Generator(path, providers=providers, options=options)
+            require_preset(other, template)
         raise
+
+
+def _fits(path: str | Path, preset: Preset) -> bool:
+    """Tell whether a model's inputs fit a preset: then nothing else is to be said of its family."""
+    try:
+        fit_preset(Net(path, providers=["cpu"]).input_shapes, preset)
+    except ModelError:
+        return False
+    return True

@@ -14,6 +14,7 @@ from typing import Any
 from ..checks import check_int
 from ..errors import DeviceMemoryError, InputError, MissingExtraError, ModelError
 from . import cuda
+from .file_kinds import advice_for
 from .options import CPU, CUDA, TENSORRT, DeviceOptions, Provider
 
 __all__ = [
@@ -131,14 +132,18 @@ def _create(
                 f"{path}: the device has too little memory ({short_message(error)}); "
                 "close other programs on it or choose another device"
             ) from error
-        raise ModelError(f"{path}: {_load_failure(error, onnxruntime.__version__)}") from error
+        raise ModelError(
+            f"{path}: {_load_failure(path, error, onnxruntime.__version__)}"
+        ) from error
     session.disable_fallback()  # a failing run is an error, not a slower model
     return session
 
 
-def _load_failure(error: Exception, version: str) -> str:
+def _load_failure(path: Path, error: Exception, version: str) -> str:
     """Return why a model was not opened, and what to do about it."""
     text = str(error)
+    if (advice := advice_for(path)) is not None:
+        return f"not an ONNX model: {advice}"
     if "PROTOBUF" in text.upper():
         return "not an ONNX model, or cut short; check the file, fetch or export it again"
     if match := re.search(r"(opset|IR version):? (\d+)", text, re.IGNORECASE):

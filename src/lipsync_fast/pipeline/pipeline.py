@@ -398,7 +398,7 @@ class Pipeline:
         speech : path, (n,) float32 samples at 16 kHz mono, or None
             None if only features are given; the video then has no sound.
         path : str or Path
-            ``.mp4`` for H.264 with AAC sound; a name without a suffix for a folder of
+            ``.mp4`` for H.264 with AAC sound; another name for a folder of
             ``00000000.jpg``, ``00000001.jpg``, …
         features, request : see `frames`
         quality : int, optional

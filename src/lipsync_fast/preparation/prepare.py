@@ -160,7 +160,10 @@ def _read_given(
         )
     if rects is not None:
         if faces.detector is not None and not faces.landmark_masks:
-            raise InputError("rects are either given or found: pass rects or a detector, not both")
+            raise InputError(
+                "rects are either given or found: pass rects (--rect, --rects) or a detector "
+                "(--detector), not both"
+            )
         _check_unsmoothed(faces, "given rects")
         return read_rects(rects)
     if avatar is not None and avatar.rects is not None and (not searched or faces.landmark_masks):

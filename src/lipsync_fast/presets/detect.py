@@ -64,7 +64,8 @@ def find_preset(
     if len(same) > 1:
         names = ", ".join(f[1].name for f in same)
         raise ModelError(
-            f"the generator's open input sizes fit several presets ({names}); name one with preset="
+            f"the generator's open input sizes fit several presets ({names}); name one with "
+            "preset= (inspect --preset), or give a template of it (--template)"
         )
     if names_match:
         return preset
@@ -111,11 +112,16 @@ def _no_preset(inputs: Mapping[str, Sequence[object]], presets: Mapping[str, Pre
     hears: dict[int, list[str]] = {}
     for preset in presets.values():
         hears.setdefault(preset.view, []).append(shape_text(("N", *preset.audio_shape)))
-    why = misfit(inputs, hears)
+    one = next(iter(presets)) if len(presets) == 1 else None
+    why = misfit(inputs, hears, one)
     if why is None:
         known = (
             f"{p.name} {shape_text(('N', *p.visual_shape))} + {shape_text(('N', *p.audio_shape))}"
             for p in presets.values()
         )
-        why = f"known are {'; '.join(known)}; name one with preset= if it leaves its sizes open"
-    return f"the generator's inputs fit no preset: found {found}; {why}"
+        why = f"{'needed' if one else 'known'} are {'; '.join(known)}"
+        if one is None:
+            why += "; name one with preset= (inspect --preset) if it leaves its sizes open"
+    which = f"the preset {one}" if one else "no preset"
+    fit = "do not fit" if one else "fit"
+    return f"the generator's inputs {fit} {which}: found {found}; {why}"

@@ -11,7 +11,9 @@ _PICTURE = 64  # pixels; feature maps are smaller, pictures are larger
 Shape = Sequence[object]
 
 
-def misfit(inputs: Mapping[str, Shape], hears: Mapping[int, Sequence[str]]) -> str | None:
+def misfit(
+    inputs: Mapping[str, Shape], hears: Mapping[int, Sequence[str]], one: str | None = None
+) -> str | None:
     """Return the most telling fault of a model's inputs, as a part of a sentence.
 
     Parameters
@@ -20,6 +22,8 @@ def misfit(inputs: Mapping[str, Shape], hears: Mapping[int, Sequence[str]]) -> s
         Dynamic axes are names or None. The first axis is the batch.
     hears : mapping of int to sequence of str
         Audio shapes of the presets of each picture size, as text.
+    one : str, optional
+        The name of the preset, where the model is to fit a given one.
 
     Returns
     -------
@@ -52,6 +56,8 @@ def misfit(inputs: Mapping[str, Shape], hears: Mapping[int, Sequence[str]]) -> s
     if name and isinstance(picture[2], int):
         if picture[2] not in hears:
             sizes = ", ".join(map(str, sorted(hears)))
+            if one is not None:
+                return f"it has pictures of {picture[2]} px, {one} has {sizes}"
             return f"no preset has pictures of {picture[2]} px, only of {sizes}"
         if sound:
             known = " or ".join(hears[picture[2]])

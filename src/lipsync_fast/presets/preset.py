@@ -152,7 +152,8 @@ class Preset:
         if border is None or border == self.border:
             return self
         if border != 0:
-            raise InputError(f"border must be {self.border} or 0 for {self.name}, got {border}")
+            needed = f"{self.border} or 0" if self.border else "0"
+            raise InputError(f"border must be {needed} for {self.name}, got {border}")
         return replace(self, whole_view=True, patch_filter="bilinear_topleft")
 
     def with_feather(self, feather: str | None) -> Preset:

@@ -457,9 +457,12 @@ def _check_frames(frames: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> tu
         if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8:
             got = getattr(frame, "dtype", type(frame).__name__)
             raise LayoutError(f"frame {i} must be an array of uint8, got {got}; convert it first")
-        if frame.ndim != 3 or frame.shape[2] != 3 or frame.shape != shape or 0 in shape:
+        if frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
+            one = "; put one picture into a list" if np.ndim(frames) == 3 else ""
+            raise InputError(f"frame {i} must have the shape (H, W, 3), got {frame.shape}{one}")
+        if frame.shape != shape:
             raise InputError(
-                f"frame {i} must have the shape (H, W, 3) of all others, {shape}, got {frame.shape}"
+                f"frame {i} must have the shape of frame 0, {shape}, got {frame.shape}"
             )
         if frame.strides[1:] != (3, 1):
             raise LayoutError(

@@ -206,8 +206,8 @@ class TemplateWriter:
             )
         if bgr24.shape != (video.height, video.width, 3):
             raise InputError(
-                f"frame {len(self._rects)} must be {video.width}×{video.height} like the others, "
-                f"got {bgr24.shape[1]}×{bgr24.shape[0]}"
+                f"frame {len(self._rects)} must have the shape ({video.height}, {video.width}, 3) "
+                f"of the others, got {bgr24.shape}"
             )
         part = self._part_inside(rect)
         try:

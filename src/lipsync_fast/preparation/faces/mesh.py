@@ -11,6 +11,7 @@ from PIL import Image
 
 from ...errors import ModelError
 from ...nets.net import Net
+from ...presets.misfits import shape_text
 from ..boxes import iou
 from .detector import check_image
 
@@ -69,8 +70,9 @@ class FaceLandmarks:
         side = (MESH_SIDE, MESH_SIDE, 3)
         if [shape[1:] for shape in shapes.values()] != [side] or not points or not logits:
             raise ModelError(
-                f"{path}: not the 478-point face mesh: needs an input (1, 256, 256, 3) and "
-                f"outputs of 1434 numbers and of 1, got {shapes} and {self._net.output_shapes}"
+                f"{path}: not the 478-point face mesh: needs an input (1,256,256,3) and outputs of "
+                f"1434 numbers and of 1, got {_listed(shapes)} and "
+                f"{_listed(self._net.output_shapes)}"
             )
         self._input = next(iter(shapes))
         self._points, self._presence = points[0], logits[0]
@@ -142,6 +144,10 @@ class FaceLandmarks:
         mesh[:, :2] = mesh[:, :2] @ matrix.T + shift
         mesh[:, 2] *= square[1] / MESH_SIDE
         return mesh
+
+
+def _listed(shapes: dict[str, tuple[int | str | None, ...]]) -> str:
+    return ", ".join(f"{name} {shape_text(shape)}" for name, shape in shapes.items())
 
 
 # ---- the square that the model sees: centre, side in pixels, angle in radians ----------------

@@ -1,9 +1,14 @@
 """SpeechFeatures: windows and alphas, the same in any chunks and requests."""
 
+import wave
+from fractions import Fraction
+from pathlib import Path
+
 import numpy as np
 import pytest
 from tests.support.voices import VOICES, random_cuts, read_voice, synthetic_voice
 
+from lipsync_fast import media
 from lipsync_fast.audio import (
     FeatureFile,
     FeatureStream,
@@ -13,10 +18,10 @@ from lipsync_fast.audio import (
     feature_windows,
     frame_count,
 )
-from lipsync_fast.errors import InputError
+from lipsync_fast.errors import ArgumentTypeError, InputError
 from lipsync_fast.memory._pool import BufferPool
 from lipsync_fast.pipeline import MouthOptions, SpeechFeatures
-from lipsync_fast.pipeline.speech import open_speech, read_requests
+from lipsync_fast.pipeline.speech import expected_frames, open_speech, read_requests
 from lipsync_fast.pipeline.stages import Stages
 from lipsync_fast.presets import get_preset
 
@@ -255,3 +260,55 @@ def test_the_clock_of_features_counts_the_frames_that_are_taken():
         speech.take(count)
     counted = stages.stats()["features"]
     assert (counted.runs, counted.frames) == (4, 25)
+
+
+def save_wav(path, samples):
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 16000, 0, "NONE", ""))
+        file.writeframes(np.round(samples * 32767).astype("<i2").tobytes())
+    return path
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_speech_may_be_a_file_or_an_array(tmp_path, kind):
+    samples = np.round(synthetic_voice(2.3) * 32767).astype(np.float32) / 32767
+    file = kind(save_wav(tmp_path / "a.wav", samples))
+    read = np.concatenate(list(open_speech(file)))
+    np.testing.assert_allclose(read, samples, atol=1e-4)
+    assert np.array_equal(np.concatenate(open_speech(samples)), samples)
+    chunks = iter([samples])
+    assert open_speech(chunks) is chunks
+    frames = frame_count(len(samples), 25)
+    speech = listener()
+    assert expected_frames(file, speech, Fraction(25)) == frames
+    assert expected_frames(samples, speech, Fraction(25)) == frames
+    assert expected_frames(chunks, speech, Fraction(25)) is None
+    assert expected_frames(None, speech, Fraction(25)) is None
+    rows = np.zeros((7, 1, 80, 16), np.float32)
+    assert expected_frames(None, listener(features=rows), Fraction(25)) == 7
+
+
+def test_the_length_of_a_file_that_states_none_is_unknown(monkeypatch):
+    monkeypatch.setattr(media, "duration", lambda path: None)
+    assert expected_frames("a.mp3", listener(), Fraction(25)) is None
+
+
+def test_a_speech_of_another_type_is_named():
+    with pytest.raises(ArgumentTypeError, match=r"the speech must be a path, .* got int"):
+        open_speech(5)
+
+
+def test_live_speech_says_before_each_chunk_that_it_may_have_to_wait():
+    samples, read = synthetic_voice(1), []
+
+    def chunks():
+        for start in range(0, 16000, 8000):
+            read.append(start)
+            yield samples[start : start + 8000]
+
+    told = []
+    for request in read_requests(listener(), chunks(), 8, live=True):
+        told.append((request is None, len(read)))
+    waits = [done for waiting, done in told if waiting]
+    assert waits == [0, 1, 2], "before the two chunks, and before the end"
+    assert told.count((False, 2)) + told.count((False, 1)) == 4

@@ -164,7 +164,10 @@ class Rects(FileTarget):
 
     name = "rects"
     suffixes = (".lms", ".json", ".csv", ".npy")
-    words = (b"[", b"]", b",", b"[" * 3000, b"x,y,w,h\n", b"\x93NUMPY", b'"', b"1e5", b"null")
+    words = (
+        *(b"[", b"]", b",", b"[" * 3000, b"x,y,w,h\n", b"\x93NUMPY", b'"', b"1e5", b"null"),
+        *(b"1" + b"0" * 400, b"1" + b"0" * 5000, b"4" * 131_073, b"1e400"),
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -191,7 +194,10 @@ class Presets(FileTarget):
 
     name = "preset"
     suffixes = (".toml",)
-    words = (b"=", b"[", b"[" * 3000, b"name", b"view", b"crop", b"inf", b"nan", b"true", b"'''")
+    words = (
+        *(b"=", b"[", b"[" * 3000, b"name", b"view", b"crop", b"inf", b"nan", b"true", b"'''"),
+        *(b"a." * 20_000, b"1" + b"0" * 400, b"1" + b"0" * 5000, b"9," * 20_000),
+    )
 
     def check(self, data: bytes) -> None:
         preset = load_preset(self.write(data))
@@ -208,6 +214,9 @@ class Coords(FileTarget):
         *(b"h\0", b"q\0", b"\x94", b"R", b"b", b"\x81", b"K\1", b"\x8a\x08", b"\x80\x05"),
         *(b"cos\nsystem\n", b"cbuiltins\neval\n", b"c_codecs\nencode\n", b"cnumpy\nndarray\n"),
         *(b"cnumpy\ndtype\n", b"cnumpy.core.multiarray\nscalar\n", b"\x8c\x02i8", b"\x8c\x02O8"),
+        # one list twice in another, and so on; a number of 255 bytes
+        *(b"".join(bytes([104, i, 104, i, 134, 148]) for i in range(24)), b"\x93"),
+        b"\x8a\xff" + b"\x7f" * 255,
     )
 
     def __init__(self) -> None:

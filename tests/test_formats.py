@@ -25,7 +25,7 @@ def test_an_untagged_source_is_bt601_and_limited():
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"width": 0}, "width must be a whole number of pixels, 1 or more, got 0"),
+        ({"width": 0}, "width must be a whole number of pixels, 1 to 16777216, got 0"),
         ({"height": 1.5}, "height must be a whole number of pixels"),
         ({"fps": "fast"}, "fps must be a number"),
         ({"fps": 0}, "fps must be between 1 and 1000"),

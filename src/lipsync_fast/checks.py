@@ -17,6 +17,7 @@ __all__ = [
     "check_int",
     "check_level",
     "check_type",
+    "shown",
 ]
 
 # A float recording may go beyond 1, where it would be clipped; on the scale of 16 bits the faintest
@@ -25,6 +26,33 @@ LOUDEST = 16.0
 
 _OPAQUE = np.full(64, 255, np.uint8)  # the usual alphas of a request, without an allocation
 _OPAQUE.setflags(write=False)
+
+
+def shown(value: object, most: int = 80, levels: int = 2) -> str:
+    """Return a value as a message shows it: short, whatever it is.
+
+    Files and callers may pass numbers of thousands of digits, or lists that contain each other;
+    neither is written out.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, str, bytes, list, tuple, dict, set)):
+        try:
+            text = repr(value)
+        except (ValueError, RecursionError):
+            return f"a {type(value).__name__}"
+    elif isinstance(value, int):
+        digits = int(value.bit_length() * 0.30103) + 1
+        text = repr(value) if digits < 40 else f"a number of about {digits} digits"
+    elif isinstance(value, (str, bytes)):
+        text = repr(value[:most])
+        return text + " …" if len(value) > most else text
+    elif isinstance(value, (dict, set)):
+        text = f"a {type(value).__name__} of {len(value)}"
+    else:
+        items = [shown(v, 20, levels - 1) for v in value[:8]] if levels else ["…"]
+        ends = "()" if isinstance(value, tuple) else "[]"
+        more = ", …" if len(value) > 8 else "," if ends == "()" and len(value) == 1 else ""
+        text = f"{ends[0]}{', '.join(items)}{more}{ends[1]}"
+    return text[:most] + " …" if len(text) > most else text
 
 
 def check_int(
@@ -55,7 +83,7 @@ def check_int(
     if number < minimum or (maximum is not None and number > maximum):
         kind = f"a whole number of {unit}" if unit else "a whole number"
         span = f"{minimum} to {maximum}" if maximum is not None else f"{minimum} or more"
-        raise InputError(f"{name} must be {kind}, {span}, got {value!r}")
+        raise InputError(f"{name} must be {kind}, {span}, got {shown(value)}")
     return number
 
 
@@ -96,7 +124,7 @@ def as_array(name: str, value: ArrayLike) -> NDArray[Any]:
     try:
         return np.asarray(value)
     except ValueError:
-        raise InputError(f"{name} must be rows of one length, got {value!r:.80}") from None
+        raise InputError(f"{name} must be rows of one length, got {shown(value)}") from None
 
 
 def check_level(name: str, samples: NDArray[np.float32]) -> None:

@@ -17,9 +17,16 @@ The builtin of each stands in brackets:
      |-- KernelBug             (RuntimeError)       a mistake of this package's own
 """
 
+_LONGEST = 2000  # characters: a sentence that a person reads
+
 
 class LipsyncError(Exception):
     """Base of all errors that lipsync_fast raises on purpose."""
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        half = _LONGEST // 2
+        return text if len(text) <= _LONGEST else f"{text[:half]} … {text[-half:]}"
 
 
 class InputError(LipsyncError, ValueError):

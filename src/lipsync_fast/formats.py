@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from .checks import check_int
+from .checks import check_int, shown
 from .errors import InputError
 from .timing import parse_fps
 
@@ -18,6 +18,9 @@ DEFAULT_PACKED = {1: "gray", 3: "bgr24", 4: "bgra"}
 # Formats of finished frames.
 FRAME_FORMATS = ("bgr24", "rgb24", "bgra", "rgba", "i420", "jpeg")
 MATRICES = ("bt601", "bt709")
+
+
+_LARGEST = 1 << 24  # pixels of a side, as in the kernels
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,13 @@ class VideoFormat:
     tagged: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "width", check_int("width", self.width, 1, unit="pixels"))
-        object.__setattr__(self, "height", check_int("height", self.height, 1, unit="pixels"))
+        object.__setattr__(self, "width", check_int("width", self.width, 1, _LARGEST, "pixels"))
+        object.__setattr__(self, "height", check_int("height", self.height, 1, _LARGEST, "pixels"))
         object.__setattr__(self, "fps", parse_fps(self.fps))
         if self.matrix not in MATRICES:
-            raise InputError(f"matrix must be one of {', '.join(MATRICES)}, got {self.matrix!r}")
+            raise InputError(
+                f"matrix must be one of {', '.join(MATRICES)}, got {shown(self.matrix)}"
+            )
 
     @property
     def size(self) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from .checks import check_int
+from .checks import check_int, shown
 from .errors import InputError
 
 __all__ = ["LOOPS", "Loop", "check_start", "parse_fps"]
@@ -44,7 +44,7 @@ class Loop:
 
     def __post_init__(self) -> None:
         if self.kind is not None and self.kind not in LOOPS:
-            raise InputError(f"loop must be one of {', '.join(LOOPS)}, got {self.kind!r}")
+            raise InputError(f"loop must be one of {', '.join(LOOPS)}, got {shown(self.kind)}")
         if self.start is not None:
             object.__setattr__(self, "start", check_start(self.start))
 
@@ -106,13 +106,13 @@ def parse_fps(fps: Fraction | float | int | str) -> Fraction:
         rate = Fraction(fps)
     except (ValueError, TypeError, ZeroDivisionError, OverflowError):
         raise InputError(
-            f"fps must be a number or a fraction such as 30000/1001, got {fps!r}"
+            f"fps must be a number or a fraction such as 30000/1001, got {shown(fps)}"
         ) from None
     ntsc = Fraction(round(rate) * 1000, 1001)
     if rate.denominator not in (1, 1001) and abs(rate - ntsc) < Fraction(1, 200):
         rate = ntsc
     if not 1 <= rate <= 1000:
-        raise InputError(f"fps must be between 1 and 1000, got {fps}")
+        raise InputError(f"fps must be between 1 and 1000, got {shown(fps)}")
     return rate
 
 

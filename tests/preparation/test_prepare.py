@@ -278,7 +278,7 @@ def test_sources_that_cannot_be_read(images, tmp_path):
     with pytest.raises(FileMissingError, match="nowhere"):
         prepare(tmp_path / "nowhere.mp4", tmp_path / "t", **options)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(MediaError, match=r"must hold \.jpg or \.png files"):
+    with pytest.raises(MediaError, match=r"must hold images, \.jpg, "):
         prepare(tmp_path / "empty", tmp_path / "t", **options)
     (images[0] / "5.png").write_bytes(b"not a picture")
     with pytest.raises(MediaError, match=r"5\.png"):

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileMissingError, InputError
-from .untrusted import open_plain
+from .untrusted import open_plain, read_most
 
 __all__ = ["load_plain"]
 
@@ -55,7 +55,7 @@ class _Dtype:
     def __init__(self, name: str) -> None:
         # Reject objects, voids and strings.
         if not re.fullmatch(r"[iuf][1248]|b1", name) or name == "f1":
-            raise _Refused(f"holds an array of dtype {name!r}, not numbers")
+            raise _Refused(f"holds an array of dtype {name[:40]!r}, not numbers")
         self.name, self.order = name, "<"
 
     @property
@@ -86,7 +86,7 @@ def load_plain(path: str | Path) -> Any:
     """
     try:
         with open_plain(path) as stream:
-            data = stream.read(LARGEST + 1)
+            data = read_most(stream, LARGEST)
     except FileNotFoundError:
         raise FileMissingError(f"{path}: no such file") from None
     except OSError as error:
@@ -175,9 +175,11 @@ class _Reader:
     # ---- NumPy -------------------------------------------------------------------------
 
     def _name(self, module: object, name: object) -> None:
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise _Refused("names something")
         place = f"{module}.{name}".replace("numpy._core.", "numpy.core.")
         if place not in _NAMES:
-            raise _Refused(f"names {module}.{name}")
+            raise _Refused(f"names {place[:80]}")
         self._stack.append(_NAMES[place])
 
     def _reduce(self) -> None:
@@ -210,11 +212,15 @@ def _array(data: Any, dtype: Any, shape: Any, order: Any) -> NDArray[Any]:
     if not isinstance(data, (bytes, bytearray)) or not isinstance(dtype, _Dtype):
         raise _Refused("holds an array of other things than plain numbers")
     sides = [shape] if isinstance(shape, int) else list(shape)
-    if len(sides) > DEEPEST or not all(isinstance(n, int) and n >= 0 for n in sides):
-        raise ValueError(f"an array has the shape {sides!r:.80}")
+    if len(sides) > DEEPEST or not all(_is_side(n) for n in sides):
+        raise ValueError("the shape of an array is not a few sides")
     if math.prod(sides) * dtype.value.itemsize != len(data) or order not in ("C", "F"):
         raise ValueError("an array's data do not fit its shape")
     return np.frombuffer(data, dtype.value).reshape(sides, order=order)
+
+
+def _is_side(value: Any) -> bool:
+    return isinstance(value, int) and 0 <= value <= LARGEST
 
 
 def _encode(text: Any, encoding: Any) -> bytes:

@@ -12,6 +12,7 @@ import math
 import os
 import re
 import stat
+import tomllib
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,13 +26,16 @@ __all__ = [
     "load_npy",
     "open_plain",
     "parse_json",
+    "parse_toml",
     "plain_text",
+    "read_most",
     "read_npy",
     "read_text",
 ]
 
 MOST_TEXT = 64 << 20  # bytes; a rect for each frame of half a day takes less
 _MOST_HEADER = 10_000  # bytes; NumPy's own limit for untrusted headers
+_MOST_DOTS = 1000  # of a line of TOML
 _NOT_PLAIN = "it is not a plain file"
 _PLAIN_TYPE = re.compile(r"[<>|=]?[biufc]\d{1,2}")
 
@@ -60,6 +64,15 @@ def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
+def read_most(file: BinaryIO, most_bytes: int) -> bytes:
+    """Return the bytes of a file, one more than `most_bytes` at most; take no more memory."""
+    # A buffer of what may come at most would be larger than most files.
+    data = file.read(min(os.fstat(file.fileno()).st_size, most_bytes) + 1)
+    while 0 < len(data) <= most_bytes and (more := file.read(min(len(data), most_bytes) + 1)):
+        data += more  # it has grown
+    return data[: most_bytes + 1]
+
+
 def plain_text(path: str | Path, most_bytes: int = MOST_TEXT) -> str:
     """Return the UTF-8 text of a plain file, without a byte order mark.
 
@@ -73,7 +86,7 @@ def plain_text(path: str | Path, most_bytes: int = MOST_TEXT) -> str:
     with open_plain(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size <= most_bytes:
-            data = file.read(most_bytes + 1)  # it may have grown
+            data = read_most(file, most_bytes)
             size = max(size, len(data))
     if size > most_bytes:
         raise ValueError(f"it has {size} bytes, at most {most_bytes} are allowed")
@@ -152,6 +165,32 @@ def parse_json(text: str) -> Any:
         return json.loads(text)
     except RecursionError:
         raise ValueError("it is nested too deep") from None
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # Python's own words are for programmers
+        raise ValueError("it has a number of thousands of digits") from None
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Return what a TOML text says.
+
+    Raises
+    ------
+    ValueError
+        If it is not TOML, is nested too deep, or a number has thousands of digits.
+    """
+    # A key of n parts costs n² steps; no key goes over a line.
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.count(".") > _MOST_DOTS:
+            raise ValueError(f"line {number} has more than {_MOST_DOTS} dots")
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    except tomllib.TOMLDecodeError:
+        raise
+    except ValueError:
+        raise ValueError("it has a number of thousands of digits") from None
 
 
 def read_npy(path: str | Path, mode: str | None = None) -> NDArray[Any]:

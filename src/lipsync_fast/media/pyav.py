@@ -81,6 +81,14 @@ def require_file(path: str | os.PathLike[str]) -> Path:
     return path
 
 
+# What FFmpeg reads as media, too: it draws texts, and plays the files that lists name.
+_NO_MEDIA = {
+    **dict.fromkeys(("tty", "bin", "xbin", "adf", "idf"), "a text or plain data"),
+    **dict.fromkeys(("srt", "ass", "webvtt", "microdvd", "subviewer", "sami"), "a text"),
+    **dict.fromkeys(("hls", "concat", "dash", "imf", "sdp", "rtsp"), "a list of other files"),
+}
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Turn the errors that FFmpeg reports while `path` is decoded into one MediaError."""
@@ -107,5 +115,10 @@ def open_input(path: Path) -> Iterator[Any]:
     # Titles need not be UTF-8 for us; PyAV 19 ignores them by itself.
     leniency = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
     # "file:" keeps a colon in the name from being taken for a protocol.
-    with reading(path), av.open(f"file:{os.fspath(path)}", **leniency) as container:
+    # And a playlist opens nothing of the network.
+    options = {"protocol_whitelist": "file"}
+    url = f"file:{os.fspath(path)}"
+    with reading(path), av.open(url, options=options, **leniency) as container:
+        if what := _NO_MEDIA.get(container.format.name):
+            raise MediaError(f"{path} is {what}, not a film or a sound; name the file itself")
         yield container

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..checks import shown
 from ..errors import InputError, LayoutError
 from ..files.untrusted import load_npy, parse_json, read_text
 from .boxes import from_corners
@@ -139,26 +140,33 @@ def _typed_rect(text: str) -> NDArray[Any] | None:
     except ValueError:
         return None
     if len(numbers) != 4:
-        raise InputError(f"a rect must be four integers 'x,y,w,h', got {text!r}")
+        raise InputError(f"a rect must be four integers 'x,y,w,h', got {shown(text)}")
     return np.array([numbers])
 
 
 def _read_file(path: Path) -> tuple[NDArray[Any], str]:
-    if path.is_dir():
+    try:
+        folder = path.is_dir()
+    except OSError as error:  # a name too long for the system
+        raise InputError(
+            f"rects must be 'x,y,w,h' or a file, got {shown(str(path))}: {error.strerror}"
+        ) from None
+    if folder:
         return _read_lms_folder(path), str(path)
     readers = {".json": _read_json, ".csv": _read_csv, ".npy": _read_npy, ".lms": _read_lms}
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise InputError(
             f"rects must be 'x,y,w,h', a .json, .csv, .npy or .lms file or a folder of .lms "
-            f"files, got {str(path)!r}"
+            f"files, got {shown(str(path))}"
         )
     return reader(path), str(path)
 
 
 def _read_json(path: Path) -> NDArray[Any]:
+    text = read_text(path, "rects")
     try:
-        entries = parse_json(read_text(path, "rects"))
+        entries = parse_json(text)
     except json.JSONDecodeError as error:
         raise InputError(f"{path}, line {error.lineno}: not valid JSON ({error.msg})") from None
     except ValueError as error:
@@ -181,7 +189,7 @@ def _read_json(path: Path) -> NDArray[Any]:
 def _read_csv(path: Path) -> NDArray[Any]:
     rows: list[tuple[int, int, int, int]] = []
     corners = False
-    for number, row in enumerate(csv.reader(read_text(path, "rects").splitlines()), 1):
+    for number, row in _csv_rows(path):
         cells = [cell.strip() for cell in row]
         if not any(cells):
             continue
@@ -198,6 +206,18 @@ def _read_csv(path: Path) -> NDArray[Any]:
         rows.append((x, y, w, h))
     rects = np.array(rows).reshape(-1, 4)
     return from_corners(rects) if corners else rects
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of a file with the numbers of their lines."""
+    reader = csv.reader(read_text(path, "rects").splitlines())
+    try:
+        for row in reader:
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise InputError(
+            f"{path}, line {reader.line_num}: needs four integers x,y,w,h, but {error}"
+        ) from None
 
 
 def _read_npy(path: Path) -> NDArray[Any]:

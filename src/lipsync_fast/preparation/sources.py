@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .. import kernels, media
 from ..errors import InputError, MediaError
 from ..formats import VideoFormat
-from ..media.images import IMAGE_SUFFIXES
+from ..media.images import IMAGE_SUFFIXES, image_facts
 from ..presets import Preset
 from ..timing import parse_fps
 from .foreign import Avatar
@@ -24,6 +24,7 @@ __all__ = ["Source", "open_source"]
 _log = logging.getLogger(__name__)
 
 IMAGE_FPS = 25
+_JPEG_FILMS = (".mjpeg", ".mjpg")  # one JPEG behind the other
 
 Picture = NDArray[np.uint8]
 
@@ -85,8 +86,15 @@ def open_source(
         path = avatar.frames
     if path.is_dir():
         return _Images(path, media.list_images(path), preset, fps)
-    if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
-        return _Images(path, [path], preset, fps)
+    if path.is_file() and path.suffix.lower() not in _JPEG_FILMS:
+        facts = image_facts(path)
+        if facts is not None and facts.pictures == 1:
+            return _Images(path, [path], preset, fps)
+        # Of animations FFmpeg reads these two; it takes others for their first picture.
+        if (facts is None and path.suffix.lower() in IMAGE_SUFFIXES) or (
+            facts is not None and facts.format not in ("GIF", "PNG")
+        ):
+            media.read_image(path)  # which says what is wrong with it
     return _Video(path, preset, fps)
 
 

@@ -13,12 +13,12 @@ wav2lip-onnx-HQ; facefusion, processors/modules/lip_syncer; lite-avatar, lite_av
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..checks import shown
 from ..errors import FileMissingError, InputError
-from ..files.untrusted import plain_text
+from ..files.untrusted import parse_toml, plain_text
 from .preset import Preset
 
 __all__ = ["PRESETS", "get_preset", "load_preset"]
@@ -106,7 +106,7 @@ def _wav2lip(size: int, edge: str | None = None) -> Preset:
 
 # Windows: rows on both sides of the frame, reshaped by the scripts. SyncTalk_2D takes 8 and 8
 # (16 × 512 of ave, 16 × 2048 of HuBERT, 16 × 8192 of wenet), Ultralight 4 and 4.
-_MOST_TOML = 1 << 20  # bytes
+_MOST_TOML = 1 << 18  # bytes
 
 _FAMILIES = (
     _synctalk("synctalk328", "ave", (32, 16, 16)),
@@ -186,7 +186,8 @@ def get_preset(preset: str | Path | Preset) -> Preset:
         return PRESETS[preset]  # type: ignore[index]
     except (KeyError, TypeError):
         raise InputError(
-            f"preset must be one of {', '.join(PRESETS)}, a .toml file or a Preset, got {preset!r}"
+            f"preset must be one of {', '.join(PRESETS)}, a .toml file or a Preset, "
+            f"got {shown(preset)}"
         ) from None
 
 
@@ -218,14 +219,14 @@ def load_preset(path: str | Path) -> Preset:
         same name.
     """
     try:
-        values = tomllib.loads(plain_text(path, _MOST_TOML))
+        values = parse_toml(plain_text(path, _MOST_TOML))
     except FileNotFoundError:
         raise FileMissingError(f"{path}: no such file; name a preset or its .toml file") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as TOML: {error}") from None
     base = values.pop("base", None)
     if base is not None and base not in list(PRESETS):
-        raise InputError(f"{path}: base must be one of {', '.join(PRESETS)}, got {base!r}")
+        raise InputError(f"{path}: base must be one of {', '.join(PRESETS)}, got {shown(base)}")
     if "name" not in values:
         raise InputError(f'{path}: a preset needs a name; add name = "mine"')
     try:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any
 
+from ..checks import shown
 from ..errors import InputError
 from ..timing import LOOPS, Loop
 
@@ -32,6 +33,9 @@ FEATHERS = ("rounded", "ellipse")
 _EDGES = (None, "ramp", "frame", *FEATHERS)
 
 _SMALLEST, _LARGEST = 8, 4096  # px, sides of a view
+_MOST_AXES = 8
+_MOST_LEVEL = 1e9  # of black and white
+_NAMED = 5  # unknown fields that a message names
 
 
 @dataclass(frozen=True)
@@ -224,7 +228,9 @@ class Preset:
             A field is unknown, missing or wrong.
         """
         known = [field.name for field in fields(cls)]
-        unknown = [str(name) for name in values if name not in known]
+        if not isinstance(values, Mapping):
+            raise InputError(f"a preset must be fields by name, got {shown(values)}")
+        unknown = [str(name)[:40] for name in values if name not in known][:_NAMED]
         if unknown:
             raise InputError(
                 f"a preset has no field {', '.join(unknown)}; its fields are {', '.join(known)}"
@@ -266,7 +272,7 @@ def _numbers(value: Any) -> tuple[float, ...]:
 
 
 def _wrong(preset: Preset, field: str, needs: str, got: object) -> InputError:
-    return InputError(f"preset {preset.name}: {field} must be {needs}, got {got!r}")
+    return InputError(f"preset {preset.name}: {field} must be {needs}, got {shown(got)}")
 
 
 def _require(preset: Preset, field: str, fits: bool, needs: str) -> None:
@@ -281,7 +287,8 @@ def _is_whole(value: object, low: int, high: int) -> bool:
 def _check_names(preset: Preset) -> None:
     if not isinstance(preset.name, str) or not re.fullmatch(r"[\w+-]{1,64}", preset.name):
         raise InputError(
-            f"name of a preset must be 1 to 64 letters, digits or any of + - _, got {preset.name!r}"
+            "name of a preset must be 1 to 64 letters, digits or any of + - _, "
+            f"got {shown(preset.name)}"
         )
     inputs = (preset.image_input, preset.audio_input, *(name for name, _ in preset.constants))
     for name in inputs:
@@ -309,11 +316,14 @@ def _check_picture(preset: Preset) -> None:
     for field in ("rgb", "whole_view"):
         _require(preset, field, isinstance(getattr(preset, field), bool), "true or false")
     numbers = all(
-        isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v)
+        isinstance(v, (int, float)) and not isinstance(v, bool) and abs(v) <= _MOST_LEVEL
         for v in (preset.low, preset.high)
     )
     _require(
-        preset, "high", numbers and preset.low < preset.high, f"a number above low ({preset.low!r})"
+        preset,
+        "high",
+        numbers and preset.low < preset.high,
+        f"a number above low ({shown(preset.low)})",
     )
     for field in ("crop_filter", "patch_filter"):
         _require(preset, field, getattr(preset, field) in FILTERS, f"one of {', '.join(FILTERS)}")
@@ -329,7 +339,7 @@ def _check_picture(preset: Preset) -> None:
 
 
 def _check_sound(preset: Preset) -> None:
-    shape = isinstance(preset.audio_shape, tuple) and len(preset.audio_shape) > 0
+    shape = isinstance(preset.audio_shape, tuple) and 0 < len(preset.audio_shape) <= _MOST_AXES
     shape = shape and all(_is_whole(v, 1, 2**31) for v in preset.audio_shape)
     _require(preset, "audio_shape", shape, "the shape of one feature window, without the batch")
     _require(preset, "features", preset.features in FEATURES, f"one of {', '.join(FEATURES)}")

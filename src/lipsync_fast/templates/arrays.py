@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..errors import TemplateError
-from ..files.untrusted import read_npy
+from ..files.untrusted import open_plain, read_npy
 from .layout import ragged_names
 
 __all__ = ["FixedWriter", "Ragged", "RaggedWriter", "open_fixed", "save_array"]
@@ -103,10 +103,16 @@ class Ragged:
             raise TemplateError(
                 f"{path}: its offsets do not match its {size} bytes; prepare the template again"
             )
-        if load or size == 0:
-            data = np.fromfile(path, np.uint8)
-        else:
-            data = np.asarray(np.memmap(path, np.uint8, "r"))
+        try:
+            with open_plain(path) as file:
+                if load or size == 0:
+                    data = np.fromfile(file, np.uint8, size)
+                else:
+                    data = np.asarray(np.memmap(file, np.uint8, "r", shape=(size,)))
+        except ValueError as error:
+            raise TemplateError(
+                f"{path} is damaged ({error}); prepare the template again"
+            ) from None
         return cls(data, offsets)
 
     def __len__(self) -> int:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import check_int, shown
 from ..errors import FileMissingError, LipsyncError, TemplateError
 from ..files.untrusted import parse_json, plain_text
 from ..formats import VideoFormat
@@ -44,12 +45,15 @@ from .layout import (
     background_shape,
     ragged_names,
 )
+from .options import STORES
 from .owned import OwnedFrames
 from .rects import rects_inside, visible_parts
 
 __all__ = ["FileId", "TemplateParts", "open_private", "read_folder"]
 
 _TRIES = 100  # openings of a folder that others replace at the same time
+
+_JPEG_FIELDS = {"quality", "subsampling", "restart_interval", "label"}
 
 FileId = tuple[int, int]  # device and inode: identify a file even if its name is reused
 
@@ -136,15 +140,23 @@ def _read_once(folder: Path, load: bool) -> TemplateParts:
         raise TemplateError(f"{error.filename} cannot be read: {error.strerror}") from None
     except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
         raise TemplateError(
-            f"{folder}: {HEAD} or a file it names is damaged ({error!r}); "
+            f"{folder}: {HEAD} or a file it names is damaged ({_reason(error)}); "
             "prepare the template again"
         ) from None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"{shown(error.args[0])} is missing"
+    return str(error) if isinstance(error, ValueError) else type(error).__name__
 
 
 def _read_parts(folder: Path, head: dict[str, Any], load: bool) -> TemplateParts:
     preset = _stored_preset(head)
     video = _stored_video(head)
-    count, store = int(head["count"]), head["store"]
+    count, store = check_int("count", head["count"], 1, unit="frames"), head["store"]
+    if not isinstance(store, list) or not all(name in STORES for name in store):
+        raise ValueError("its store does not name formats")
     rects = open_fixed(folder / RECTS, np.int32, (4,), load=True)
     crops = open_fixed(folder / CROPS, np.uint8, (preset.crop, preset.crop, 3), load=load)
     bgr24, i420 = (
@@ -158,7 +170,7 @@ def _read_parts(folder: Path, head: dict[str, Any], load: bool) -> TemplateParts
         jpeg = _open_jpeg(folder, head["jpeg"], video, load)
         _check_regions(folder, jpeg, rects, video)
     lengths = {len(p) for p in (bgr24, i420, jpeg.files if jpeg else None) if p is not None}
-    if count < 1 or lengths != {count} or {len(rects), len(crops)} != {count}:
+    if lengths != {count} or {len(rects), len(crops)} != {count}:
         raise TemplateError(
             f"{folder}: its files do not hold {count} frames each; prepare the template again"
         )
@@ -168,7 +180,7 @@ def _read_parts(folder: Path, head: dict[str, Any], load: bool) -> TemplateParts
         video=video,
         preset=preset,
         loop=_stored_loop(head),
-        label=bool(head["label"]),
+        label=_stored_flag(head, "label"),
         rects=rects,
         crops=crops,
         masks=_open_masks(folder, rects, load),
@@ -188,13 +200,20 @@ def _digest(head: dict[str, Any]) -> str:
 
 def _stored_video(head: dict[str, Any]) -> VideoFormat:
     return VideoFormat(
-        int(head["width"]),
-        int(head["height"]),
+        head["width"],
+        head["height"],
         head["fps"],
         head["matrix"],
-        full_range=bool(head["full_range"]),
-        tagged=bool(head["tagged"]),
+        full_range=_stored_flag(head, "full_range"),
+        tagged=_stored_flag(head, "tagged"),
     )
+
+
+def _stored_flag(head: dict[str, Any], name: str) -> bool:
+    value = head[name]
+    if not isinstance(value, bool):
+        raise ValueError(f"its {name} is neither true nor false")
+    return value
 
 
 def _stored_loop(head: dict[str, Any]) -> Loop:
@@ -210,9 +229,9 @@ def _stored_preset(head: dict[str, Any]) -> Preset:
         return Preset.from_mapping(head["preset_row"])
     try:
         return PRESETS[head["preset"]]
-    except KeyError:
+    except (KeyError, TypeError):  # a list, for one, is no key
         raise TemplateError(
-            f"its preset must be one of {', '.join(PRESETS)}, got {head['preset']!r}; use the "
+            f"its preset must be one of {', '.join(PRESETS)}, got {shown(head['preset'])}; use the "
             "version of lipsync_fast that made it, or prepare it again"
         ) from None
 
@@ -254,7 +273,7 @@ def _read_head(folder: Path) -> dict[str, Any]:
             f"{folder}: no such template folder; make one with lipsync-fast prepare"
         )
     try:
-        head = parse_json(plain_text(path, MOST_HEAD))
+        head: dict[str, Any] = parse_json(plain_text(path, MOST_HEAD))
     except FileNotFoundError:
         raise TemplateError(f"{folder} has no {HEAD}; name a folder that prepare made") from None
     except OSError as error:
@@ -263,10 +282,10 @@ def _read_head(folder: Path) -> dict[str, Any]:
         raise TemplateError(
             f"{path} cannot be read ({error}); prepare the template again"
         ) from None
-    if not isinstance(head, dict) or head.get("version") != VERSION:
-        version = head.get("version") if isinstance(head, dict) else None
+    version = head.get("version") if isinstance(head, dict) else None
+    if type(version) is not int or version != VERSION:
         raise TemplateError(
-            f"{path} must be of version {VERSION}, got {version}; prepare the template again"
+            f"{path} must be of version {VERSION}, got {shown(version)}; prepare the template again"
         )
     files = head.get("files")
     if not isinstance(files, dict):
@@ -280,7 +299,8 @@ def _read_head(folder: Path) -> dict[str, Any]:
             raise TemplateError(f"{folder / name} is missing; prepare the template again") from None
         if got != size:
             raise TemplateError(
-                f"{folder / name} must have {size} bytes, got {got}; prepare the template again"
+                f"{folder / name} must have {shown(size)} bytes, got {got}; "
+                "prepare the template again"
             )
     return head
 
@@ -288,6 +308,8 @@ def _read_head(folder: Path) -> dict[str, Any]:
 def _open_jpeg(
     folder: Path, stored: dict[str, Any], video: VideoFormat, load: bool
 ) -> JpegBackgrounds:
+    if not isinstance(stored, dict) or not stored.keys() <= _JPEG_FIELDS:
+        raise ValueError("its jpeg does not describe JPEG settings")
     settings = dict(stored)
     label = bool(settings.pop("label", True))
     chosen = JpegSettings(**settings)

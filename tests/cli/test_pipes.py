@@ -66,8 +66,12 @@ def test_process_substitution(tmp_path, anna, net, wave):
     assert len(decoded(tmp_path / "got.mp4")[0]) == 25
 
 
+@pytest.mark.parametrize(
+    ("asked", "status", "says"),
+    [(signal.SIGTERM, 143, b"asked to end"), (signal.SIGINT, 130, b"interrupted")],
+)
 @pytest.mark.parametrize("way", ["speech", "output"])
-def test_who_is_asked_to_end_while_waiting(tmp_path, anna, net, wave, way):
+def test_who_is_asked_to_end_while_waiting(tmp_path, anna, net, wave, way, asked, status, says):
     os.mkfifo(tmp_path / "pipe")
     speech = tmp_path / "pipe" if way == "speech" else wave
     output = tmp_path / "pipe" if way == "output" else tmp_path / "out.mp4"
@@ -76,10 +80,10 @@ def test_who_is_asked_to_end_while_waiting(tmp_path, anna, net, wave, way):
     while b": running on" not in seen:
         seen += child.stderr.read(1)
     time.sleep(0.3)
-    child.send_signal(signal.SIGTERM)
+    child.send_signal(asked)
     rest = child.communicate(timeout=60)[1]
-    assert child.returncode == 143
-    assert rest.endswith(b"lipsync-fast: asked to end\n")
+    assert child.returncode == status
+    assert rest.endswith(b"lipsync-fast: " + says + b"\n")
     assert not list(tmp_path.glob("out*"))
 
 

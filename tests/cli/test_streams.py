@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from lipsync_fast.cli.streams import ignore_broken_stderr
+from lipsync_fast.cli.streams import ignore_broken_stderr, print_any_text
 
 CHILD = """
 import os, sys
@@ -63,3 +63,56 @@ def test_other_messages_are_not(capsys):
     with ignore_broken_stderr():
         assert print("said", file=sys.stderr) is None
     assert capsys.readouterr().err == "said\n"
+
+
+def printed(monkeypatch, text, encoding):
+    """The bytes of a text on standard output."""
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding)
+    monkeypatch.setattr(sys, "stdout", stream)
+    with print_any_text():
+        print(text, end="", flush=True)
+    assert stream.errors == "strict"
+    return raw.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "bytes_"),
+    [
+        ("1920×1080", "utf-8", b"1920\xc3\x971080"),
+        ("1920×1080", "latin-1", b"1920\xd71080"),
+        ("1920×1080, 0…9", "ascii", b"1920x1080, 0...9"),
+        ("é×漢", "ascii", b"\\xe9x\\u6f22"),
+        ("漢", "cp1252", b"\\u6f22"),
+        ("a name of bytes \udcff\udc80", "utf-8", b"a name of bytes \xff\x80"),
+        ("a name of bytes \udcff", "ascii", b"a name of bytes \xff"),
+    ],
+)
+def test_any_text_is_printed_in_any_encoding(monkeypatch, text, encoding, bytes_):
+    assert printed(monkeypatch, text, encoding) == bytes_
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp437", "utf-8"])
+def test_commands_speak_any_encoding(tmp_path, encoding):
+    """Facts hold a ×, names any letter."""
+    script = (
+        "import sys, numpy as np\n"
+        "from lipsync_fast.cli.main import main\n"
+        "from lipsync_fast.formats import VideoFormat\n"
+        "from lipsync_fast.templates import TemplateWriter\n"
+        "with TemplateWriter('ann\\u00e4', VideoFormat(64, 48), preset='wav2lip96') as writer:\n"
+        "    picture = np.arange(48 * 64 * 3, dtype=np.uint16).astype(np.uint8)\n"
+        "    writer.add((8, 8, 32, 32), bgr24=picture.reshape(48, 64, 3))\n"
+        "assert main(['inspect', 'ann\\u00e4']) == 0\n"
+        "sys.exit(main(['inspect', '\\u6f22']))\n"
+    )
+    paths = os.pathsep.join(filter(None, sys.path))
+    environment = {**os.environ, "PYTHONPATH": paths, "PYTHONIOENCODING": encoding}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True
+    )
+    assert done.returncode == 2
+    assert b"Traceback" not in done.stderr
+    assert done.stderr.count(b"\n") == 1
+    size = next(line for line in done.stdout.splitlines() if line.startswith(b"size "))
+    assert size.split()[1] in (b"64x48", "64×48".encode(encoding, "replace"))

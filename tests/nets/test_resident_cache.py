@@ -1,6 +1,8 @@
 """The cache of models with a template inside."""
 
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -31,6 +33,20 @@ def test_the_changed_net_is_made_once(tmp_path, monkeypatch, kept_models):
     assert f"{net!r}".startswith("<ResidentGenerator net.onnx on ")
     monkeypatch.undo()
     assert kept.exists()
+
+
+def test_threads_that_open_one_template_first(tmp_path, kept_models):
+    path, crops = tiny_generator(tmp_path / "net.onnx", WAV2LIP), crops_for(WAV2LIP)
+    audio, ready = sounds_for(WAV2LIP, 2), threading.Barrier(6, timeout=60)
+
+    def work(number):
+        ready.wait()
+        return open_resident(path, crops=crops).infer_indices([0, 1], audio)
+
+    with ThreadPoolExecutor(6) as pool:
+        drawn = list(pool.map(work, range(6)))
+    assert all((pictures == drawn[0]).all() for pictures in drawn)
+    assert len(kept_models()) == 1
 
 
 def test_another_net_of_the_same_name_is_another_file(tmp_path, kept_models):

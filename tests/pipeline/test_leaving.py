@@ -1,7 +1,9 @@
 """Leaving a speech early: it waits for nothing, and everything comes back."""
 
 import gc
+import os
 import signal
+import subprocess
 import sys
 import threading
 import weakref
@@ -183,3 +185,58 @@ def test_abandoned_speeches_hold_nothing(pipeline, started):
         del frames
     assert nothing_is_lent(pipeline)
     assert pipeline.generator.device.load == 0
+
+
+# ---- a process that ends while its sound is waited for ------------------------------------------
+
+CHILD = """
+import os, sys, threading
+from pathlib import Path
+import numpy as np
+from tests.support.small_person import open_pipeline, photos, speech, write_template
+
+waits = threading.Event()
+
+def microphone(pipe):
+    yield speech()
+    print("waiting", flush=True)
+    waits.set()
+    yield np.frombuffer(os.read(pipe, 4), np.float32)  # nobody ever speaks
+
+def listen(pipeline):
+    for frame in pipeline.frames(microphone(os.pipe()[0])):
+        frame.release()
+
+folder = write_template(Path("anna"), photos(np.random.default_rng(1)))
+pipeline = open_pipeline(folder, Path("net.onnx"))
+if sys.argv[1] == "exit":
+    threading.Thread(target=listen, args=[pipeline], daemon=True).start()
+    waits.wait()
+    sys.exit(5)
+try:
+    listen(pipeline)
+except KeyboardInterrupt:
+    sys.exit(6)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals interrupt no read there")
+@pytest.mark.parametrize(("how", "status"), [("interrupt", 6), ("exit", 5)])
+def test_a_process_ends_while_its_sound_is_waited_for(tmp_path, how, status):
+    paths = os.pathsep.join(filter(None, [*sys.path, os.getcwd()]))
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, how],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": paths},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "waiting\n"
+    if how == "interrupt":
+        child.send_signal(signal.SIGINT)
+    try:
+        assert child.wait(WAIT) == status
+    finally:
+        child.kill()
+        child.communicate()

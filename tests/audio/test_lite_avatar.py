@@ -8,11 +8,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from tests.support.mouths import best_correlation, levels, paused_frames
+from tests.support.noises import clearly_voiced, with_noise
 from tests.support.voices import VOICES, random_cuts, read_voice, silence, synthetic_voice
 
 from lipsync_fast.audio import FeatureStream, feature_windows, frame_count
 from lipsync_fast.audio.lite_avatar import NEUTRAL, LiteAvatarDriver, neutral_pose
 from lipsync_fast.audio.mel import mel_spectrogram
+from lipsync_fast.demo.speech import speech
 from lipsync_fast.errors import FileMissingError, InputError, LayoutError
 
 JAW, PUCKER, LEFT, RIGHT = 5, 12, 24, 25
@@ -78,6 +80,27 @@ def test_a_steady_noise_does_not_speak():
     jaw = drive(speech)[:, JAW]
     assert jaw[453:478].min() > 0.38
     assert jaw[490:].max() < 0.25
+
+
+@pytest.mark.parametrize("level", [0.3, 0.01])
+def test_a_held_vowel_keeps_the_mouth_open(level):
+    jaw = drive(vowel(15, 700, 1200, loudness=level))[:, JAW]
+    assert jaw[90:].min() > 0.35
+
+
+def test_quiet_speech_after_a_beep_opens_the_mouth():
+    beep = 0.9 * np.sin(2 * np.pi * 1000 * np.arange(8000) / 16000).astype(np.float32)
+    voice = 0.05 * speech()
+    jaw = drive(np.concatenate([beep, silence(0.5), voice, voice]))[-200:, JAW]
+    assert np.percentile(jaw, 90) > 0.3
+
+
+def test_the_mouth_moves_with_a_voice_in_noise():
+    voice = np.tile(speech(), 2)
+    jaw = drive(with_noise(voice, "white", 10))[:, JAW]
+    where = clearly_voiced(voice)
+    shown = jaw[np.arange(len(where)) * 30 // 25]
+    assert np.mean(shown[where] < 0.23) < 0.1
 
 
 @pytest.mark.parametrize("name", VOICES)

@@ -98,6 +98,11 @@ def test_silence_order_and_neutral_pose(tmp_path, images, wave, capsys):
     assert all(np.array_equal(np.asarray(Image.open(f)), held[1]) for f in files)
     assert main([*render[:3], str(tmp_path / "net"), *render[4:], "--silence", "net"]) == 0
     assert (tmp_path / "net" / files[0].name).read_bytes() != files[0].read_bytes()
+    loud = [*render[:3], str(tmp_path / "told"), *render[4:-1]]
+    assert main(loud) == 0
+    assert "--silence net" in capsys.readouterr().err
+    assert main([*loud[:3], str(tmp_path / "untold"), *loud[4:], "--silence", "net"]) == 0
+    assert "--silence" not in capsys.readouterr().err
     render[3] = str(tmp_path / "never")
     assert "no such file" in fails(capsys, *render, "--neutral", tmp_path / "no.npy")
     assert "start" in fails(capsys, *render, "--start", "-1")

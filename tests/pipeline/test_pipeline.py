@@ -1,5 +1,6 @@
 """The whole road: speech, template and models to frames, files and video."""
 
+import threading
 from fractions import Fraction
 
 import numpy as np
@@ -13,7 +14,7 @@ from lipsync_fast.audio import SilenceFades, frame_count
 from lipsync_fast.compositing import ColourSmoother
 from lipsync_fast.errors import ArgumentTypeError, FileMissingError, InputError
 from lipsync_fast.nets.generator import Generator
-from lipsync_fast.pipeline import MouthOptions, Pipeline
+from lipsync_fast.pipeline import MouthOptions, Pipeline, SpeechFeatures
 from lipsync_fast.presets import PRESETS, get_preset
 from lipsync_fast.timing import Loop
 
@@ -65,6 +66,27 @@ def test_frames_without_a_face_equal_their_background(pipeline):
         assert same == (frame.template_index == 2), frame
         seen += same
     assert seen
+
+
+def test_a_speech_is_heard_in_order_in_the_callers_thread(pipeline, monkeypatch):
+    """Two that listen at once would mix up its samples."""
+    samples, said, heard = speech(1.5), [], []
+    push = SpeechFeatures.push
+
+    def note(self, chunk):
+        heard.append((threading.get_ident(), float(chunk[0])))
+        return push(self, chunk)
+
+    def chunks():
+        for chunk in np.split(samples, 60):
+            said.append((threading.get_ident(), float(chunk[0])))
+            yield chunk
+
+    monkeypatch.setattr(SpeechFeatures, "push", note)
+    frames = [f.index for f in pipeline.frames(chunks(), request=2)]
+    assert frames == list(range(len(frames)))
+    assert heard == said
+    assert {thread for thread, _ in heard} == {threading.get_ident()}
 
 
 def test_chunks_of_any_size_give_the_same_frames(pipeline):

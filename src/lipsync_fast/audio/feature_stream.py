@@ -11,6 +11,7 @@ from fractions import Fraction
 
 from .feature_source import FeatureSource, Floats
 from .mel import SAMPLE_RATE, MelStream, Pad
+from .silence import NoiseGate
 from .windows import Driver, Encoder, frame_count, open_windows
 
 __all__ = ["FeatureStream", "feature_windows"]
@@ -37,6 +38,8 @@ class FeatureStream(FeatureSource):
         Rule from mel columns to each frame's numbers, fresh for each sound.
     pad : {"constant", "reflect"}
         As for `MelStream`.
+    gate : NoiseGate, optional
+        A fresh one that takes noise out of the pauses first; a driver always hears through one.
 
     Attributes
     ----------
@@ -61,8 +64,10 @@ class FeatureStream(FeatureSource):
         encoder: Encoder | None = None,
         driver: Driver | None = None,
         pad: Pad = "constant",
+        gate: NoiseGate | None = None,
     ) -> None:
         super().__init__(fps)
+        self._gate = NoiseGate() if gate is None and driver is not None else gate
         self._mel = MelStream(pad)
         self._windows = open_windows(features, self.fps, encoder, driver)
         self.shape = self._windows.shape
@@ -72,9 +77,14 @@ class FeatureStream(FeatureSource):
 
     def _add(self, samples: Floats) -> None:
         for start in range(0, max(samples.size, 1), _CHUNK):
-            self._windows.add(self._mel.push(samples[start : start + _CHUNK]))
+            chunk = samples[start : start + _CHUNK]
+            self._windows.add(
+                self._mel.push(chunk if self._gate is None else self._gate.push(chunk))
+            )
 
     def _end(self) -> int:
+        if self._gate is not None:
+            self._windows.add(self._mel.push(self._gate.flush()))
         self._windows.add(self._mel.flush())
         total = frame_count(self.samples, self.fps)
         self._windows.end(total)

@@ -50,14 +50,16 @@ _WIDE_STRETCH = 0.20
 
 _RANGE = 24.0  # dB below the speaker's peak at which the mouth is closed
 _FIRST_PEAK = -20.0  # dB of full scale, mean square; where the tracked peak starts
-_LOWEST_PEAK = -40.0  # dB; it never sinks below
+_LOWEST_PEAK = -75.0  # dB; it never sinks below
 _PEAK_RISE = 0.15  # of the way to a louder column, each column
 _PEAK_FALL = 2.0 / COLUMNS_PER_SECOND  # dB a column, while someone speaks
+_PEAK_DROP = 1.0  # dB a column, once nobody has spoken as loud for as many columns as these
+_DROP_AFTER = 40  # columns, 0.5 s
 _FIRST_NOISE = -50.0  # dB; where the tracked noise floor starts
 _NOISE_RISE = 2.0 / COLUMNS_PER_SECOND  # dB a column, while the sound is louder than that
 _NOISE_FALL = 0.1  # of the way to a quieter column, each column
 _NOISE_MARGIN = 6.0  # dB above the noise floor up to which the mouth is closed
-_NOISE_TO_PEAK = 15.0  # dB; the tracked peak stays that far above the noise, which never speaks
+_MOST_MARGIN = 9.0  # dB below the peak; a held vowel is no noise, however steady
 _ATTACK, _RELEASE = 0.5, 0.35  # of the way to a wider or narrower opening, each column
 _SHAPE_EASE = 0.15  # of the way to another lip shape, each column
 _TILT_MEAN = -12.0  # dB; the speaker's mean tilt before it is known
@@ -96,6 +98,8 @@ _FRONT = [i for i, band in enumerate(_VOICED) if 1500.0 <= _HZ[band] <= 3500.0]
 # A mel value v is a magnitude of 12.5 (v + 4) - 80 dB; its square is exp(slope v + offset).
 _LOG_SLOPE = 12.5 * math.log(10.0) / 10.0
 _LOG_OFFSET = (12.5 * 4.0 - 80.0) * math.log(10.0) / 10.0
+# Just above the level of digital silence, in dB.
+_SILENT_LEVEL = 3.0 + 10.0 * math.log10(sum(_POWER) * math.exp(_LOG_SLOPE * SILENT + _LOG_OFFSET))
 
 
 def neutral_pose(neutral: Neutral) -> NDArray[np.float64]:
@@ -165,6 +169,7 @@ class LiteAvatarDriver:
         self._neutral = neutral_pose(NEUTRAL if neutral is None else neutral)
         self._made = 0
         self._peak, self._noise = _FIRST_PEAK, _FIRST_NOISE
+        self._soft = _DROP_AFTER  # columns of sound since one that opened the mouth
         self._levels: deque[float] = deque([-math.inf] * len(_SMOOTH), len(_SMOOTH))
         self._tilts: deque[float] = deque([_TILT_MEAN] * len(_SMOOTH), len(_SMOOTH))
         self._tilt_mean = _TILT_MEAN
@@ -242,19 +247,27 @@ class LiteAvatarDriver:
     @property
     def _closed(self) -> float:
         """Level in dB up to which the mouth stays closed."""
-        return max(self._peak - _RANGE, self._noise + _NOISE_MARGIN)
+        noise = min(self._noise + _NOISE_MARGIN, self._peak - _MOST_MARGIN)
+        return max(self._peak - _RANGE, noise)
 
     def _track(self, level: float, tilt: float) -> None:
         """Follow the speaker's peak level, the noise floor and the speaker's mean tilt."""
+        if level <= _SILENT_LEVEL:
+            return  # a gated pause, which tells neither noise nor voice
         if level < self._noise:
             self._noise += _NOISE_FALL * (level - self._noise)
         else:
             self._noise += _NOISE_RISE
+        if level > self._closed:
+            self._soft = 0
+        else:
+            self._soft += 1
         if level > self._peak:
             self._peak += _PEAK_RISE * (level - self._peak)
-        elif level > self._closed:
+        elif self._soft > _DROP_AFTER:
+            self._peak = max(self._peak - _PEAK_DROP, _LOWEST_PEAK)
+        elif not self._soft:
             self._peak = max(self._peak - _PEAK_FALL, _LOWEST_PEAK)
-        self._peak = max(self._peak, self._noise + _NOISE_TO_PEAK)
         if level > self._peak - 0.5 * _RANGE:
             self._tilt_mean += _TILT_LEARN * (tilt - self._tilt_mean)
 

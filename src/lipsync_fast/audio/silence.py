@@ -25,6 +25,8 @@ SILENCE = ("closed", "background", "net")
 
 STEPS_PER_SECOND = COLUMNS_PER_SECOND
 
+# A sound that begins with speech opens the mouth at once, which nothing has announced.
+_FIRST_RISE, _FIRST_STEP = 4, 64  # frames, and by how much their alphas rise at most
 _FADING = 8  # steps, 0.1 s, in which the sound of a pause fades
 
 Floats = NDArray[np.float32]
@@ -187,7 +189,8 @@ class SilenceFades:
             if place + self._ahead >= self._heard:
                 return
             if self._spoken >= place - HOLD:
-                self._alpha = min(self._alpha + self._rise, 255)
+                rise = self._rise if self._made >= _FIRST_RISE else min(self._rise, _FIRST_STEP)
+                self._alpha = min(self._alpha + rise, 255)
             else:
                 self._alpha = max(self._alpha - self._fall, 0)
             alphas.append(self._alpha)

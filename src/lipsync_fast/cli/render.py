@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_render", "reject_same", "render_speech"]
 
+_MUCH = 1 / 3  # of the loud sound taken for silence, from which on one is told
+
 
 def add_render(commands: Any) -> None:
     """Add `render` to the commands."""
@@ -149,6 +151,13 @@ def render_speech(
         frames = pipeline.render(speech, options.output, progress=progress, **more)
     seconds = float(frames / pipeline.template.fps)
     say(options, f"{options.output}: {frames} frames, {seconds:.2f} s, generator on {devices}")
+    silenced = pipeline.stats().silenced
+    if silenced > _MUCH:
+        say(
+            options,
+            f"{silenced:.0%} of the loud sound was taken for silence; if it is speech, install the "
+            "extra voice, or let the model hear all of it with --silence net",
+        )
 
 
 def reject_same(speech: str | Path | None, output: str) -> None:

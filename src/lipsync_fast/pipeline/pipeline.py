@@ -56,12 +56,16 @@ class PipelineStats:
         The requests of this pipeline that each device drew.
     pool : PoolStats
     compositor : CompositorStats
+    silenced : float
+        Share, 0 to 1, of the loud sound that was taken for silence, in the last speech that
+        `render` ended; loud is what lies within 25 dB of its loudest.
     """
 
     stages: dict[str, StageStats]
     devices: dict[str, StageStats]
     pool: PoolStats
     compositor: CompositorStats
+    silenced: float = 0.0
 
 
 class Pipeline:
@@ -118,6 +122,7 @@ class Pipeline:
         self.generators = tuple(nets)
         self.pool = BufferPool() if pool is None else pool
         self.stages = Stages(device_names(self.generators))
+        self._silenced = 0.0
         self.inference = Inference(template, self.generators, self.pool, self.stages)
         self.compositor = Compositor(
             template, threads=threads, pool=self.pool, colour_match=self.mouth.colour_match
@@ -196,6 +201,7 @@ class Pipeline:
             self.stages.device_stats(),
             self.pool.stats(),
             self.compositor.stats(),
+            self._silenced,
         )
 
     def warm(self, format: str = "bgr24", quality: int | None = None) -> int:
@@ -435,6 +441,7 @@ class Pipeline:
                 done += 1
                 if progress:
                     progress(done, total)
+        self._silenced = heard.silenced
         return done
 
     def _open_video(self, path: Path, speech: Any) -> media.VideoWriter:

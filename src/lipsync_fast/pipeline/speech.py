@@ -128,18 +128,26 @@ class SpeechFeatures:
         self._pool = default_pool() if pool is None else pool
         self._stages = Stages() if stages is None else stages
         rate = parse_fps(fps)
+        self._alphas = np.zeros(0, np.uint8)
+        self._fades = _open_fades(preset, rate) if mouth.silence == "background" else None
+        self._gate: NoiseGate | None = None
+        self._listener: NoiseGate | SilenceFades | None = self._fades
+        self._follows = False
         self._windows: FeatureSource
         self.rows: int | None = None
-        if features is None:
-            self._windows = _open_windows(preset, rate, encoder, mouth)
-        else:
+        if features is not None:  # they stay unchanged
             self._windows = given = FeatureFile(features, preset, rate)
             self.rows = given.rows
-        # A driver tells noise from speech by itself, and given features stay unchanged.
-        gated = mouth.silence == "closed" and features is None and not preset.driven_by_rule
-        self._gate = NoiseGate() if gated else None
-        self._fades = _open_fades(preset, rate) if mouth.silence == "background" else None
-        self._alphas = np.zeros(0, np.uint8)
+        elif preset.driven_by_rule:
+            # A driver hears through a gate in any case; the fades follow what that one hears.
+            self._follows = self._fades is not None
+            gate = NoiseGate(self._follow if self._follows else None)
+            self._listener = None if mouth.silence == "net" else gate
+            self._windows = _open_windows(preset, rate, encoder, mouth, gate)
+        else:
+            self._windows = _open_windows(preset, rate, encoder, mouth)
+            if mouth.silence == "closed":
+                self._listener = self._gate = NoiseGate()
         self._has_sound = False
 
     @property
@@ -152,6 +160,15 @@ class SpeechFeatures:
         """Number of frames that can be taken now."""
         ready = self._windows.ready
         return ready if self._fades is None else min(ready, len(self._alphas))
+
+    @property
+    def silenced(self) -> float:
+        """Share, 0 to 1, of the loud sound so far (25 dB below the loudest) taken for silence."""
+        return 0.0 if self._listener is None else self._listener.silenced
+
+    def _follow(self, told: list[int]) -> None:
+        if self._fades is not None:
+            self._alphas = np.concatenate([self._alphas, self._fades.follow(told)])
 
     def push(self, samples: Floats) -> int:
         """Push samples; return the number of frames that can be taken.
@@ -174,7 +191,7 @@ class SpeechFeatures:
         check_samples(samples)
         with self._stages.features(0):
             self._windows.push(samples if self._gate is None else self._gate.push(samples))
-            if self._fades is not None:
+            if self._fades is not None and not self._follows:
                 self._alphas = np.concatenate([self._alphas, self._fades.push(samples)])
         self._has_sound = True
         return self.ready
@@ -268,7 +285,11 @@ class _WholeSpeech(FeatureSource):
 
 
 def _open_windows(
-    preset: Preset, fps: Fraction, encoder: AudioEncoder | RowEncoder | None, mouth: MouthOptions
+    preset: Preset,
+    fps: Fraction,
+    encoder: AudioEncoder | RowEncoder | None,
+    mouth: MouthOptions,
+    gate: NoiseGate | None = None,
 ) -> FeatureSource:
     if preset.streams:
         return FeatureStream(
@@ -276,6 +297,7 @@ def _open_windows(
             fps,
             encoder=encoder if isinstance(encoder, AudioEncoder) else None,
             driver=LiteAvatarDriver(fps, mouth.neutral) if preset.driven_by_rule else None,
+            gate=gate,
         )
     kind = ROW_ENCODERS.get(preset.features)
     if kind is None or not isinstance(encoder, kind):

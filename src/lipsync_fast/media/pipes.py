@@ -93,6 +93,8 @@ def receive(path: str | os.PathLike[str]) -> PipedFile:
         ) from error
     finally:
         os.close(kept)
+    if not os.path.getsize(place):
+        raise MediaError(f"nothing came through {name}: lead a sound or a film to it")
     return file
 
 

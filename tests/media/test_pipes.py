@@ -100,7 +100,7 @@ def test_errors_name_the_pipe(tmp_path):
     with pytest.raises(errors.MediaError) as caught:
         media.load_audio(feed(tmp_path / "sound.mp3", b"text " * 1000))
     assert str(caught.value).startswith(f"{tmp_path}/sound.mp3 is damaged, or not a media file")
-    with pytest.raises(errors.MediaError, match="nothing came through .*empty"):
+    with pytest.raises(errors.MediaError, match=r"nothing came through .*empty"):
         media.load_audio(feed(tmp_path / "empty", b""))
     with pytest.raises(errors.MediaError, match="is a device; name a file or a pipe"):
         media.load_audio("/dev/zero")

@@ -221,6 +221,27 @@ def test_stills_with_exif_end_in_no_traceback(tmp_path, kind):
         assert len(list(media.VideoReader(tmp_path / f"a.{kind}"))) >= 1
 
 
+def test_a_film_of_palettes(tmp_path):
+    path = tmp_path / "a.mov"
+    image = quarters().quantize(8)
+    data = io.BytesIO()
+    image.save(data, "PNG")
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("png", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "pal8"
+        for i in range(3):
+            packet = av.Packet(data.getvalue())
+            packet.pts = packet.dts = i
+            packet.time_base, packet.stream = Fraction(1, 25), stream
+            file.mux(packet)
+    reader = media.VideoReader(path)
+    frames = list(reader)
+    bgr = kernels.from_i420(frames[0], width=64, height=48, matrix=reader.matrix)
+    wanted = np.asarray(image.convert("L")).astype(int)
+    assert len(frames) == 3
+    assert np.abs(bgr[4::8, 4::8, 1] - wanted[4::8, 4::8]).max() <= 3
+
+
 def test_what_pyav_does_not_know_is_one_sentence(tmp_path, monkeypatch):
     path = write_clip(
         tmp_path / "a.mkv", [i420_noise(np.random.default_rng(0), 64, 48).reshape(72, 64)]

@@ -70,7 +70,7 @@ def read_colours(path: Path, frame: Any, codec: Any) -> Colours:
         )
     full = frame.format.name.startswith("yuvj") or int(frame.color_range) == _FULL_RANGE
     wide = int(codec.color_primaries) == _BT2020_PRIMARIES or matrix in _BT2020_MATRICES
-    if frame.format.is_rgb:
+    if frame.format.is_rgb or frame.format.name == "pal8":
         # We choose the matrix of the conversion ourselves, so it is known.
         return Colours("bt601", False, True, is_rgb=True)
     if wide:

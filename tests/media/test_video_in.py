@@ -275,7 +275,7 @@ def test_what_is_no_video(tmp_path, assets):
     with pytest.raises(errors.MediaError, match="not a media file"):
         media.VideoReader(tmp_path / "text.mp4")
     (tmp_path / "empty.mp4").write_bytes(b"")
-    with pytest.raises(errors.MediaError, match="not a media file"):
+    with pytest.raises(errors.MediaError, match="is empty"):
         media.VideoReader(tmp_path / "empty.mp4")
     whole = (assets / "video/woman_1080x1920_25fps.mp4").read_bytes()
     (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])

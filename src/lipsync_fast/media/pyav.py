@@ -76,7 +76,7 @@ def require_file(path: str | os.PathLike[str]) -> Path:
         raise MediaError(f"{path} is a device; name a file or a pipe")
     if not os.access(path, os.R_OK):
         raise MediaError(f"{path} cannot be read: permission denied")
-    if path.is_file() and not path.stat().st_size:
+    if not path.stat().st_size:
         raise MediaError(f"{path} is empty (0 bytes); record or export it again")
     return path
 

@@ -58,7 +58,9 @@ class Template:
         self.whole_rects = parts.rects if parts.whole_rects is None else parts.whole_rects
         self._bgr24, self._i420, self._jpeg = parts.bgr24, parts.i420, parts.jpeg
         self._masks = parts.masks
-        self._folder, self._digest = parts.folder, parts.digest
+        # Absolute: the process may go elsewhere before it is pickled or mapped again.
+        self._folder = None if parts.folder is None else parts.folder.absolute()
+        self._digest = parts.digest
         self._opened = parts.opened
 
     # ---- making ------------------------------------------------------------------------
@@ -196,7 +198,7 @@ class Template:
         if not self.stored:
             raise TemplateError("the template is closed; open it again to pickle it")
         kept = {name: self.__dict__[name] for name in ("preset", "loop", "label", "_digest")}
-        return {"_folder": self._folder.absolute(), **kept}
+        return {"_folder": self._folder, **kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Open the folder again; raise TemplateError if it now holds another template."""

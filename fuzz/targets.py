@@ -141,7 +141,7 @@ class Wav(FileTarget):
 
     name = "wav"
     suffixes = (".wav",)
-    words = (b"RIFF", b"WAVE", b"fmt ", b"data", b"LIST", b"\x03\0", b"\xfe\xff")
+    words = (b"RIFF", b"RF64", b"WAVE", b"ds64", b"fmt ", b"data", b"LIST", b"\x03\0", b"\xfe\xff")
 
     def check(self, data: bytes) -> None:
         path = self.write(data)

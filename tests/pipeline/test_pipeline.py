@@ -13,6 +13,7 @@ from tests.support.person import speech, template_of
 from lipsync_fast.audio import SilenceFades, frame_count
 from lipsync_fast.compositing import ColourSmoother
 from lipsync_fast.errors import ArgumentTypeError, FileMissingError, InputError
+from lipsync_fast.memory import BufferPool
 from lipsync_fast.nets.generator import Generator
 from lipsync_fast.pipeline import MouthOptions, Pipeline, SpeechFeatures
 from lipsync_fast.presets import PRESETS, get_preset
@@ -389,3 +390,19 @@ def test_parts_that_are_none_are_named(tmp_path):
             make()
     with pytest.raises(InputError, match="generator must be at least one generator, got none"):
         Pipeline(made, [])
+
+
+def test_a_pipeline_uses_the_pool_and_the_request_that_it_is_given(tmp_path):
+    net = Generator(tiny_generator(tmp_path / "g.onnx", get_preset("wav2lip96")), "wav2lip96")
+    with pytest.raises(InputError, match="request must be a whole number of frames"):
+        Pipeline(template_of("wav2lip96"), net, request=0)
+    pool = BufferPool()
+    with Pipeline(template_of("wav2lip96"), net, request=1, threads=1, pool=pool) as made:
+        assert made.pool is pool is made.compositor.pool
+        frames = made.frames(speech(0.2))
+        next(frames)
+        assert made.stats().stages["finish"].frames == 1
+        assert pool.stats().misses > 0
+        frames.close()
+        rows = np.zeros((2, *made.template.preset.audio_shape), np.float32)
+        assert [frame.index for frame in made.composite(rows)] == [0, 1]

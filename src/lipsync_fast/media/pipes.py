@@ -32,10 +32,10 @@ class PipedFile(SystemPath):
     pipe's own name, for messages.
     """
 
-    _name = _place = ""
+    _shown = _place = ""
 
     def __str__(self) -> str:
-        return self._name
+        return self._shown
 
     def __fspath__(self) -> str:
         return self._place
@@ -77,7 +77,7 @@ def receive(path: str | os.PathLike[str]) -> PipedFile:
     except OSError as error:
         raise MediaError(f"{name} cannot be kept in a temporary file: {error.strerror}") from error
     file = PipedFile(place)
-    file._name, file._place = name, place
+    file._shown, file._place = name, place
     weakref.finalize(file, _remove, place)
     try:
         # Python opens and reads: a signal ends a wait there, which FFmpeg would go on with.

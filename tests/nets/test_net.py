@@ -52,6 +52,13 @@ def test_not_onnx(tmp_path, content, says, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_one_that_may_not_be_read(tmp_path, monkeypatch):
+    path = tiny_generator(tmp_path / "net.onnx", WAV2LIP)
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.R_OK)
+    with pytest.raises(ModelError, match=r"net\.onnx: cannot be read: Permission denied$"):
+        Net(path)
+
+
 def test_truncated(tmp_path, capfd):
     path = tiny_generator(tmp_path / "net.onnx", WAV2LIP)
     path.write_bytes(path.read_bytes()[:-40])

@@ -66,7 +66,9 @@ def require_file(path: str | os.PathLike[str]) -> Path:
     if isinstance(path, PipedFile):
         return path
     if is_pipe(path):
-        return receive(path)
+        received = receive(path)
+        _reject_empty(received)
+        return received
     path = Path(path)
     if path.is_dir():
         raise MediaError(f"{path} is a folder; name a file")
@@ -76,9 +78,13 @@ def require_file(path: str | os.PathLike[str]) -> Path:
         raise MediaError(f"{path} is a device; name a file or a pipe")
     if not os.access(path, os.R_OK):
         raise MediaError(f"{path} cannot be read: permission denied")
-    if not path.stat().st_size:
-        raise MediaError(f"{path} is empty (0 bytes); record or export it again")
+    _reject_empty(path)
     return path
+
+
+def _reject_empty(path: Path) -> None:
+    if path.stat().st_size == 0:
+        raise MediaError(f"{path} is empty (0 bytes); record or export it again")
 
 
 # What FFmpeg reads as media, too: it draws texts, and plays the files that lists name.

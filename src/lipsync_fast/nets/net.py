@@ -7,6 +7,7 @@ them in place and a warm call allocates no block of 64 KiB.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
@@ -218,7 +219,8 @@ def check_model_file(path: str | Path) -> Path:
     FileMissingError
         There is no such file.
     ModelError
-        It is a folder, or a pipe, for which ONNX Runtime would wait without an end.
+        It is a folder, or a pipe, for which ONNX Runtime would wait without an end; or it may
+        not be read.
     """
     found = Path(path)
     if not found.exists():
@@ -227,6 +229,8 @@ def check_model_file(path: str | Path) -> Path:
         raise ModelError(f"{path}: is a folder; give the path of an ONNX model")
     if not found.is_file():
         raise ModelError(f"{path}: not an ONNX model: {advice_for(found)}")
+    if not os.access(found, os.R_OK):
+        raise ModelError(f"{path}: cannot be read: Permission denied")
     return found
 
 

@@ -406,3 +406,14 @@ def test_a_pipeline_uses_the_pool_and_the_request_that_it_is_given(tmp_path):
         frames.close()
         rows = np.zeros((2, *made.template.preset.audio_shape), np.float32)
         assert [frame.index for frame in made.composite(rows)] == [0, 1]
+
+
+def test_given_features_need_no_speech(tmp_path, rng):
+    preset = get_preset("wav2lip96")
+    rows = rng.normal(0, 1, (5, *preset.audio_shape)).astype(np.float32)
+    net = tiny_generator(tmp_path / "g.onnx", preset)
+    with Pipeline.open(template_of(preset), net, threads=1) as pipeline:
+        alone = [bytes(frame.data) for frame in pipeline.frames(None, features=rows)]
+        assert alone == [bytes(frame.data) for frame in pipeline.composite(rows)]
+        with pytest.raises(InputError, match="need a speech or features, got neither"):
+            pipeline.frames(None)

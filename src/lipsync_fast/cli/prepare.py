@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,9 @@ def add_prepare(commands: Any) -> None:
         metavar="LIST",
         help="one or more of jpeg, i420, bgr24 (default: %(default)s)",
     )
+    command.add_argument(
+        "--json", action="store_true", help="print what was found and decided, for programs"
+    )
     command.add_argument("--quality", type=int, default=75, help="JPEG quality (default: 75)")
     add_order(command, "preset")
     add_label(command)
@@ -80,7 +84,7 @@ def _add_faces(command: argparse.ArgumentParser) -> None:
 
 
 def _prepare(options: argparse.Namespace) -> None:
-    from ..preparation import FaceOptions, prepare
+    from ..preparation import FaceOptions, PreparationReport, prepare
     from ..templates import JpegSettings, TemplateOptions
     from ..templates.layout import HEAD
 
@@ -91,6 +95,7 @@ def _prepare(options: argparse.Namespace) -> None:
             f"{options.source} is a template already: render it, or name the film that it was "
             "made from"
         )
+    reports: list[PreparationReport] = []
     with Progress("prepare", options.quiet) as progress:
         template = prepare(
             options.source,
@@ -107,6 +112,13 @@ def _prepare(options: argparse.Namespace) -> None:
             ),
             fps=options.fps,
             progress=progress,
+            report=reports.append,
         )
+    (report,) = reports
     with template:
         say(options, f"{options.template}: {template!r}")
+    say(options, f"a face in {report.faces} of {report.frames} frames")
+    for note in report.notes():
+        say(options, f"- {note}")
+    if options.json:
+        print(json.dumps(report.to_mapping(), indent=2))

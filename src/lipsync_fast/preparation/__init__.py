@@ -5,5 +5,13 @@ from .faces.mesh import FaceLandmarks
 from .options import FaceOptions
 from .prepare import prepare
 from .rect_files import read_rects
+from .report import PreparationReport
 
-__all__ = ["FaceDetector", "FaceLandmarks", "FaceOptions", "prepare", "read_rects"]
+__all__ = [
+    "FaceDetector",
+    "FaceLandmarks",
+    "FaceOptions",
+    "PreparationReport",
+    "prepare",
+    "read_rects",
+]

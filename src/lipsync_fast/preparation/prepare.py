@@ -24,6 +24,7 @@ from .faces.smoothing import smooth_corners
 from .foreign import Avatar, MaskOf, find_avatar
 from .options import FaceOptions
 from .rect_files import read_rects
+from .report import PreparationReport, spans_of
 from .sources import Source, open_source
 
 __all__ = ["prepare"]
@@ -44,8 +45,11 @@ def prepare(
     options: TemplateOptions | None = None,
     fps: Fraction | int | float | str | None = None,
     progress: Progress | None = None,
+    report: Callable[[PreparationReport], None] | None = None,
 ) -> Template:
     """Make a template folder; memory does not grow with the length of the source.
+
+    Nine parameters: what is read, what is made and how, and who is told.
 
     With a detector the source is read twice: once to find the face in every frame, once to
     write the backgrounds. The folder takes its name when it is complete; an error or an
@@ -76,6 +80,8 @@ def prepare(
     progress : callable, optional
         Called with the number of frames done and their total (None where unknown), both over
         all readings.
+    report : callable, optional
+        Called once, when the folder is complete, with what was found and decided.
 
     Returns
     -------
@@ -111,18 +117,22 @@ def prepare(
     frames = open_source(Path(source), preset, fps, avatar)
     fixed = None if read is None else _clip_given(read, frames)
     searched = fixed is None or faces.landmark_masks
-    report = _Report(progress, frames.estimate, 2 if searched else 1)
+    counter = _Counter(progress, frames.estimate, 2 if searched else 1)
+    said = PreparationReport(**frames.facts())
     with TemplateWriter(
         path, frames.video, preset=preset, options=_complete(options, preset, faces, avatar)
     ) as writer:
         mask_of = None if avatar is None else avatar.mask
         if searched:
-            fixed, outlines = _search(frames, fixed, faces, preset, report)
+            fixed, outlines = _search(frames, fixed, faces, preset, counter, said)
             if faces.landmark_masks:
                 mask_of = _landmark_masks(outlines, fixed, frames)
         assert fixed is not None
-        _write(writer, frames, fixed, mask_of, report)
-    return Template.open(path)
+        _write(writer, frames, fixed, mask_of, counter)
+    template = Template.open(path)
+    if report is not None:
+        report(_complete_report(said, template, read))
+    return template
 
 
 # ---- what the arguments and the source decide ------------------------------------------------
@@ -233,7 +243,8 @@ def _search(
     given: Rects | None,
     faces: FaceOptions,
     preset: Preset,
-    report: _Report,
+    counter: _Counter,
+    said: PreparationReport,
 ) -> tuple[Rects, NDArray[np.float64]]:
     """Find the face of every frame; return rects, the given ones if any, and its outlines."""
     assert faces.detector is not None
@@ -241,9 +252,10 @@ def _search(
     mesh = faces.landmarks if square or faces.landmark_masks else None
     finder = FaceFinder(faces.detector, mesh, preset.rect_rule)
     pictures = (bgr24 for bgr24, _ in frames.pictures())
-    corners, outlines = finder.find(pictures, report.step, given)
+    corners, outlines = finder.find(pictures, counter.step, given)
+    said.other_faces, said.place, said.cuts = finder.others, finder.place, finder.cuts
     count = len(corners)
-    report.restart(count)
+    counter.restart(count)
     seen = int(np.isfinite(corners[:, 0]).sum())
     _log.info("%s: a face in %d of %d frames", frames.path, seen, count)
     if not seen:
@@ -264,7 +276,7 @@ def _search(
         width=width,
         height=height,
     )
-    gone = seen - int((rects[:, 2] > 0).sum())
+    gone = said.beyond_border = seen - int((rects[:, 2] > 0).sum())
     if gone:
         _log.warning(
             "%s: in %d frames more than a third of the face lies outside of the picture; they "
@@ -286,7 +298,7 @@ def _landmark_masks(outlines: NDArray[np.float64], rects: Rects, frames: Source)
 
 
 def _write(
-    writer: TemplateWriter, frames: Source, rects: Rects, mask_of: MaskOf | None, report: _Report
+    writer: TemplateWriter, frames: Source, rects: Rects, mask_of: MaskOf | None, counter: _Counter
 ) -> None:
     count = 0
     parts = visible_parts(rects, *frames.video.size)
@@ -297,10 +309,23 @@ def _write(
             if mask_of is not None and part[2]:
                 mask = mask_of(count, part, frames.video.size)
             writer.add(rect, bgr24=bgr24, i420=i420, mask=mask)
-            report.step()
+            counter.step()
         # Beyond the last rect frames are only counted, for the message.
         count += 1
     _check_count(rects, frames, count)
+
+
+def _complete_report(
+    said: PreparationReport, template: Template, given: NDArray[np.int64] | None
+) -> PreparationReport:
+    said.frames, said.fps = template.count, template.fps
+    said.width, said.height = template.video.size
+    said.without_face = spans_of(template.rects[:, 2] == 0)
+    said.over_border = int((template.whole_rects != template.rects).any(axis=1).sum())
+    if given is not None:
+        cut = (np.resize(given, template.rects.shape) != template.rects).any(axis=1)
+        said.clipped = int(cut.sum())
+    return said
 
 
 def _as_rect(numbers: NDArray[np.int32]) -> tuple[int, int, int, int]:
@@ -308,7 +333,7 @@ def _as_rect(numbers: NDArray[np.int32]) -> tuple[int, int, int, int]:
     return x, y, w, h
 
 
-class _Report:
+class _Counter:
     """Count frames over one or two readings of the source."""
 
     def __init__(self, progress: Progress | None, estimate: int | None, readings: int) -> None:

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from .. import kernels, media
 from ..errors import InputError, MediaError
 from ..formats import VideoFormat
-from ..media.images import IMAGE_SUFFIXES, image_facts
+from ..media.images import IMAGE_SUFFIXES, files_beside, image_facts
 from ..presets import Preset
 from ..timing import parse_fps
 from .foreign import Avatar
@@ -47,6 +48,10 @@ class Source(ABC):
     video: VideoFormat
     count: int | None = None
     estimate: int | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a `PreparationReport` says of the source itself."""
+        return {"source_fps": self.video.fps}
 
     @abstractmethod
     def pictures(self) -> Iterator[tuple[Picture, Picture | None]]:
@@ -114,8 +119,12 @@ class _Video(Source):
                 "leave out fps (--fps): the video is resampled"
             )
         self.estimate = reader.count_at(fps)
+        self._own = reader.fps
         if fps != reader.fps:
             _log.info("%s: %s frames a second become %s", path, reader.fps, fps)
+
+    def facts(self) -> dict[str, Any]:
+        return {"source_fps": self._own}
 
     def pictures(self) -> Iterator[tuple[Picture, Picture | None]]:
         width, height = self.video.size
@@ -154,6 +163,13 @@ class _Images(Source):
                 f"{self.video.fps}; make a video from them, which prepare resamples"
             )
         self.count = self.estimate = len(files)
+
+    def facts(self) -> dict[str, Any]:
+        facts = [image_facts(path) for path in self._files]
+        alpha = sum(each is not None and each.alpha for each in facts)
+        folder = self._files[0].parent
+        left = files_beside(folder) if folder == self.path else []
+        return {"source_fps": self.video.fps, "alpha": alpha, "left_out": left}
 
     def pictures(self) -> Iterator[tuple[Picture, Picture | None]]:
         width, height = self.video.size

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ... import kernels
 from ..boxes import iou
 from .detector import SCORE, FaceDetector
 from .mesh import FaceLandmarks
@@ -23,6 +24,11 @@ LEAST_SCORE = 0.3
 CANDIDATES, SMALLEST = 4, 1 / 3
 # Columns of a detection: right and left mouth corner as x, y.
 MOUTH = slice(10, 14)
+
+SURE = 0.7  # score of a face beside the chosen one that a person would see, too
+# A picture is another one where its small copy changes by so many levels, and by so many times
+# the usual change of its film.
+CUT_LEVELS, CUT_TIMES, SMALL = 20, 6, (16, 16)
 
 Picture = NDArray[np.uint8]
 
@@ -51,6 +57,10 @@ class FaceFinder:
             landmarks = FaceLandmarks(landmarks)
         self._landmarks, self._square = landmarks, rule == "square"
         self._meshes: list[NDArray[np.float32]] = []
+        # What `find` saw beside the face: facts for a report.
+        self.others = 0
+        self.cuts: list[int] = []
+        self.place: str | None = None
 
     def find(
         self,
@@ -75,15 +85,20 @@ class FaceFinder:
         outlines : (n, P, 2) float64
             As `lower_face`; NaN where there is none.
         """
-        faces, corners, outlines = [], [], []
+        faces, corners, outlines, looks = [], [], [], []
+        width = 0
         for i, picture in enumerate(pictures):
             rect = None if rects is None else rects[min(i, len(rects) - 1)]
             found, places, lower = self._look(picture, rect)
             faces.append(found)
             corners.append(places)
             outlines.append(lower)
+            looks.append(_look_of(picture))
+            width = picture.shape[1]
             step()
         chosen = choose_face(faces)
+        self.cuts = _find_cuts(looks)
+        self._count_others(faces, chosen, width)
         no_corners, no_outline = np.full(4, np.nan), np.full((len(OUTLINE), 2), np.nan)
         return (
             np.array(
@@ -93,6 +108,19 @@ class FaceFinder:
                 [o[k] if k >= 0 else no_outline for o, k in zip(outlines, chosen, strict=True)]
             ),
         )
+
+    def _count_others(
+        self, faces: list[NDArray[np.float32]], chosen: NDArray[np.int64], width: int
+    ) -> None:
+        """Count the frames that show another sure face, and tell where the chosen one is."""
+        middles = []
+        for found, k in zip(faces, chosen.tolist(), strict=True):
+            if k >= 0 and ((found[:, SCORE] > SURE) & (np.arange(len(found)) != k)).any():
+                middles.append(float(found[k, 0] + found[k, 2] / 2))
+        self.others = len(middles)
+        if middles:
+            third = min(int(3 * float(np.median(middles)) / max(width, 1)), 2)
+            self.place = ("left", "middle", "right")[max(third, 0)]
 
     def _look(
         self, picture: Picture, rect: NDArray[np.integer[Any]] | None
@@ -127,3 +155,18 @@ class FaceFinder:
         high = np.array([mesh[:, :2].max(axis=0) for mesh in self._meshes])
         shared = iou(face[None, :4], np.concatenate([low, high - low], axis=1))[0]
         return self._meshes[int(shared.argmax())]
+
+
+def _look_of(picture: Picture) -> Picture:
+    """Return a small copy of a picture, of which neighbours of one take differ by little."""
+    packed = picture if picture.strides[1:] == (3, 1) else np.ascontiguousarray(picture)
+    return kernels.resize(packed, size=SMALL, filter="area")
+
+
+def _find_cuts(looks: list[Picture]) -> list[int]:
+    """Return the frames at which the picture changes to another one."""
+    if len(looks) < 3:
+        return []
+    steps = np.abs(np.diff(np.stack(looks).astype(np.int16), axis=0)).mean(axis=(1, 2, 3))
+    found = np.flatnonzero(steps > max(CUT_LEVELS, CUT_TIMES * float(np.median(steps)))) + 1
+    return [int(i) for i in found]

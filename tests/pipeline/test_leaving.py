@@ -16,6 +16,8 @@ pytest.importorskip("onnxruntime")
 from tests.support.small_person import nothing_is_lent, open_pipeline, photos, speech
 from tests.support.small_person import write_template as write
 
+from lipsync_fast.nets.devices import Device
+
 WAIT = 60  # seconds after which a test gives up
 
 
@@ -68,6 +70,24 @@ def by_collection(frames):
     ring.append(ring)
     del frames, ring
     gc.collect()
+
+
+def test_leaving_cancels_the_request_that_has_not_begun(pipeline, monkeypatch):
+    submitted, submit = [], Device.submit
+
+    def second_waits(device, call, *arguments):
+        future = Future() if submitted else submit(device, call, *arguments)
+        submitted.append(future)
+        return future
+
+    monkeypatch.setattr(Device, "submit", second_waits)
+    frames = pipeline.frames(speech())
+    next(frames).release()
+    assert len(submitted) == 2
+    assert pipeline.generator.device.load > 0
+    frames.close()
+    assert submitted[1].cancelled()
+    assert pipeline.generator.device.load == 0
 
 
 @pytest.mark.parametrize("leave", [by_close, by_break, by_error, by_collection])

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import check_int, shown
-from ..errors import FileMissingError, LipsyncError, TemplateError
+from ..errors import FileMissingError, InputError, LipsyncError, TemplateError
 from ..files.untrusted import parse_json, plain_text
 from ..formats import VideoFormat
 from ..kernels import _jpeg
@@ -230,7 +230,7 @@ def _stored_preset(head: dict[str, Any]) -> Preset:
     try:
         return PRESETS[head["preset"]]
     except (KeyError, TypeError):  # a list, for one, is no key
-        raise TemplateError(
+        raise InputError(
             f"its preset must be one of {', '.join(PRESETS)}, got {shown(head['preset'])}; use the "
             "version of lipsync_fast that made it, or prepare it again"
         ) from None

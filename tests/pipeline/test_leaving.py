@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from concurrent.futures import Future
 
@@ -88,6 +89,36 @@ def test_leaving_cancels_the_request_that_has_not_begun(pipeline, monkeypatch):
     frames.close()
     assert submitted[1].cancelled()
     assert pipeline.generator.device.load == 0
+
+
+def test_a_request_is_let_go_as_soon_as_it_is_used(pipeline, monkeypatch):
+    """Its features once it is submitted, its outputs once finished, its frames once yielded."""
+    submitted, submit = 0, Device.submit
+
+    def until_lent(most):
+        end = time.monotonic() + WAIT  # a thread of the device lets go a moment later
+        while pipeline.pool.stats().lent > most:
+            assert time.monotonic() < end
+            time.sleep(0.001)
+
+    def third_waits(device, call, *arguments):
+        nonlocal submitted
+        submitted += 1
+        if submitted < 3:
+            return submit(device, call, *arguments)
+        until_lent(2)  # outputs of the second, features of the third
+        return Future()
+
+    monkeypatch.setattr(Device, "submit", third_waits)
+    frames = pipeline.frames(speech(), format="rgba", request=4)
+    for _ in range(4):
+        next(frames)
+    assert submitted == 2
+    next(frames)
+    assert submitted == 3
+    until_lent(4)  # frames of the second
+    frames.close()
+    until_lent(0)
 
 
 @pytest.mark.parametrize("leave", [by_close, by_break, by_error, by_collection])

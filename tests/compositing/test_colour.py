@@ -87,6 +87,37 @@ def test_colours_move_by_what_the_twin_measures(name):
     assert np.abs(got[y : y + h, x : x + w].astype(int) - want).max() <= 1
 
 
+@pytest.mark.parametrize("pictures", [False, True])
+@pytest.mark.parametrize("name", ["synctalk328", "wav2lip96", "liteavatar384"])
+def test_colours_are_measured_in_a_ring_of_a_32nd(name, pictures):
+    """What differs just inside the ring moves nothing; what differs in it moves all."""
+    template, right, _ = case(name)
+    preset = template.preset
+    ring, half = max(preset.view // 32, 2), 0.5 / 255 * (preset.high - preset.low)
+    level = 20 / 255 * (preset.high - preset.low)
+    inside = np.s_[:, :, ring : preset.view - ring, ring : preset.view - ring]
+    inner, outer = right + half, right + half + level
+    inner[inside] += level
+    outer[inside] -= level
+    means = []
+    with (
+        Compositor(template) as plain,
+        Compositor(template, colour_match=True) as matching,
+    ):
+        for outputs in (right + half, inner, outer):
+            drawn = np.clip(outputs, preset.low, preset.high).astype(np.float32)[:1]
+            if pictures:
+                tone = {"low": preset.low, "high": preset.high, "swap": preset.rgb}
+                drawn = kernels.convert(drawn[0], **tone)[None]
+            x, y, w, h = RECTS[0]
+            middle = np.s_[y + h // 4 : y + 3 * h // 4, x + w // 4 : x + 3 * w // 4]
+            both = [c.composite(drawn, [0])[0].array[middle].mean() for c in (plain, matching)]
+            means.append(both[1] - both[0])
+    assert abs(means[0]) < 1
+    assert abs(means[1]) < 1
+    assert means[2] == pytest.approx(-20, abs=1)
+
+
 def test_pictures_are_matched_like_planes():
     """Outputs as bgr24 pictures give the same frames as their float planes."""
     template, _, wrong = case("wav2lip96")

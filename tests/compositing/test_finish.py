@@ -238,3 +238,19 @@ def test_a_jpeg_background_is_checked_before_it_is_used(template):
         bare.set_mouth(0, template.rects[0], template.crops[0], None)
     with pytest.raises(InputError, match="use_jpeg must be called before set_jpeg"):
         bare.set_jpeg(0, jpeg.file, jpeg.segments, jpeg.region)
+
+
+@pytest.mark.parametrize("format", ["bgr24", "rgba"])
+def test_mask_times_alpha_is_rounded_as_written(format):
+    """White on black shows the product itself: (t + (t >> 8)) >> 8 of mask * alpha + 128."""
+    mask = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    frame = np.zeros((20, 24, 3), np.uint8)
+    template = Template.from_arrays([frame], [(3, 2, 16, 16)], preset="wav2lip96", masks=[mask])
+    white = np.ones((1, 3, 96, 96), np.float32)
+    with Compositor(template) as compositor:
+        for alpha in range(1, 256):
+            (made,) = compositor.composite(white, [0], format=format, alphas=[alpha])
+            t = mask.astype(int) * alpha + 128
+            product = (t + (t >> 8)) >> 8
+            for channel in range(3):
+                assert np.array_equal(made.array[2:18, 3:19, channel], product), alpha

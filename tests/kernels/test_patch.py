@@ -69,6 +69,23 @@ def test_patch_of_the_real_size(isa, rng):
     np.testing.assert_array_equal(got, expected(planar, crop, 4, (182, 185), "bicubic"))
 
 
+@pytest.mark.parametrize(
+    ("side", "border", "size", "filter"),
+    [
+        (256, 0, (60, 61), "bicubic"), (328, 4, (79, 78), "bicubic"), (328, 4, (80, 79), "bicubic"),
+        (256, 0, (120, 119), "bilinear"), (256, 3, (120, 123), "bilinear"),
+    ],
+)  # fmt: skip
+def test_rows_are_kept_until_they_are_used(isa, rng, side, border, size, filter):
+    """Shrunk so far that rows are skipped, and bursts of rows begin anywhere among them."""
+    view = side - 2 * border
+    planar = rng.random((3, view, view), np.float32)
+    crop = rng.integers(0, 256, (side, side, 3), np.uint8)
+    plan = kernels.ResizePlan((side, side), size, filter)
+    got = kernels.patch(planar, plan, crop if border else None, isa=isa)
+    np.testing.assert_array_equal(got, expected(planar, crop, border, size, filter))
+
+
 def test_only_the_border_of_the_crop_counts(isa, rng):
     planar = rng.random((3, 20, 20), np.float32)
     crop = rng.integers(0, 256, (26, 26, 3), np.uint8)

@@ -212,6 +212,30 @@ def test_stored_segments_spare_the_search_and_wrong_ones_are_refused(rng):
     assert survived < 1500
 
 
+def test_segments_must_end_with_the_file(rng):
+    """Also where the patch lies far from the end, and the last offset is not needed."""
+    data = pillow_jpeg(photo(rng, 64, 96), 75, "4:2:0", 2)
+    segments, patch = _jpeg.jpeg_segments(data), photo(rng, 16, 16)
+    for last in (-1, 1, -7):
+        wrong = segments.copy()
+        wrong[-1] = len(data) + last
+        with pytest.raises(InputError, match="segments must ascend within the file"):
+            SplicedJpeg(data, segments=wrong).splice(patch, 0, 0)
+
+
+def test_patches_that_only_meet_once_joined(rng):
+    """The first meets neither of the others, but the box that holds both."""
+    frame = photo(rng, 160, 160)
+    small, tall, wide = photo(rng, 16, 16), photo(rng, 128, 16), photo(rng, 16, 128)
+    patches = [(small, 80, 48), (tall, 16, 16), (wide, 16, 128)]
+    for order in (patches, patches[::-1], [patches[1], patches[0], patches[2]]):
+        want = frame
+        for patch, x, y in order:
+            want = paste(want, patch, x, y)
+        got = SplicedJpeg(frame, 75, "4:2:0", 1).splice_all(order)
+        assert got == pillow_jpeg(want, 75, "4:2:0", 1)
+
+
 def test_bad_arguments(rng):
     frame = photo(rng, 40, 48)
     spliced = SplicedJpeg(frame)

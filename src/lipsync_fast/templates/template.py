@@ -13,12 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import kernels
 from ..checks import check_type
-from ..errors import ArgumentTypeError, InputError, LayoutError, TemplateError
+from ..errors import InputError, TemplateError
 from ..formats import VideoFormat
 from ..kernels import _jpeg
 from ..presets import Preset, get_preset
 from ..timing import Loop, parse_fps
-from .crops import check_crops, cut_crop, pack_crop
+from .crops import check_crops, pack_crop
+from .given import check_frames, check_masks, cut_crops
 from .jpeg_backgrounds import BackgroundEncoder, EncodedBackground, JpegSettings, relabel
 from .masks import rect_masks
 from .owned import OwnedFrames
@@ -112,10 +113,10 @@ class Template:
             Frames, rects, crops or masks do not fit each other.
         """
         preset = get_preset(preset)
-        height, width = _check_frames(frames)
+        height, width = check_frames(frames)
         clipped = clip_rects(rects, len(frames), width, height)
         if crops is None:
-            crops = _cut_crops(frames, clipped, preset)
+            crops = cut_crops(frames, clipped, preset)
         check_crops(crops, preset, len(frames))
         if masks is None:
             masks = rect_masks(preset, clipped)
@@ -127,7 +128,7 @@ class Template:
                 label=label,
                 rects=clipped,
                 crops=crops,
-                masks=_check_masks(masks, clipped),
+                masks=check_masks(masks, clipped),
                 bgr24=OwnedFrames(frames, clipped) if owned else frames,
             )
         )
@@ -444,59 +445,3 @@ class Template:
             encoder = BackgroundEncoder(settings, self.width, self.height, self.label)
         made = encoder.encode(self.bgr24(index, out), self.rects[index])
         return made._replace(file=made.file.copy(), region=made.region.copy())
-
-
-# ---- checks ------------------------------------------------------------------------------
-
-
-def _check_frames(frames: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> tuple[int, int]:
-    if not hasattr(frames, "__len__"):
-        raise ArgumentTypeError(f"frames must be a sequence of arrays, got {type(frames).__name__}")
-    if len(frames) == 0:
-        raise InputError("frames must hold at least one picture, got none")
-    shape = np.shape(frames[0])
-    for i, frame in enumerate(frames):
-        if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8:
-            got = getattr(frame, "dtype", type(frame).__name__)
-            raise LayoutError(f"frame {i} must be an array of uint8, got {got}; convert it first")
-        if frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
-            one = "; put one picture into a list" if np.ndim(frames) == 3 else ""
-            raise InputError(f"frame {i} must have the shape (H, W, 3), got {frame.shape}{one}")
-        if frame.shape != shape:
-            raise InputError(
-                f"frame {i} must have the shape of frame 0, {shape}, got {frame.shape}"
-            )
-        if frame.strides[1:] != (3, 1):
-            raise LayoutError(
-                f"frame {i} must have packed pixels in each row, got strides {frame.strides}; "
-                "pass np.ascontiguousarray(frame)"
-            )
-    return shape[0], shape[1]
-
-
-def _cut_crops(
-    frames: Sequence[NDArray[np.uint8]] | NDArray[np.uint8],
-    rects: NDArray[np.int32],
-    preset: Preset,
-) -> NDArray[np.uint8]:
-    crops = np.zeros((len(frames), preset.crop, preset.crop, 3), np.uint8)
-    for frame, rect, crop in zip(frames, rects, crops, strict=True):
-        cut_crop(frame, rect, preset, out=crop)
-    return crops
-
-
-def _check_masks(
-    masks: Sequence[NDArray[np.uint8] | None], rects: NDArray[np.int32]
-) -> Sequence[NDArray[np.uint8] | None]:
-    if not hasattr(masks, "__len__"):
-        raise ArgumentTypeError(f"masks must be a sequence of arrays, got {type(masks).__name__}")
-    if len(masks) != len(rects):
-        raise InputError(f"masks must be {len(rects)}, one for each frame, got {len(masks)}")
-    for i, (mask, (_, _, w, h)) in enumerate(zip(masks, rects, strict=True)):
-        if mask is not None and not isinstance(mask, np.ndarray):
-            raise LayoutError(f"mask {i} must be an array of uint8, got {type(mask).__name__}")
-        if mask is not None and (mask.shape != (h, w) or mask.dtype != np.uint8):
-            raise InputError(
-                f"mask {i} must be ({h}, {w}) uint8 like its rect, got {mask.dtype} {mask.shape}"
-            )
-    return masks

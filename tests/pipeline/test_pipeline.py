@@ -417,3 +417,14 @@ def test_given_features_need_no_speech(tmp_path, rng):
         assert alone == [bytes(frame.data) for frame in pipeline.composite(rows)]
         with pytest.raises(InputError, match="need a speech or features, got neither"):
             pipeline.frames(None)
+
+
+def test_what_is_rendered_is_counted_and_told(tmp_path):
+    preset, told = get_preset("wav2lip96"), []
+    net = tiny_generator(tmp_path / "g.onnx", preset)
+    with Pipeline.open(template_of(preset), net, threads=1) as pipeline:
+        done = pipeline.render(speech(0.4), tmp_path / "out", progress=lambda *n: told.append(n))
+        write = pipeline.stats().stages["write"]
+    assert (done, write.runs, write.frames) == (10, 10, 10)
+    assert told == [(i, 10) for i in range(1, 11)]
+    assert len(list((tmp_path / "out").iterdir())) == 10

@@ -11,7 +11,7 @@ from tests.support.jpeg_tools import photo
 from lipsync_fast import BufferPool, JpegEncoder
 from lipsync_fast.bench import memory
 from lipsync_fast.compositing import Compositor
-from lipsync_fast.compositing.canvas import Canvas
+from lipsync_fast.compositing.canvas import Canvas, open_canvas
 from lipsync_fast.compositing.compositor import MOST_QUALITIES
 from lipsync_fast.errors import InputError
 from lipsync_fast.formats import VideoFormat
@@ -120,6 +120,22 @@ def test_frames_do_not_depend_on_the_limit(tmp_path, frames, outputs, store, for
                     one = bytes_of(compositor, outputs[i:], [i], format=format)
                     assert one == want[i : i + 1]
                     assert compositor._derived.nbytes <= limit
+
+
+@pytest.mark.parametrize(
+    ("store", "buffers"), [("bgr24", 1), ("memory", 1), ("jpeg", 2), ("owned", 2)]
+)
+def test_what_a_background_is_made_from_lies_in_the_pool(tmp_path, frames, store, buffers):
+    """The background, and the packed pixels where none are there to be looked at."""
+    if store in ("owned", "memory"):
+        copies = [frame.copy() for frame in frames]
+        template = Template.from_arrays(copies, RECT, preset="wav2lip96", owned=store == "owned")
+    else:
+        template = stored(tmp_path / "t", frames, (store,))
+    pool = BufferPool()
+    with template:
+        assert open_canvas(template, "i420").derive(0, pool) == PLANES
+    assert pool.stats().misses == buffers
 
 
 def test_the_least_recently_used_go(template, outputs, made):

@@ -127,24 +127,27 @@ def as_array(name: str, value: ArrayLike) -> NDArray[Any]:
         raise InputError(f"{name} must be rows of one length, got {shown(value)}") from None
 
 
-def check_level(name: str, samples: NDArray[np.float32]) -> None:
-    """Raise InputError where samples cannot be sound in [-1, 1].
+def check_level(name: str, samples: NDArray[np.float32], full_scale: float = 1.0) -> None:
+    """Raise InputError where samples are on another scale than they should be.
 
     Parameters
     ----------
     name : str
         The argument's name, for the message.
     samples : (n,) float32
+    full_scale : float
+        The loudest sample there can be.
 
     Raises
     ------
     InputError
         If a sample is NaN, infinite, or of another scale, such as that of 16-bit integers.
     """
-    if samples.size and not -LOUDEST <= samples.min() <= samples.max() <= LOUDEST:
+    most = LOUDEST * full_scale
+    if samples.size and not -most <= samples.min() <= samples.max() <= most:
         raise InputError(
-            f"{name} must lie between -1 and 1, got {samples.min():g} to {samples.max():g}; "
-            "divide 16-bit samples by 32768"
+            f"{name} must lie between -{full_scale:g} and {full_scale:g}, "
+            f"got {samples.min():g} to {samples.max():g}; divide 16-bit samples by 32768"
         )
 
 

@@ -64,7 +64,7 @@ def log_mel_energies(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     LayoutError, InputError
         Samples of another dtype or shape, not finite, or fewer than 400.
     """
-    check_samples(samples)
+    check_samples(samples, full_scale=32768.0)
     if len(samples) < WINDOW:
         raise InputError(f"samples must be {WINDOW} or more, got {len(samples)}")
     frames = sliding_window_view(samples, WINDOW)[::HOP]

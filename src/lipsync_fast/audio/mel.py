@@ -104,12 +104,14 @@ _EDGES, _WEIGHTS = slaney_bands()
 # ---- checks ----------------------------------------------------------------------------
 
 
-def check_samples(samples: Any) -> NDArray[np.float32]:
+def check_samples(samples: Any, full_scale: float = 1.0) -> NDArray[np.float32]:
     """Return the samples as they are, if they are finite float32 with one axis.
 
     Parameters
     ----------
     samples : (n,) float32, 16 kHz mono; any stride, n may be 0
+    full_scale : float
+        The loudest sample there can be: 1.0, or 32768 for units of 16-bit numbers.
 
     Raises
     ------
@@ -136,7 +138,7 @@ def check_samples(samples: Any) -> NDArray[np.float32]:
         raise InputError(
             f"samples must be finite, got {samples[bad]} at sample {bad}; repair the sound first"
         )
-    check_level("samples", samples)
+    check_level("samples", samples, full_scale)
     return samples
 
 

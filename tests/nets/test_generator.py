@@ -210,7 +210,7 @@ def test_inputs_that_fit_no_preset(tmp_path, layout, says):
 
 
 def test_a_model_of_another_preset(tmp_path):
-    with pytest.raises(ModelError, match="fit no preset"):
+    with pytest.raises(ModelError, match="do not fit the preset synctalk328"):
         Generator(summing_generator(tmp_path / "net.onnx"), "synctalk328")
     with pytest.raises(InputError, match="preset must be one of"):
         Generator(summing_generator(tmp_path / "net.onnx"), "mona lisa")

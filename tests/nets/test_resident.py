@@ -299,7 +299,7 @@ def test_files_that_are_no_generator(tmp_path):
     with pytest.raises(ModelError, match="not an ONNX model"):
         make_resident(tmp_path / "text.onnx", tmp_path / "out.onnx")
     path = tiny_generator(tmp_path / "net.onnx", WAV2LIP)
-    with pytest.raises(ModelError, match="fit no preset"):
+    with pytest.raises(ModelError, match="do not fit the preset synctalk328"):
         make_resident(path, tmp_path / "out.onnx", "synctalk328")
     with pytest.raises(FileMissingError):
         open_resident(tmp_path / "none.onnx")

@@ -241,11 +241,12 @@ def test_abandoned_speeches_hold_nothing(pipeline, started):
 # ---- a process that ends while its sound is waited for ------------------------------------------
 
 CHILD = """
-import os, sys, threading
+import os, signal, sys, threading
 from pathlib import Path
 import numpy as np
 from tests.support.small_person import open_pipeline, photos, speech, write_template
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
 waits = threading.Event()
 
 def microphone(pipe):

@@ -65,7 +65,8 @@ def test_frames_without_a_face_equal_their_background(pipeline):
     for frame in pipeline.frames(speech(1.0)):
         background = pipeline.template.bgr24(frame.template_index)
         same = np.array_equal(frame.array, background)
-        assert same == (frame.template_index == 2), frame
+        if frame.index:  # the first mouth may be faded in from nothing
+            assert same == (frame.template_index == 2), frame
         seen += same
     assert seen
 

@@ -190,7 +190,7 @@ def test_the_command_line_says_so_in_one_line(tmp_path, pipeline, capsys):
         )  # fmt: skip
     assert status == 2
     said = capsys.readouterr().err
-    assert said == f"lipsync-fast: {tmp_path / 'stills'} cannot be written: File too large\n"
+    assert said == f"lipsync-fast: output {tmp_path / 'stills'} cannot be written: File too large\n"
 
 
 def write_wave(path, samples):

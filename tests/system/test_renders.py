@@ -185,6 +185,6 @@ def test_command_line(tmp_path, capsys):
     assert len(list((tmp_path / "out").iterdir())) == COUNT
     render[3] = str(tmp_path / "never")
     assert main(render) == 2
-    assert "frames need a speech or features, got neither" in capsys.readouterr().err
+    assert "nothing came through standard input" in capsys.readouterr().err
     assert main([*render, "--features", str(tmp_path / "no.npy")]) == 2
     assert "no.npy: no such file with features" in capsys.readouterr().err

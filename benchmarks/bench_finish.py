@@ -73,7 +73,7 @@ def expected(size, format):
 def check(compositor, size, format):
     got = finish(compositor, size, format)
     if format == "jpeg":
-        s = scene(size).template.jpeg().settings
+        s = scene(size).template.jpeg_settings
         encoder = _jpeg.JpegEncoder(s.quality, s.subsampling, s.restart_interval, xmp=XMP)
         assert got.tobytes() == encoder.encode(finish(compositor, size, "bgr24"))
     else:

@@ -36,7 +36,7 @@ ENCODE = {
 
 def check_frames(scene: Scene, compositor: Compositor) -> None:
     """Assert that our pixels equal the peer's, and our JPEG Pillow's of our pixels."""
-    settings = scene.template.jpeg().settings
+    settings = scene.template.jpeg_settings
     for i, inputs in enumerate(scene.inputs):
         one = scene.outputs[i : i + 1]
         (frame,) = compositor.composite(one, [i], format="bgr24")
@@ -63,14 +63,15 @@ def hot_jpeg(session: Session, scene: Scene) -> dict[str, Timing]:
     """
     compositor = Compositor(scene.template, threads=1)
     check_frames(scene, compositor)
-    jpeg = scene.template.jpeg()
-    s = jpeg.settings
+    s = scene.template.jpeg_settings
     encoder = _jpeg.JpegEncoder(s.quality, s.subsampling, s.restart_interval)
     peer = PEERS[SYNCTALK].composite
     found: dict[str, Timing] = {}
     for i, inputs in enumerate(scene.inputs):
-        one, index, file = scene.outputs[i : i + 1], np.array([i]), jpeg.files[i]
-        region, whole = np.ascontiguousarray(jpeg.region(i)), np.empty_like(file)
+        one, index = scene.outputs[i : i + 1], np.array([i])
+        background = scene.template.jpeg(i)
+        file, region = background.file, np.ascontiguousarray(background.region)
+        whole = np.empty_like(file)
         room = np.empty(_jpeg.jpeg_bound(region.shape[1], region.shape[0]), np.uint8)
 
         def ours(one=one, index=index):

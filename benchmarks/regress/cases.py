@@ -98,8 +98,8 @@ def _jpeg_frame(scenery: Scenery) -> Case:
     """A frame of a template in memory, beside a patch, its region's encoding and a copy."""
     scene, chosen = scenery.scene, np.array([0])
     compositor = Compositor(scene.template, threads=1)
-    jpeg = scene.template.jpeg()
-    region, file = np.ascontiguousarray(jpeg.region(0)), jpeg.files[0]
+    background = scene.template.jpeg(0)
+    region, file = np.ascontiguousarray(background.region), background.file
     copy = np.empty_like(file)
 
     def ours() -> None:
@@ -137,9 +137,10 @@ def _copied(scenery: Scenery, format: str) -> Case:
 
 def _request(scenery: Scenery, size: int) -> Case:
     """JPEG frames in loop order, beside as many patches, encodings of the region and copies."""
-    template, jpeg = scenery.template, scenery.template.jpeg()
-    regions = [np.ascontiguousarray(jpeg.region(i)) for i in range(FRAMES)]
-    copies = [np.empty_like(jpeg.files[i % FRAMES]) for i in range(size)]
+    template = scenery.template
+    backgrounds = [template.jpeg(i) for i in range(FRAMES)]
+    regions = [np.ascontiguousarray(background.region) for background in backgrounds]
+    copies = [np.empty_like(backgrounds[i % FRAMES].file) for i in range(size)]
     compositor, outputs = Compositor(template, threads=1), request_outputs("synctalk328", size)
     at = 0
 
@@ -154,7 +155,7 @@ def _request(scenery: Scenery, size: int) -> Case:
         for i in range(size):
             _patch(scenery, outputs[i])
             cv2.imencode(".jpg", regions[i % FRAMES], JPEG)
-            np.copyto(copies[i], jpeg.files[i % FRAMES])
+            np.copyto(copies[i], backgrounds[i % FRAMES].file)
 
     return Case(ours, peer, compositor.pool, long=True)
 

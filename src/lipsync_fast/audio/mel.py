@@ -20,7 +20,7 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from .. import kernels
-from ..checks import check_level
+from ..checks import LOUDEST, check_level
 from ..errors import InputError, LayoutError
 
 __all__ = [
@@ -133,12 +133,14 @@ def check_samples(samples: Any, full_scale: float = 1.0) -> NDArray[np.float32]:
             "average the channels first"
         )
     # min and max carry a NaN through and, unlike isfinite, need no array of their own.
-    if samples.size and not (math.isfinite(samples.min()) and math.isfinite(samples.max())):
+    low, high = (samples.min(), samples.max()) if samples.size else (0.0, 0.0)
+    if not (math.isfinite(low) and math.isfinite(high)):
         bad = int(np.flatnonzero(~np.isfinite(samples))[0])
         raise InputError(
             f"samples must be finite, got {samples[bad]} at sample {bad}; repair the sound first"
         )
-    check_level("samples", samples, full_scale)
+    if max(-low, high) > LOUDEST * full_scale:
+        check_level("samples", samples, full_scale)
     return samples
 
 
